@@ -1,0 +1,1 @@
+//! What is shipped: reading it, its digest, compression and the controller's store.

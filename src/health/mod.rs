@@ -1,0 +1,1 @@
+//! Probes: HTTP, TCP, commands.

@@ -1,0 +1,1 @@
+//! What is done on a host over SSH: layout, systemd, the fixed scripts, adoption.

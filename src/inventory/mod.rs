@@ -1,0 +1,1 @@
+//! TOML text to [`crate::core`] values, all mistakes at once, each with its place.

@@ -1,0 +1,2 @@
+//! The `rollctl` command.
+fn main() {}

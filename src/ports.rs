@@ -1,0 +1,1 @@
+//! The traits that the driver needs, with plain data in and out.

@@ -1,0 +1,1 @@
+//! Events and states as sentences, lines, tables and JSON.

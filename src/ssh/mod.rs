@@ -1,0 +1,1 @@
+//! SSH: configuration, host keys, sessions, uploads and forwards.
