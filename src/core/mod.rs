@@ -1,1 +1,17 @@
 //! The words and the decisions: plain values and pure functions, without clock, network or database.
+//!
+//! Whoever has read [`event::Event`], [`rollout::RolloutState::apply`] and [`decide::decide`] knows rollctl.
+
+pub mod budget;
+pub mod counts;
+pub mod decide;
+pub mod event;
+pub mod fleet;
+pub mod health;
+pub mod ids;
+pub mod invariant;
+pub mod plan;
+pub mod revision;
+pub mod rollout;
+pub mod spec;
+pub mod time;

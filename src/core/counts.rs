@@ -1,0 +1,1 @@
+//! Counts that the budgets are about.

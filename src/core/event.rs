@@ -1,0 +1,295 @@
+//! Everything that can happen in a rollout. Events are appended to the ledger and never changed.
+//!
+//! An event carries what folding needs and what a person asks for later; never a secret, a probe's body or a
+//! journal's line.
+
+use serde::{Deserialize, Serialize};
+
+use super::health::Health;
+use super::ids::{BootId, HostName, InvocationId, RevisionRef, RolloutId, UnitName};
+use super::spec::Spec;
+use super::time::Timestamp;
+
+/// One fact about a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A controller started the rollout. Always the first event.
+    RolloutStarted {
+        /// What it is to reach.
+        spec: Box<Spec>,
+        /// `user@machine`.
+        by: String,
+        /// Why, in the words of who started it.
+        cause: Option<String>,
+    },
+    /// A host was looked at for the first time in this rollout.
+    HostObserved {
+        /// Which.
+        host: HostName,
+        /// What was seen.
+        sight: Sight,
+    },
+    /// An instance's health changed.
+    HealthChanged {
+        /// Where.
+        host: HostName,
+        /// To what.
+        health: Health,
+    },
+    /// An action was decided; the host is touched only after this is in the ledger.
+    ActionStarted {
+        /// Where.
+        host: HostName,
+        /// What.
+        action: ActionKind,
+    },
+    /// An action came to an end.
+    ActionEnded {
+        /// Where.
+        host: HostName,
+        /// What.
+        action: ActionKind,
+        /// How.
+        outcome: ActionOutcome,
+    },
+    /// The scheduler drew a conclusion about an instance.
+    InstanceMarked {
+        /// Where.
+        host: HostName,
+        /// Which.
+        mark: Mark,
+    },
+    /// The rollout starts nothing more and finishes what is in flight.
+    PauseRequested {
+        /// Why: a person, a signal, or a policy.
+        cause: PauseCause,
+    },
+    /// Nothing is in flight any more; the rollout waits for somebody.
+    RolloutPaused,
+    /// Another rollout of the service takes its place.
+    RolloutSuperseded {
+        /// Which.
+        by: RolloutId,
+    },
+    /// The rollout is over.
+    RolloutEnded {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+impl Event {
+    /// The host that it is about.
+    pub fn host(&self) -> Option<&HostName> {
+        match self {
+            Self::HostObserved { host, .. }
+            | Self::HealthChanged { host, .. }
+            | Self::ActionStarted { host, .. }
+            | Self::ActionEnded { host, .. }
+            | Self::InstanceMarked { host, .. } => Some(host),
+            Self::RolloutStarted { .. }
+            | Self::PauseRequested { .. }
+            | Self::RolloutPaused
+            | Self::RolloutSuperseded { .. }
+            | Self::RolloutEnded { .. } => None,
+        }
+    }
+}
+
+/// An event with its place in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedEvent {
+    /// Its rollout.
+    pub rollout: RolloutId,
+    /// Its number within the rollout, from 1, without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+    /// SHA-256 over the event and the hash of the one before, 64 lower-case hex digits.
+    pub hash: String,
+}
+
+/// What a host looked like at the start of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "sight", rename_all = "snake_case")]
+pub enum Sight {
+    /// It can be worked on.
+    Reachable {
+        /// What it runs.
+        runs: Runs,
+    },
+    /// SSH cannot reach it: not touched.
+    Unreachable {
+        /// Why, with the way out.
+        reason: String,
+    },
+    /// It answers, but cannot take part (no systemd, no sudo, an unknown host key): not touched.
+    Refused {
+        /// Why, with the way out.
+        reason: String,
+    },
+}
+
+/// What a host runs of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "runs", rename_all = "snake_case")]
+pub enum Runs {
+    /// No instance.
+    Nothing,
+    /// That revision; an adopted one when it was there before rollctl came.
+    Revision {
+        /// Which.
+        revision: RevisionRef,
+    },
+}
+
+impl Runs {
+    /// Whether it is that revision; names do not matter.
+    pub fn is(&self, wanted: &RevisionRef) -> bool {
+        matches!(self, Self::Revision { revision } if revision.digest == wanted.digest)
+    }
+
+    /// The revision, if any.
+    pub fn revision(&self) -> Option<&RevisionRef> {
+        match self {
+            Self::Nothing => None,
+            Self::Revision { revision } => Some(revision),
+        }
+    }
+}
+
+/// The kinds of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Ship and verify; nothing goes down.
+    Stage,
+    /// Switch to the target and restart.
+    Activate,
+    /// Read back that the wanted revision runs.
+    Confirm,
+    /// Put back what ran before and restart.
+    Revert,
+    /// Remove revisions that nobody needs.
+    Prune,
+}
+
+impl std::fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Stage => "stage",
+            Self::Activate => "activate",
+            Self::Confirm => "confirm",
+            Self::Revert => "revert",
+            Self::Prune => "prune",
+        })
+    }
+}
+
+/// How an action ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ActionOutcome {
+    /// It was done, and read back.
+    Done {
+        /// The units as they were started, for activate and revert.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<Started>,
+    },
+    /// It was not begun: a fresh look at the host showed something else than it was decided on.
+    Declined {
+        /// What.
+        reason: String,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Nobody knows: the connection died and did not come back in time.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How units were started, so that a later look can tell whether they still are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The host's boot.
+    pub boot: BootId,
+    /// Every unit in the order of the service.
+    pub units: Vec<StartedUnit>,
+}
+
+/// One unit as it was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedUnit {
+    /// Its name.
+    pub unit: UnitName,
+    /// The invocation that we started.
+    pub invocation: InvocationId,
+    /// `NRestarts` right after the start.
+    pub restarts: u32,
+}
+
+/// A conclusion about an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mark", rename_all = "snake_case")]
+pub enum Mark {
+    /// It failed, by us: it is reverted and counted.
+    Failed {
+        /// Why, in words, without a probe's body.
+        reason: String,
+    },
+    /// What ran before is available again.
+    Reverted,
+    /// Its revert ran and failed: somebody must look.
+    Broken {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a rollout pauses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum PauseCause {
+    /// More than `max_failures` instances failed.
+    Failures {
+        /// How many.
+        failed: u32,
+    },
+    /// The first signal, or a request.
+    Asked {
+        /// Who or what: `ctrl-c`, `SIGTERM`.
+        by: String,
+    },
+    /// No phase ended well for `progress_deadline`.
+    Stalled,
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every selected host that could be worked on runs the target.
+    Completed,
+    /// Only unreachable, sick or failed hosts stood in the way.
+    StoodStill,
+    /// An instance could not be put back: somebody must look.
+    Failed,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Completed => "completed",
+            Self::StoodStill => "stood_still",
+            Self::Failed => "failed",
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! What an inventory says, after it was checked: hosts, services, strategies. Contract, section 2.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::budget::Quantity;
+use super::ids::{FleetName, HostName, ServiceName, UnitName};
+use super::revision::Architecture;
+
+/// One inventory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fleet {
+    /// Its name: the key `fleet`, else the stem of the file or folder.
+    pub name: FleetName,
+    /// The folder that relative paths are relative to (they are already joined with it).
+    pub folder: PathBuf,
+    /// `[ledger] url`, when given.
+    pub ledger_url: Option<String>,
+    /// `[artifacts] url`, when given.
+    pub artifacts_url: Option<String>,
+    /// How many uploads may run at once.
+    pub max_uploads: usize,
+    /// All hosts in the order in which the inventory names them, ranges expanded.
+    pub hosts: Vec<Host>,
+    /// All services in the order in which the inventory names them.
+    pub services: Vec<Service>,
+}
+
+impl Fleet {
+    /// The host of that name.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.iter().find(|host| &host.name == name)
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services
+            .iter()
+            .find(|service| service.name.as_str() == name)
+    }
+}
+
+/// A machine reached over SSH.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Host {
+    /// Its name in the inventory.
+    pub name: HostName,
+    /// What to connect to: a name or an IP address, without port.
+    pub address: String,
+    /// The SSH port, when the inventory gives one.
+    pub port: Option<u16>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Not in `desired`, not touched, listed.
+    pub out_of_service: bool,
+    /// `[ssh]` of the fleet with the host's own keys over it.
+    pub ssh: SshSettings,
+}
+
+/// The `[ssh]` keys. What is not given is asked of `ssh_config`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SshSettings {
+    /// The login user.
+    pub user: Option<String>,
+    /// A private key file.
+    pub identity: Option<PathBuf>,
+    /// The file with the known host keys.
+    pub known_hosts: Option<PathBuf>,
+    /// ProxyJump: `[user@]host[:port]`, several separated by commas.
+    pub jump: Option<String>,
+    /// Who does the work on the host.
+    pub r#become: Become,
+    /// How long a login may take: TCP, key exchange and authentication.
+    pub connect_timeout: Duration,
+}
+
+/// Who does the work on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Become {
+    /// The login user (root, or the restricted set-up of contract section 4).
+    LoginUser,
+    /// root, through `sudo -n`.
+    Sudo,
+}
+
+/// Which systemd manages a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The host's.
+    System,
+    /// The login user's: `systemctl --user`, lingering required.
+    User,
+}
+
+/// What is rolled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// The ordinary hosts in service, in inventory order: `desired` is their number.
+    pub hosts: Vec<HostName>,
+    /// Hosts that the selector matches and that are out of service: listed, never touched.
+    pub out_of_service: Vec<HostName>,
+    /// The units, restarted in this order; never empty.
+    pub units: Vec<UnitName>,
+    /// Which systemd manages them.
+    pub scope: Scope,
+    /// The unit files that belong to the revision; empty: the host's own are kept.
+    pub unit_files: BTreeMap<UnitName, PathBuf>,
+    /// Where revisions are kept on the host; may start with `~`.
+    pub install_dir: String,
+    /// The artifact's name inside the revision.
+    pub binary: String,
+    /// A path that is kept pointing into `install_dir/current`.
+    pub link: Option<String>,
+    /// What `release` ships when it is given no artifact.
+    pub artifact: Option<ArtifactSource>,
+    /// The environment of the units.
+    pub environment: BTreeMap<String, EnvironmentValue>,
+    /// More files in the revision: path inside it, file on the controller.
+    pub files: BTreeMap<String, PathBuf>,
+    /// For `{port}`.
+    pub port: Option<u16>,
+    /// How many revisions are kept on hosts and in the store.
+    pub revision_history_limit: u32,
+    /// How it is rolled.
+    pub strategy: Strategy,
+    /// How it proves that it is healthy.
+    pub health: HealthCheck,
+}
+
+/// Where an artifact comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ArtifactSource {
+    /// The same for every architecture: a file, a folder or a tar archive.
+    Any(PathBuf),
+    /// One for each architecture; together one revision.
+    PerArchitecture(BTreeMap<Architecture, PathBuf>),
+}
+
+/// The value of an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvironmentValue {
+    /// Written in the inventory.
+    Plain(String),
+    /// Taken from the controller's environment; a secret.
+    Secret {
+        /// The variable's name on the controller.
+        env: String,
+    },
+}
+
+/// How a service is rolled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strategy {
+    /// How many instances more than desired may run.
+    pub max_surge: Quantity,
+    /// How many of the desired instances may be unavailable.
+    pub max_unavailable: Quantity,
+    /// How long an instance must be ready without a break before it is available.
+    pub min_ready: Duration,
+    /// How long the rollout may stand without any phase ending well.
+    pub progress_deadline: Duration,
+    /// Instances failed by us before `on_failure` applies.
+    pub max_failures: u32,
+    /// What happens over `max_failures`.
+    pub on_failure: OnFailure,
+}
+
+/// What happens when more than `max_failures` instances failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Every host goes back to what it ran before.
+    Rollback,
+    /// The rollout holds.
+    Pause,
+    /// The rollout goes on.
+    Continue,
+}
+
+/// How an instance proves that it is healthy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// From where.
+    pub through: Through,
+    /// Time between two polls of one instance.
+    pub interval: Duration,
+    /// How long one poll may take.
+    pub timeout: Duration,
+    /// Polls in a row that must pass.
+    pub successes: u32,
+    /// From start to available, else the instance has failed.
+    pub deadline: Duration,
+}
+
+/// What is asked of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// A GET request. The texts may hold `{host}`, `{address}`, `{port}`, `{revision}`, `{label.NAME}`.
+    Http {
+        /// The URL.
+        url: String,
+        /// The status that passes.
+        expect_status: u16,
+        /// A text that the body must contain.
+        expect_body: Option<String>,
+        /// JSON pointers and the text (or the JSON value's text) each must have.
+        expect_json: BTreeMap<String, String>,
+    },
+    /// A TCP connection that is accepted: `{address}:{port}`.
+    Tcp {
+        /// Host and port.
+        address: String,
+    },
+    /// A command on the host; exit status 0 passes.
+    Command {
+        /// Run by `sh -c`.
+        command: String,
+    },
+    /// The units' state alone.
+    Unit,
+}
+
+/// From where a probe is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Through {
+    /// From the controller.
+    Direct,
+    /// From the host itself, through the SSH connection.
+    Ssh,
+}

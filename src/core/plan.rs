@@ -1,0 +1,1 @@
+//! `plan`: `decide` with an optimistic outcome, looped.
