@@ -278,11 +278,11 @@ impl<'a> Draft<'a> {
                     }
                 }
                 Stage::Updated { started: Some(_) }
-                    if instance.is_reachable() && !instance.pruned =>
+                    if instance.is_reachable()
+                        && !instance.pruned
+                        && instance.is_available(self.now, self.state.spec.min_ready) =>
                 {
-                    if instance.is_available(self.now, self.state.spec.min_ready) {
-                        self.run(instance, ActionKind::Prune);
-                    }
+                    self.run(instance, ActionKind::Prune);
                 }
                 _ => {}
             }

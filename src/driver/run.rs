@@ -29,7 +29,10 @@ use crate::ports::{
 /// How often the lease is renewed (contract, section 5: it lasts 15 s).
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a claim may run ahead: hosts that are claimed at once.
+/// How long after a renewal nobody else can have the lease, with some room.
+const LEASE_HOLDS: Duration = Duration::from_secs(12);
+
+/// Hosts that are claimed at once.
 const CLAIMS_AT_ONCE: usize = 256;
 
 /// All that the driver works with.
@@ -596,12 +599,24 @@ impl Driver {
     fn keep_lease(&self) -> AbortHandle {
         let (ports, job, sender) = (self.ports.clone(), self.job.clone(), self.sender.clone());
         let task = tokio::spawn(async move {
+            let mut renewed = tokio::time::Instant::now();
+            let mut wait = RENEW_EVERY;
             loop {
-                tokio::time::sleep(RENEW_EVERY).await;
-                if let Err(error) = ports.ledger.renew(&job.lease).await {
-                    let _ = sender.send(Input::LeaseLost(error)).await;
-                    return;
-                }
+                tokio::time::sleep(wait).await;
+                wait = match ports.ledger.renew(&job.lease).await {
+                    Ok(()) => {
+                        renewed = tokio::time::Instant::now();
+                        RENEW_EVERY
+                    }
+                    // A busy or unreachable ledger is asked again while the lease still holds.
+                    Err(LedgerError::Database { .. }) if renewed.elapsed() < LEASE_HOLDS => {
+                        Duration::from_secs(1)
+                    }
+                    Err(error) => {
+                        let _ = sender.send(Input::LeaseLost(error)).await;
+                        return;
+                    }
+                };
             }
         });
         task.abort_handle()
