@@ -54,27 +54,27 @@ impl Base {
     pub(crate) fn ensure(self) -> Result<PathBuf, FleetError> {
         let cache = cache();
         fs::create_dir_all(&cache).map_err(io(&cache))?;
-        let archive = Archive::of_this_machine()?;
-        let folder = cache.join(format!("base-{}-{}", self.name(), self.stamp(&archive)));
+        let suite = suite()?;
+        let folder = cache.join(format!("base-{}-{}", self.name(), self.stamp(&suite)));
         // One lock for both: debootstraps that share a folder of packages disturb each other.
         let lock_path = cache.join("bases.lock");
         let lock = File::create(&lock_path).map_err(io(&lock_path))?;
         lock.lock().map_err(io(&lock_path))?;
         if !folder.exists() {
-            self.build(&archive, &cache, &folder)?;
+            self.build(&suite, &cache, &folder)?;
         }
         Ok(folder)
     }
 
     /// Changes whenever the recipe does.
-    fn stamp(self, archive: &Archive) -> String {
+    fn stamp(self, suite: &str) -> String {
         let mut hasher = DefaultHasher::new();
-        (self.packages(), CUSTOMISE, &archive.suite).hash(&mut hasher);
+        (self.packages(), CUSTOMISE, suite).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 
     /// Built aside and renamed when complete, so that half a base is never used.
-    fn build(self, archive: &Archive, cache: &Path, folder: &Path) -> Result<(), FleetError> {
+    fn build(self, suite: &str, cache: &Path, folder: &Path) -> Result<(), FleetError> {
         let partial = cache.join(format!("base-{}.partial", self.name()));
         let packages = cache.join("packages");
         if partial.exists() {
@@ -87,14 +87,14 @@ impl Base {
             .arg(format!("--include={}", self.packages()))
             .arg(format!("--cache-dir={}", packages.display()))
             .args([
-                archive.suite.as_ref(),
+                suite.as_ref(),
                 partial.as_os_str(),
-                archive.uri.as_ref(),
+                archive(suite)?.as_ref(),
             ]);
         let answer = output(&mut debootstrap, b"")?;
         if !answer.status.success() {
             return Err(FleetError::Command {
-                command: format!("debootstrap {}", archive.suite),
+                command: format!("debootstrap {suite}"),
                 status: answer.status.to_string(),
                 stderr: last_lines(&String::from_utf8_lossy(
                     &[answer.stdout, answer.stderr].concat(),
@@ -116,30 +116,24 @@ pub(crate) fn cache() -> PathBuf {
         .map_or_else(|| PathBuf::from("/var/cache/rollctl-tests"), PathBuf::from)
 }
 
-/// Where this machine's own packages come from.
-struct Archive {
-    suite: String,
-    uri: String,
+/// The release of this machine; the hosts run the same.
+fn suite() -> Result<String, FleetError> {
+    let release = fs::read_to_string("/etc/os-release").map_err(io("/etc/os-release"))?;
+    let suite = release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .unwrap_or_default();
+    Ok(suite.to_owned())
 }
 
-impl Archive {
-    /// Asks apt, so that no archive is named here.
-    fn of_this_machine() -> Result<Self, FleetError> {
-        let release = fs::read_to_string("/etc/os-release").map_err(io("/etc/os-release"))?;
-        let suite = release
-            .lines()
-            .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-            .unwrap_or_default();
-        let format = "$(IDENTIFIER) $(COMPONENT) $(REPO_URI) $(RELEASE) $(CODENAME)";
-        let targets = run("apt-get", &["indextargets", "--format", format])?;
-        let uri = archive_of(&targets, suite).ok_or_else(|| FleetError::NoArchive {
-            suite: suite.to_owned(),
-        })?;
-        Ok(Self {
-            suite: suite.to_owned(),
-            uri: uri.to_owned(),
-        })
-    }
+/// Where this machine's own packages come from. apt is asked, so that no archive is named here.
+fn archive(suite: &str) -> Result<String, FleetError> {
+    let format = "$(IDENTIFIER) $(COMPONENT) $(REPO_URI) $(RELEASE) $(CODENAME)";
+    let targets = run("apt-get", &["indextargets", "--format", format])?;
+    let archive = archive_of(&targets, suite).ok_or_else(|| FleetError::NoArchive {
+        suite: suite.to_owned(),
+    })?;
+    Ok(archive.to_owned())
 }
 
 /// The address of the main archive of `suite` among apt's index targets; sources may name it by code name or as `stable`.

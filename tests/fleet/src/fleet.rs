@@ -56,9 +56,9 @@ impl FleetOptions {
 /// Running hosts. Dropping it stops and removes all of them.
 #[derive(Debug)]
 pub struct Fleet {
-    // Before the slot: hosts are forgotten first, then everything of the slot is killed and removed.
-    hosts: Vec<Host>,
+    // Dropped first: kills and removes everything. Then the hosts' dead processes are collected.
     slot: Slot,
+    hosts: Vec<Host>,
 }
 
 impl Fleet {
@@ -232,7 +232,6 @@ impl Fleet {
     /// # Errors
     /// If something is left.
     pub fn shut_down(mut self) -> Result<(), FleetError> {
-        self.hosts.clear();
         self.slot.clear()
     }
 }

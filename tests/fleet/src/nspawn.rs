@@ -116,6 +116,13 @@ impl Nspawn {
     }
 }
 
+impl Drop for Nspawn {
+    /// Collects the process, which the end of the slot has killed.
+    fn drop(&mut self) {
+        self.is_running();
+    }
+}
+
 /// The child of nspawn that is number 1 in a process namespace of its own.
 fn first_process_of(nspawn: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
