@@ -23,16 +23,17 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Takes a free slot, clears what an earlier holder left, and makes its network.
+    /// Clears all slots whose holders are dead, takes a free one, and makes its network.
     pub(crate) fn take() -> Result<Self, FleetError> {
         fs::create_dir_all(FOLDER).map_err(io(FOLDER))?;
+        for number in (1..=COUNT).filter(|number| state(*number).exists()) {
+            if let Some(_lock) = lock(number)? {
+                clean(number)?;
+            }
+        }
         for number in 1..=COUNT {
-            let path = Path::new(FOLDER).join(format!("slot-{number}.lock"));
-            let lock = File::create(&path).map_err(io(&path))?;
-            match lock.try_lock() {
-                Ok(()) => return Self::set_up(number, lock),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(source)) => return Err(io(&path)(source)),
+            if let Some(lock) = lock(number)? {
+                return Self::set_up(number, lock);
             }
         }
         Err(FleetError::NoSlot {
@@ -46,17 +47,10 @@ impl Slot {
             number,
             janitor: None,
         };
-        let state = slot.state();
-        must(
-            Command::new("sh")
-                .args(["-c", CLEAN, "clean", &number.to_string()])
-                .arg(&state),
-        )?;
-        for folder in [&state, &slot.disk()] {
-            fs::create_dir_all(folder).map_err(io(folder))?;
-        }
-        let disk = state.join("disk");
-        fs::write(&disk, slot.disk().as_os_str().as_encoded_bytes()).map_err(io(&disk))?;
+        let (state, disk) = (slot.state(), slot.disk());
+        fs::create_dir_all(&state).map_err(io(&state))?;
+        fs::write(state.join("disk"), disk.as_os_str().as_encoded_bytes()).map_err(io(&state))?;
+        fs::create_dir_all(&disk).map_err(io(&disk))?;
         // In a session of its own, so that a Ctrl-C or a killed process group does not reach it. Its standard output is the lock.
         let janitor = Command::new("setsid")
             .args([
@@ -102,7 +96,7 @@ impl Slot {
 
     /// Runtime files: keys and what the janitor must know.
     pub(crate) fn state(&self) -> PathBuf {
-        Path::new(FOLDER).join(format!("slot-{}", self.number))
+        state(self.number)
     }
 
     /// The hosts' own files.
@@ -147,6 +141,31 @@ impl Slot {
             ),
         })
     }
+}
+
+fn state(number: u8) -> PathBuf {
+    Path::new(FOLDER).join(format!("slot-{number}"))
+}
+
+/// The lock of a slot; `None` if a process or its janitor holds it.
+fn lock(number: u8) -> Result<Option<File>, FleetError> {
+    let path = Path::new(FOLDER).join(format!("slot-{number}.lock"));
+    let lock = File::create(&path).map_err(io(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(io(&path)(source)),
+    }
+}
+
+/// Clears a slot that this process has locked.
+fn clean(number: u8) -> Result<(), FleetError> {
+    must(
+        Command::new("sh")
+            .args(["-c", CLEAN, "clean", &number.to_string()])
+            .arg(state(number)),
+    )
+    .map(drop)
 }
 
 impl Drop for Slot {

@@ -1,10 +1,14 @@
 //! The fleet itself, on real hosts: what tests of rollctl rely on.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests panic as tests do"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rollctl_fleet::{Base, Fleet, FleetOptions, Host, Prober, Target};
@@ -427,38 +431,32 @@ fn a_link_can_be_slow(fleet: &Fleet) {
     );
 }
 
-/// Set in the copy of this test that is killed.
-const CHILD: &str = "ROLLCTL_FLEET_TEST_CHILD";
-
-#[test]
-fn a_killed_test_process_leaves_nothing_behind() {
-    if rollctl_fleet::skip() {
-        return;
-    }
-    if std::env::var_os(CHILD).is_some() {
-        let fleet = Fleet::boot(FleetOptions::hosts(2, Base::Minimal)).unwrap();
-        println!("\naddress {}", fleet.host(0).address());
-        std::thread::sleep(Duration::from_secs(600));
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "a_killed_test_process_leaves_nothing_behind",
-            "--nocapture",
-        ])
-        .env(CHILD, "1")
+/// Another process with two hosts, and the address of its first.
+fn process_with_hosts() -> (Child, Ipv4Addr) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rollctl-fleet"))
+        .args(["2", "minimal"])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap())
+    let lines = BufReader::new(child.stdout.take().unwrap())
         .lines()
         .map(Result::unwrap);
-    let address: Ipv4Addr = lines
-        .find_map(|line| line.strip_prefix("address ")?.parse().ok())
-        .unwrap();
+    let said: Vec<_> = lines
+        .take_while(|line| !line.starts_with("# 2 hosts are up"))
+        .collect();
+    let address = said.iter().find_map(|line| {
+        line.strip_prefix("address = \"")?
+            .strip_suffix('"')?
+            .parse()
+            .ok()
+    });
+    let address = address.unwrap_or_else(|| panic!("it says where its hosts are: {said:?}"));
     assert!(!leftovers(address).is_empty());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    (child, address)
+}
+
+fn wait_until_nothing_is_left(address: Ipv4Addr) {
     let started = Instant::now();
     while !leftovers(address).is_empty() {
         assert!(
@@ -468,4 +466,57 @@ fn a_killed_test_process_leaves_nothing_behind() {
         );
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn a_killed_test_process_leaves_nothing_behind() {
+    if rollctl_fleet::skip() {
+        return;
+    }
+    let (mut child, address) = process_with_hosts();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until_nothing_is_left(address);
+}
+
+#[test]
+fn hosts_for_a_person_end_with_the_input() {
+    if rollctl_fleet::skip() {
+        return;
+    }
+    let (mut child, address) = process_with_hosts();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(leftovers(address), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_killed_janitor_left_goes_with_the_next_boot() {
+    if rollctl_fleet::skip() {
+        return;
+    }
+    let neighbour = Fleet::boot(FleetOptions::hosts(1, Base::Minimal)).unwrap();
+    let (mut child, address) = process_with_hosts();
+    let find = format!("pgrep --parent {} --full janitor", child.id());
+    let janitor = Command::new("sh").args(["-c", &find]).output().unwrap();
+    let janitor = String::from_utf8(janitor.stdout).unwrap();
+    assert!(
+        Command::new("kill")
+            .args(["-KILL", janitor.trim()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!leftovers(address).is_empty());
+
+    let next = Fleet::boot(FleetOptions::hosts(0, Base::Minimal)).unwrap();
+    next.shut_down().unwrap();
+    assert_eq!(leftovers(address), Vec::<String>::new());
+    assert_eq!(
+        neighbour.host(0).sh("systemctl is-system-running").unwrap(),
+        "running",
+        "a slot in use is left alone"
+    );
 }
