@@ -170,11 +170,6 @@ mod tests {
                 Some("http://a/debian/"),
             ),
             (
-                "no index fetched yet",
-                "Packages main http://a/debian/ bookworm ",
-                Some("http://a/debian/"),
-            ),
-            (
                 "updates only",
                 "Packages main http://a/debian/ bookworm-updates bookworm-updates",
                 None,
