@@ -13,5 +13,9 @@ pub mod invariant;
 pub mod plan;
 pub mod revision;
 pub mod rollout;
+pub(crate) mod rules;
 pub mod spec;
 pub mod time;
+
+#[cfg(test)]
+mod world_tests;
