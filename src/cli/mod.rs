@@ -1,1 +1,19 @@
-//! The commands; the only place that joins all rooms.
+//! The commands: what a person types, what they see, and the exit code. One file per command.
+//!
+//! [`args`] is what may be typed, [`dispatch`] joins a command to the rooms, [`exit`] and [`error`] are how it ends.
+
+pub mod args;
+pub mod completions;
+pub mod dispatch;
+pub mod error;
+pub mod exit;
+pub(crate) mod help;
+pub mod man;
+pub mod screen;
+pub mod values;
+
+pub use args::{Cli, Command, Global};
+pub use dispatch::run;
+pub use error::CliError;
+pub use exit::ExitCode;
+pub use screen::Screen;
