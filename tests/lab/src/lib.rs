@@ -1,1 +1,5 @@
 //! The lab.
+
+mod artifact;
+
+pub use artifact::{Behaviour, demo_service};
