@@ -1,1 +1,6 @@
 //! The lab.
+
+mod artifact;
+mod systemd;
+
+pub use artifact::{Behaviour, demo_service};
