@@ -13,7 +13,6 @@
 //! only what clap refuses before it knows the format is text.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 use super::exit::ExitCode;
 use super::screen::Screen;
 use crate::ports::{ArtifactError, HostError, HostErrorKind, LedgerError};
-use crate::report::{Output, printable};
+use crate::report::{Notice, Output};
 
 /// Why a command ended without doing what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,23 +88,13 @@ impl CliError {
 
     /// The text for people. Colour only repeats what the words say.
     pub fn text(&self, colour: bool) -> String {
-        let mut text = String::new();
-        let (red, cyan, plain) = if colour {
-            ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")
-        } else {
-            ("", "", "")
-        };
-        let _infallible = writeln!(text, "{red}error:{plain} {}", lines(&self.message));
-        for detail in &self.details {
-            let _infallible = writeln!(text, "  {}", lines(detail));
+        Notice {
+            message: self.message.clone(),
+            details: self.details.clone(),
+            state: self.state.clone(),
+            hint: self.hint.clone(),
         }
-        if let Some(state) = &self.state {
-            let _infallible = writeln!(text, "{}", lines(state));
-        }
-        if let Some(hint) = &self.hint {
-            let _infallible = writeln!(text, "\n{cyan}hint:{plain} {}", lines(hint));
-        }
-        text
+        .error_text(colour)
     }
 
     /// The object for programs.
@@ -133,11 +122,6 @@ impl CliError {
             Output::Json => drop(screen.print_json(&self.json())),
         }
     }
-}
-
-/// Text that may come from a host, with its own line breaks kept and the rest of the control characters escaped.
-fn lines(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n  ")
 }
 
 impl From<LedgerError> for CliError {
