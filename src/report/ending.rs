@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::notice::Notice;
+use super::sink::To;
 use super::time::span;
 use super::words::{cause_in_words, hosts};
 use crate::core::event::{Event, Outcome, PauseCause, RecordedEvent, Runs};
@@ -25,6 +26,15 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// A result goes to stdout, an error to stderr.
+    pub(crate) fn stream(&self) -> To {
+        if self.completed {
+            To::Stdout
+        } else {
+            To::Stderr
+        }
+    }
+
     /// The text for people.
     pub fn text(&self, colour: bool) -> String {
         if self.completed {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::sink::Sink;
+use super::sink::{Sink, To};
 use super::time::rfc3339;
 use crate::core::budget::Budget;
 use crate::core::decide::Decision;
@@ -162,7 +162,7 @@ impl JsonReporter {
     /// Onto this stream, which is stdout.
     pub fn new(out: Box<dyn std::io::Write + Send>) -> Self {
         Self {
-            out: Mutex::new(Sink::new(out)),
+            out: Mutex::new(Sink::new(out, Box::new(std::io::sink()))),
         }
     }
 }
@@ -170,7 +170,7 @@ impl JsonReporter {
 impl Reporter for JsonReporter {
     fn event(&self, recorded: &RecordedEvent, _: &RolloutState) {
         let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.line(event(recorded).to_string());
+        out.line(To::Stdout, event(recorded).to_string());
     }
 
     fn waiting(&self, _: &RolloutState, _: &Decision) {}

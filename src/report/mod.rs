@@ -2,19 +2,28 @@
 //!
 //! [`words`] makes sentences and is pure. Everything else only decides where and when they are printed.
 
+mod board;
+mod choose;
+pub mod describe;
 pub mod ending;
 mod escape;
+pub mod history;
 pub mod json;
+pub mod live;
 mod notice;
 mod output;
 pub mod plain;
+pub mod plan;
 #[cfg(test)]
 pub(crate) mod sample;
 mod sink;
+pub mod state;
+pub mod status;
 pub(crate) mod table;
 pub mod time;
 pub mod words;
 
+pub use choose::{Style, reporter};
 pub use escape::printable;
 pub use notice::Notice;
 pub use output::Output;

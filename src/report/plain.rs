@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use super::ending::Diagnoses;
-use super::sink::Sink;
+use super::sink::{Sink, To};
 use super::time::clock;
 use super::words::{sentence, wait_in_words};
 use crate::core::decide::{Decision, WaitReason};
@@ -19,8 +19,7 @@ pub struct PlainReporter {
 }
 
 struct Inner {
-    stdout: Sink,
-    stderr: Sink,
+    out: Sink,
     diagnoses: Diagnoses,
     colour: bool,
     now: Timestamp,
@@ -32,8 +31,7 @@ impl PlainReporter {
     pub fn new(stdout: Box<dyn Write + Send>, stderr: Box<dyn Write + Send>, colour: bool) -> Self {
         Self {
             inner: Mutex::new(Inner {
-                stdout: Sink::new(stdout),
-                stderr: Sink::new(stderr),
+                out: Sink::new(stdout, stderr),
                 diagnoses: Diagnoses::default(),
                 colour,
                 now: Timestamp::LONG_AGO,
@@ -52,14 +50,9 @@ impl Reporter for PlainReporter {
         self.with(|inner| {
             inner.now = recorded.at;
             let line = format!("{} {}", clock(recorded.at), sentence(recorded, state));
-            inner.stderr.line(line);
+            inner.out.line(To::Stderr, line);
             if let Some(ending) = inner.diagnoses.ending(recorded, state) {
-                let text = ending.text(inner.colour);
-                if ending.completed {
-                    inner.stdout.text(text);
-                } else {
-                    inner.stderr.text(text);
-                }
+                inner.out.text(ending.stream(), ending.text(inner.colour));
             }
         });
     }
@@ -71,9 +64,8 @@ impl Reporter for PlainReporter {
                 && let Some(reason) = waits_for
             {
                 let words = wait_in_words(reason, &state.spec.budget, inner.now);
-                inner
-                    .stderr
-                    .line(format!("{} waiting: {words}", clock(inner.now)));
+                let line = format!("{} waiting: {words}", clock(inner.now));
+                inner.out.line(To::Stderr, line);
             }
             inner.waits_for = waits_for.cloned();
         });

@@ -1,56 +1,67 @@
 //! Writing without making the rollout wait: a terminal that was stopped with Ctrl-S, or a pipe that nobody reads,
 //! must not stop what happens on the hosts.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
-/// Lines that a thread of its own writes, in order. Dropping it waits until all are written.
+/// Text that a thread of its own writes, in order over both streams. Dropping it waits until all is written.
 pub(crate) struct Sink {
-    lines: Option<Sender<String>>,
+    texts: Option<Sender<(To, String)>>,
     writer: Option<JoinHandle<()>>,
 }
 
+/// Where a text goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    /// The result.
+    Stdout,
+    /// Everything else.
+    Stderr,
+}
+
 impl Sink {
-    /// Onto this stream. When it cannot be written any more (the reader went away), the rest is dropped.
-    pub(crate) fn new(mut stream: Box<dyn Write + Send>) -> Self {
-        let (lines, waiting) = channel::<String>();
+    /// Onto these streams. What cannot be written any more (the reader went away) is dropped.
+    pub(crate) fn new(
+        mut stdout: Box<dyn Write + Send>,
+        mut stderr: Box<dyn Write + Send>,
+    ) -> Self {
+        let (texts, waiting) = channel::<(To, String)>();
         let writer = std::thread::spawn(move || {
-            for text in waiting {
-                if write_all(&mut stream, &text).is_err() {
-                    return;
-                }
+            for (to, text) in waiting {
+                let stream = match to {
+                    To::Stdout => &mut stdout,
+                    To::Stderr => &mut stderr,
+                };
+                let _reader_gone = stream
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stream.flush());
             }
         });
         Self {
-            lines: Some(lines),
+            texts: Some(texts),
             writer: Some(writer),
         }
     }
 
     /// Adds a line.
-    pub(crate) fn line(&self, mut line: String) {
+    pub(crate) fn line(&self, to: To, mut line: String) {
         line.push('\n');
-        self.text(line);
+        self.text(to, line);
     }
 
     /// Adds text as it is.
-    pub(crate) fn text(&self, text: String) {
-        if let Some(lines) = &self.lines {
-            // Nobody reads any more: that is no reason to stop a rollout.
-            let _reader_gone = lines.send(text);
+    pub(crate) fn text(&self, to: To, text: String) {
+        if let Some(texts) = &self.texts {
+            // The thread ends only after this; there is nobody else to tell.
+            let _ended = texts.send((to, text));
         }
     }
 }
 
-fn write_all(stream: &mut dyn Write, text: &str) -> io::Result<()> {
-    stream.write_all(text.as_bytes())?;
-    stream.flush()
-}
-
 impl Drop for Sink {
     fn drop(&mut self) {
-        drop(self.lines.take());
+        drop(self.texts.take());
         if let Some(writer) = self.writer.take() {
             let _ended = writer.join();
         }
@@ -68,6 +79,9 @@ impl Shared {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
+
+#[cfg(test)]
+use std::io;
 
 #[cfg(test)]
 impl Write for Shared {
@@ -98,19 +112,27 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_reader_that_went_away() {
-        let sink = Sink::new(Box::new(Gone));
+        let written = Shared::default();
+        let sink = Sink::new(Box::new(Gone), Box::new(written.clone()));
         for _ in 0..1000 {
-            sink.line("x".to_owned());
+            sink.line(To::Stdout, "x".to_owned());
         }
+        sink.line(To::Stderr, "still heard".to_owned());
         drop(sink);
+        assert_eq!(written.text(), "still heard\n");
     }
 
     #[test]
     fn lines_keep_their_order_and_are_all_written() {
         let written = Shared::default();
-        let sink = Sink::new(Box::new(written.clone()));
+        let sink = Sink::new(Box::new(written.clone()), Box::new(written.clone()));
         for number in 0..100 {
-            sink.line(number.to_string());
+            let to = if number % 3 == 0 {
+                To::Stdout
+            } else {
+                To::Stderr
+            };
+            sink.line(to, number.to_string());
         }
         drop(sink);
         let expected: String = (0..100).map(|number| format!("{number}\n")).collect();
