@@ -182,6 +182,7 @@ pub async fn run(
         watches: BTreeMap::new(),
         generation: 0,
         actions: JoinSet::new(),
+        watchers: JoinSet::new(),
         wake_at: None,
         last_waiting: Decision::default(),
         ports,
@@ -207,23 +208,23 @@ struct Driver {
     watches: BTreeMap<HostName, Watched>,
     generation: u64,
     actions: JoinSet<()>,
+    watchers: JoinSet<()>,
     wake_at: Option<Timestamp>,
     last_waiting: Decision,
 }
 
 impl Driver {
     async fn drive(&mut self, sights: Sights) -> Result<Finished, DriverError> {
-        let renewing = self.keep_lease();
+        self.keep_lease();
         let result = self.work(sights).await;
-        for watched in self.watches.values() {
-            watched.task.abort();
-        }
         // Nobody takes what they send any more; a full channel must not hold them up.
         self.receiver.close();
-        if !matches!(result, Err(DriverError::Interrupted { .. })) {
-            while self.actions.join_next().await.is_some() {}
+        if matches!(result, Err(DriverError::Interrupted { .. })) {
+            // What runs on a host goes on there; only our waiting for it ends.
+            self.actions.shutdown().await;
         }
-        renewing.abort();
+        while self.actions.join_next().await.is_some() {}
+        self.watchers.shutdown().await;
         result?;
         let reachable: Vec<_> = self
             .state
@@ -575,16 +576,18 @@ impl Driver {
             return;
         };
         let subject = self.subject(instance);
-        let task = tokio::spawn(watch(
+        while self.watchers.try_join_next().is_some() {}
+        let watching = watch(
             self.ports.clone(),
             self.job.health.clone(),
             subject,
             self.sender.clone(),
-        ));
+        );
+        let task = self.watchers.spawn(watching);
         let watched = Watched {
             generation: self.generation,
             tracker,
-            task: task.abort_handle(),
+            task,
             last_answer: None,
         };
         self.watches.insert(host.clone(), watched);
@@ -596,9 +599,9 @@ impl Driver {
         }
     }
 
-    fn keep_lease(&self) -> AbortHandle {
+    fn keep_lease(&mut self) {
         let (ports, job, sender) = (self.ports.clone(), self.job.clone(), self.sender.clone());
-        let task = tokio::spawn(async move {
+        self.watchers.spawn(async move {
             let mut renewed = tokio::time::Instant::now();
             let mut wait = RENEW_EVERY;
             loop {
@@ -619,6 +622,5 @@ impl Driver {
                 };
             }
         });
-        task.abort_handle()
     }
 }
