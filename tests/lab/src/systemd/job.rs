@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::manager::Manager;
 use super::settings::Kind;
-use super::unit::{ActiveState, LoadState, Outcome, Sub};
+use super::unit::{ActiveState, LoadState, Outcome, StartRate, Sub};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobKind {
@@ -103,6 +103,43 @@ impl Manager {
             job.running = false;
         }
         self.unsettled.push(name.to_owned());
+    }
+
+    /// Forgets a failure and the starts that were counted; false if the unit is not loaded.
+    pub(crate) fn reset_failed(&mut self, name: &str) -> bool {
+        let Some(unit) = self.units.get_mut(name) else {
+            return false;
+        };
+        unit.start_rate = StartRate::default();
+        unit.outcome = Outcome::Success;
+        unit.n_restarts = 0;
+        unit.flush_restarts = false;
+        if unit.sub == Sub::Failed {
+            self.set_state(name, Sub::Dead);
+        }
+        self.settle();
+        true
+    }
+
+    pub(crate) fn reset_all_failed(&mut self) {
+        for name in self.units.keys().cloned().collect::<Vec<_>>() {
+            self.reset_failed(&name);
+        }
+    }
+
+    /// Resolves with result and exit status when the unit is down.
+    pub(crate) fn end_of(&mut self, name: &str) -> oneshot::Receiver<(Outcome, i32)> {
+        let (sender, wait) = oneshot::channel();
+        match self.units.get_mut(name) {
+            Some(unit) if !unit.sub.is_down() => unit.mourners.push(sender),
+            Some(unit) => drop(sender.send((
+                unit.outcome,
+                unit.main.ended.map_or(0, |(_, exit)| exit.status()),
+            ))),
+            // Down already and forgotten, and so it ended well.
+            None => drop(sender.send((Outcome::Success, 0))),
+        }
+        wait
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Refusal {

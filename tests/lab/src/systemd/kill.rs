@@ -1,6 +1,6 @@
 //! Signals: names, numbers, and who gets them.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::manager::Manager;
 use super::process;
@@ -43,12 +43,26 @@ pub(crate) fn signal_name(number: i32) -> String {
     known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
 }
 
-/// A process that is gone already is no error.
-pub(crate) fn send(pid: i32, signal: i32) -> bool {
-    let (Some(pid), Some(signal)) = (Pid::from_raw(pid), Signal::from_named_raw(signal)) else {
+/// To a process, or with a negative number to a group; false if there is none.
+pub(crate) fn send_signal(pid: i32, signal: i32) -> bool {
+    let Some(signal) = Signal::from_named_raw(signal) else {
         return false;
     };
-    kill_process(pid, signal).is_ok()
+    let Some(target) = Pid::from_raw(pid.abs()) else {
+        return false;
+    };
+    if pid < 0 {
+        kill_process_group(target, signal).is_ok()
+    } else {
+        kill_process(target, signal).is_ok()
+    }
+}
+
+/// SIGKILL to each.
+pub(crate) fn kill_hard(pids: &[i32]) {
+    for pid in pids {
+        send_signal(*pid, 9);
+    }
 }
 
 /// Whom `systemctl kill` means.
@@ -80,7 +94,7 @@ impl Manager {
                 "process"
             };
             let program = process::name_of(pid);
-            if send(pid, signal) {
+            if send_signal(pid, signal) {
                 let signal = signal_name(signal);
                 self.log(name, &format!("{name}: Sent signal SIG{signal} to {role} {pid} ({program}) on client request."));
             }

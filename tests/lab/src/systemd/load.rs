@@ -45,6 +45,13 @@ impl Manager {
             && Sources::find(&self.folders(), &unit.name) != unit.sources
     }
 
+    /// The same for a loaded unit's name.
+    pub(crate) fn has_changed_files(&self, name: &str) -> bool {
+        self.units
+            .get(name)
+            .is_some_and(|unit| self.needs_reload(unit))
+    }
+
     pub(crate) fn specifiers(&self, unit: &str) -> Specifiers {
         Specifiers {
             unit: unit.to_owned(),

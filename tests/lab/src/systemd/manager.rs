@@ -11,6 +11,7 @@ use super::clock::Moment;
 use super::journal::Journal;
 use super::process::{Event, HOST_MARK};
 use super::settings::Kind;
+use super::unit::ActiveState::{Active, Failed, Inactive};
 use super::unit::{LoadState, Sub, Unit};
 
 /// What a manager knows about its host.
@@ -150,7 +151,6 @@ impl Manager {
         unit.sub = sub;
         unit.token += 1;
         unit.stamps.state_change = Some(now);
-        use super::unit::ActiveState::{Active, Failed, Inactive};
         let was_down = matches!(before, Inactive | Failed);
         let is_down = matches!(after, Inactive | Failed);
         if was_down && !is_down {
@@ -164,6 +164,15 @@ impl Manager {
         }
         if before == Active && after != Active {
             unit.stamps.active_exit = Some(now);
+        }
+        if is_down {
+            let end = (
+                unit.outcome,
+                unit.main.ended.map_or(0, |(_, exit)| exit.status()),
+            );
+            for mourner in std::mem::take(&mut unit.mourners) {
+                let _ = mourner.send(end);
+            }
         }
         self.job_follows(name, after);
         if is_down {

@@ -22,9 +22,11 @@ mod words;
 
 pub(crate) use enable::{Change, UnitFileError};
 pub(crate) use job::{JobKind, JobResult, JobWait, Refusal};
-pub(crate) use journal::{Entry, Journal, Match};
+pub(crate) use journal::{Entry, Match};
+pub(crate) use kill::{Whom, kill_hard, send_signal, signal_number};
 pub(crate) use manager::{HostFacts, Manager, SharedManager};
-pub(crate) use process::members_of_host;
+pub(crate) use process::{exit_of, members_of_host};
+pub(crate) use service::invocation_id;
 pub(crate) use show::TimeStyle;
 pub(crate) use transient::Transient;
-pub(crate) use unit::{ActiveState, LoadState};
+pub(crate) use unit::{ActiveState, Exit, LoadState, Outcome};

@@ -61,7 +61,7 @@ impl Manager {
         match self.spawn(name, &command) {
             Ok(pid) => {
                 let state = match phase {
-                    Phase::StartPre | Phase::Start => Sub::StartPre,
+                    Phase::StartPre => Sub::StartPre,
                     Phase::StartPost => Sub::StartPost,
                     Phase::Stop => Sub::Stop,
                     Phase::StopPost => Sub::StopPost,
@@ -79,7 +79,6 @@ impl Manager {
     fn after_phase(&mut self, name: &str, phase: Phase) {
         match phase {
             Phase::StartPre => self.run_main(name),
-            Phase::Start => {}
             Phase::StartPost => self.enter_running(name),
             Phase::Stop => self.signal_all(name, Sub::StopSigterm),
             Phase::StopPost => self.signal_all(name, Sub::FinalSigterm),
@@ -173,6 +172,19 @@ impl Manager {
         if let Some(pid) = unit.main_pid {
             environment.insert("MAINPID".to_owned(), pid.to_string());
         }
+        if let Some((_, exit)) = unit.main.ended {
+            let status = if exit.code() == 1 {
+                exit.status().to_string()
+            } else {
+                kill::signal_name(exit.status())
+            };
+            environment.insert(
+                "SERVICE_RESULT".to_owned(),
+                unit.outcome.as_str().to_owned(),
+            );
+            environment.insert("EXIT_CODE".to_owned(), exit.code_name().to_owned());
+            environment.insert("EXIT_STATUS".to_owned(), status);
+        }
         let mut set = |assignment: &str| {
             if let Some((key, value)) = assignment.split_once('=') {
                 environment.insert(key.to_owned(), value.to_owned());
@@ -259,9 +271,9 @@ impl Manager {
                     &format!("{name}: Killing process {pid} ({program}) with signal SIGKILL."),
                 );
             }
-            kill::send(*pid, if is_kill { 9 } else { kill_signal });
+            kill::send_signal(*pid, if is_kill { 9 } else { kill_signal });
             // A stopped process sees SIGTERM only when it goes on.
-            kill::send(*pid, 18);
+            kill::send_signal(*pid, 18);
         }
         if targets.is_empty() && main.is_none() {
             return self.after_signal(name, state);
@@ -473,7 +485,7 @@ impl Manager {
                 self.run_control(name, phase, control.index + 1)
             }
             (_, Phase::StartPre | Phase::StopPost) => self.signal_all(name, Sub::FinalSigterm),
-            (_, Phase::Start | Phase::StartPost | Phase::Stop) => {
+            (_, Phase::StartPost | Phase::Stop) => {
                 self.signal_all(name, Sub::StopSigterm)
             }
         }

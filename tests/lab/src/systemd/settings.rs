@@ -76,7 +76,6 @@ pub(crate) struct Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     StartPre,
-    Start,
     StartPost,
     Stop,
     StopPost,
@@ -135,7 +134,6 @@ impl ServiceSettings {
     pub(crate) fn commands(&self, phase: Phase) -> &[Command] {
         match phase {
             Phase::StartPre => &self.start_pre,
-            Phase::Start => &self.start,
             Phase::StartPost => &self.start_post,
             Phase::Stop => &self.stop,
             Phase::StopPost => &self.stop_post,

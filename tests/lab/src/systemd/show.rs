@@ -76,6 +76,25 @@ impl Manager {
         properties.list
     }
 
+    /// The properties of a unit that another manager does not have.
+    pub(crate) fn properties_of_missing(&self, name: &str) -> Vec<(&'static str, String)> {
+        let unit = Unit::new(name);
+        let mut properties = Properties {
+            list: Vec::new(),
+            style: TimeStyle::Pretty,
+        };
+        if name.ends_with(".service") {
+            self.service_properties(&mut properties, &unit, &ServiceSettings::default());
+        }
+        self.unit_properties(&mut properties, &unit);
+        for (name, value) in &mut properties.list {
+            if matches!(*name, "WantedBy" | "TriggeredBy" | "UnitFileState") {
+                value.clear();
+            }
+        }
+        properties.list
+    }
+
     fn service_properties(&self, to: &mut Properties, unit: &Unit, service: &ServiceSettings) {
         to.add("Type", &service.kind);
         to.add("ExitType", "main");

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use super::clock::Moment;
 use super::find::Sources;
 use super::job::Job;
@@ -264,6 +266,8 @@ pub(crate) struct Unit {
     pub(crate) sessions: Vec<i32>,
     pub(crate) next_elapse: Option<u64>,
     pub(crate) last_trigger: Option<Moment>,
+    /// Who waits for the end, whatever it is.
+    pub(crate) mourners: Vec<oneshot::Sender<(Outcome, i32)>>,
 }
 
 impl Unit {
@@ -291,6 +295,7 @@ impl Unit {
             sessions: Vec::new(),
             next_elapse: None,
             last_trigger: None,
+            mourners: Vec::new(),
         }
     }
 
