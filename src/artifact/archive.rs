@@ -83,12 +83,11 @@ pub(super) fn add_archive(
         inner: plain,
         allowance: Rc::clone(&allowance),
     });
-    let mut unpacked = 0;
-    for entry in archive.entries().map_err(Failure::Damaged)? {
+    let entries = archive.entries().map_err(Failure::Damaged)?;
+    for (number, entry) in entries.enumerate() {
         let mut entry = entry.map_err(Failure::Damaged)?;
         allowance.set(u64::MAX);
-        let blob = scratch.join(unpacked.to_string());
-        unpacked += 1;
+        let blob = scratch.join(number.to_string());
         add_entry(tree, &mut entry, blob)?;
         allowance.set(BETWEEN_FILES);
     }

@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod folder;
 mod hashing;
+mod index;
 mod launch;
 mod location;
 mod package;

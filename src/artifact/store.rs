@@ -9,13 +9,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use crate::core::ids::Digest;
@@ -23,12 +22,10 @@ use crate::core::revision::{Architecture, FileContent};
 use crate::ports::{ArtifactError, Artifacts, Package, PackageContents};
 
 use super::digest::ANY;
-use super::hashing::hash_file;
-use super::package::{Packed, pack};
+use super::index::{Index, IndexedPackage, package_name};
+use super::package::pack;
 use super::revision::RevisionContent;
 
-const INDEX: &str = "contents.json";
-const INDEX_VERSION: u32 = 1;
 const INCOMING: &str = ".incoming-";
 /// What a killed controller left is removed after this time; nobody packs for that long.
 const INCOMING_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,25 +35,11 @@ const INCOMING_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct FileStore {
     folder: PathBuf,
     /// Packages that were checked, so that each is read through once only, however many hosts ask.
-    checked: Mutex<HashMap<(Digest, String), Arc<OnceCell<Arc<Package>>>>>,
+    checked: Mutex<HashMap<(Digest, Architecture), Checked>>,
 }
 
-/// `contents.json`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Index {
-    version: u32,
-    digest: Digest,
-    /// By architecture, or `any`.
-    packages: BTreeMap<String, IndexedPackage>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct IndexedPackage {
-    size: u64,
-    unpacked_size: u64,
-    sha256: String,
-    contents: PackageContents,
-}
+/// A package that is being read through, or was.
+type Checked = Arc<OnceCell<Arc<Package>>>;
 
 impl FileStore {
     /// The store in that folder, which is made when something is first kept.
@@ -89,7 +72,10 @@ impl FileStore {
                 }
                 let path = incoming.join(package_name(key));
                 let packed = pack(&variant.files, &variant.sources, &path)?;
-                Ok((key.to_owned(), indexed(packed, content.contents(variant))))
+                Ok((
+                    key.to_owned(),
+                    IndexedPackage::new(packed, content.contents(variant)),
+                ))
             };
             content.variants.iter().map(pack_one).collect()
         })?;
@@ -154,14 +140,7 @@ impl FileStore {
         let incoming = self.incoming();
         let written = self.prepare(&incoming).and_then(|()| {
             let packages = fill(&incoming)?;
-            write_index(
-                &incoming,
-                &Index {
-                    version: INDEX_VERSION,
-                    digest: digest.clone(),
-                    packages,
-                },
-            )?;
+            Index::new(digest, packages).write(&incoming)?;
             File::open(&incoming)?.sync_all()?;
             self.install(&incoming, &folder)
         });
@@ -240,38 +219,16 @@ impl FileStore {
     }
 
     fn index(&self, digest: &Digest) -> Result<Option<Index>, ArtifactError> {
-        let path = self.revision_folder(digest)?.join(INDEX);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| self.failed("cannot be read", &error))?,
-        };
-        let index: Index = serde_json::from_slice(&bytes)
-            .map_err(|_| damaged(&path, "is not what rollctl wrote"))?;
-        if index.version != INDEX_VERSION || index.digest != *digest {
-            return Err(damaged(
-                &path,
-                "belongs to another revision or version of rollctl",
-            ));
-        }
-        Ok(Some(index))
+        Index::read(&self.revision_folder(digest)?, digest)
     }
 
-    /// Reads a package through and compares size and SHA-256.
     fn check(
         &self,
         digest: &Digest,
         key: &str,
         package: &IndexedPackage,
     ) -> Result<PathBuf, ArtifactError> {
-        let path = self.revision_folder(digest)?.join(package_name(key));
-        match hash_file(&path) {
-            Ok((sha256, size)) if sha256 == package.sha256 && size == package.size => Ok(path),
-            Ok(_) => Err(damaged(
-                &path,
-                "is damaged: its SHA-256 is not the recorded one",
-            )),
-            Err(error) => Err(damaged(&path, &format!("cannot be read: {error}"))),
-        }
+        package.check(&self.revision_folder(digest)?, key)
     }
 
     /// Finds, reads through and describes a package.
@@ -361,7 +318,7 @@ impl Artifacts for FileStore {
     ) -> Result<Option<Arc<Package>>, ArtifactError> {
         let cell = {
             let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = (digest.clone(), architecture.0.clone());
+            let key = (digest.clone(), architecture.clone());
             Arc::clone(checked.entry(key).or_default())
         };
         let load = || async {
@@ -405,7 +362,7 @@ impl Artifacts for FileStore {
                 let packed = pack(&contents.files, &sources, &path)?;
                 Ok(BTreeMap::from([(
                     ANY.to_owned(),
-                    indexed(packed, contents),
+                    IndexedPackage::new(packed, contents),
                 )]))
             })
         });
@@ -417,44 +374,10 @@ impl Artifacts for FileStore {
     }
 }
 
-fn indexed(packed: Packed, contents: PackageContents) -> IndexedPackage {
-    IndexedPackage {
-        size: packed.size,
-        unpacked_size: packed.unpacked_size,
-        sha256: packed.sha256,
-        contents,
-    }
-}
-
-fn write_index(folder: &Path, index: &Index) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(folder.join(INDEX))?;
-    io::Write::write_all(&mut file, &serde_json::to_vec(index)?)?;
-    file.sync_all()
-}
-
-fn package_name(key: &str) -> String {
-    format!("{key}.tar.zst")
-}
-
 fn is_digest(digest: &Digest) -> bool {
     let text = digest.as_str();
     text.len() == 64
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn damaged(path: &Path, problem: &str) -> ArtifactError {
-    ArtifactError {
-        location: path.display().to_string(),
-        problem: format!("`{}` {problem}", path.file_name().unwrap_or_default().display()),
-        hint: Some(
-            "release the same artifact again, which replaces it; hosts that have the revision are not affected"
-                .to_owned(),
-        ),
-    }
 }

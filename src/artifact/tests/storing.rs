@@ -103,7 +103,7 @@ async fn a_revision_is_kept_found_and_removed() {
         inode,
         "kept, not written again"
     );
-    assert_eq!(store.list().unwrap(), [digest.clone()]);
+    assert_eq!(store.list().unwrap(), std::slice::from_ref(&digest));
     store.remove(&digest).unwrap();
     store.remove(&digest).unwrap();
     assert_eq!(
