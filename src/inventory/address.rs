@@ -90,6 +90,11 @@ fn split(text: &str) -> Result<(&str, Option<&str>), String> {
 }
 
 fn check(host: &str) -> Result<(), String> {
+    if host.contains(NUMBER) {
+        return Err(format!(
+            "`{host}`: `{NUMBER}` stands for the number of a range such as `[hosts.\"db-[01-40]\"]`"
+        ));
+    }
     if host.contains(':') {
         // A zone (`fe80::1%eth0`) belongs to the controller's interfaces.
         let (address, zone) = host.split_once('%').unwrap_or((host, "eth0"));
@@ -115,10 +120,6 @@ fn check(host: &str) -> Result<(), String> {
     let starts_well = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if starts_well && host.len() <= 253 && host.chars().all(allowed) {
         Ok(())
-    } else if host.contains(NUMBER) {
-        Err(format!(
-            "`{host}`: `{NUMBER}` stands for the number of a range such as `db-[01-40]`"
-        ))
     } else {
         Err(format!(
             "`{host}` is neither a host's name nor an IP address"

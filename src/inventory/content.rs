@@ -156,7 +156,12 @@ fn variable(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<EnvironmentValue>
     }
     let mut table = entry.table(f)?;
     let env = table.take("env");
+    let is_empty = table.names().next().is_none();
     table.finish(f, |_| None);
+    if env.is_none() && !is_empty {
+        // Its other key has been told.
+        return None;
+    }
     let Some(env) = env else {
         f.wrong_help(
             &entry.at,

@@ -8,8 +8,8 @@ use super::load::folder;
 use super::mistake::Mistake;
 use super::source::Source;
 
-/// The largest inventory file in bytes: ten thousand hosts written out one by one are a tenth of it.
-const LARGEST: u64 = 8 * 1024 * 1024;
+/// The largest inventory file in bytes: ten thousand hosts written out one by one are a quarter of it.
+const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// What could be read, and what could not.
 #[derive(Debug, Default)]

@@ -112,7 +112,15 @@ impl Hosts {
             host: member.name.clone(),
             port: None,
         });
-        self.warn_of_twin(entry, member, &address, f);
+        let is_shared = member.number.is_some()
+            && !keys
+                .address
+                .as_ref()
+                .is_some_and(|written| written.text.contains(NUMBER));
+        // A range that shares one address has been told so.
+        if keys.address.is_none() || !is_shared {
+            self.warn_of_twin(entry, member, &address, f);
+        }
         let fill = |text: &String| match &member.number {
             Some(number) => text.replace(NUMBER, number),
             None => text.clone(),

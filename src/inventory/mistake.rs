@@ -124,7 +124,7 @@ impl<'s> Findings<'s> {
             line: Some(excerpt.line),
             column: Some(excerpt.column),
             span: Some(at.place.span.clone()),
-            key: Some(at.key.clone()).filter(|key| !key.is_empty()),
+            key: Some(presentable(&at.key)).filter(|key| !key.is_empty()),
             text: Some(excerpt.text),
             mark: excerpt.mark,
             ..Mistake::whole(&source.path, message)

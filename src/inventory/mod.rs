@@ -1,6 +1,6 @@
 //! TOML text to [`crate::core`] values, all mistakes at once, each with its place.
 //!
-//! [`locate`] finds the inventory, [`load`] reads it, [`check_files`] looks at the files that it names. The text is
+//! [`locate()`] finds the inventory, [`load()`] reads it, [`check_files`] looks at the files that it names. The text is
 //! parsed into a tree that knows where everything stands; each section's reader takes the keys that it knows from its
 //! table, and the table then reports the rest. A reader that meets a mistake notes it and goes on with a default, so
 //! that one run shows them all; a fleet is only handed out when there was none.

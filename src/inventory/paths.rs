@@ -146,7 +146,8 @@ pub(crate) fn link(entry: &Entry<'_>, install_dir: &str, f: &mut Findings<'_>) -
         );
         return None;
     };
-    if link == install_dir || link.starts_with(&format!("{install_dir}/")) {
+    let is_inside = link == install_dir || link.starts_with(&format!("{install_dir}/"));
+    if is_inside && !install_dir.is_empty() {
         f.wrong_help(
             &entry.at,
             format!("`link` `{link}` lies inside `install_dir`"),

@@ -140,7 +140,7 @@ impl<'t> Entry<'t> {
     fn wrong_type(&self, f: &mut Findings<'_>, wanted: &str) {
         let message = format!(
             "`{}` must be {wanted}, not {}",
-            self.name,
+            self.shown(),
             type_name(self.value)
         );
         match self.retyped(wanted) {
@@ -178,6 +178,15 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// What a message calls it: `port`, or `units[1]`.
+    fn shown(&self) -> &str {
+        let key = self.key.key.as_str();
+        let element = key.rfind(self.name).and_then(|at| key.get(at..));
+        element
+            .filter(|_| key.ends_with(']') && !self.name.is_empty())
+            .unwrap_or(self.name)
+    }
+
     pub(crate) fn is_table(&self) -> bool {
         self.value.is_table()
     }
@@ -195,7 +204,7 @@ impl<'t> Entry<'t> {
         if text.contains('\0') {
             f.wrong(
                 &self.at,
-                format!("`{}` contains a NUL character", self.name),
+                format!("`{}` contains a NUL character", self.shown()),
             );
             return None;
         }
@@ -206,7 +215,7 @@ impl<'t> Entry<'t> {
     pub(crate) fn text(&self, f: &mut Findings<'_>) -> Option<&'t str> {
         let text = self.any_text(f)?;
         if text.trim().is_empty() {
-            f.wrong(&self.at, format!("`{}` is empty", self.name));
+            f.wrong(&self.at, format!("`{}` is empty", self.shown()));
             return None;
         }
         if text.chars().any(char::is_control) {
@@ -214,7 +223,7 @@ impl<'t> Entry<'t> {
                 &self.at,
                 format!(
                     "`{}` contains a control character or a line break",
-                    self.name
+                    self.shown()
                 ),
             );
             return None;
@@ -246,7 +255,7 @@ impl<'t> Entry<'t> {
             };
             f.wrong(
                 &self.at,
-                format!("`{}` is {number}; it must be {bounds}", self.name),
+                format!("`{}` is {number}; it must be {bounds}", self.shown()),
             );
         }
         found
@@ -279,7 +288,7 @@ impl<'t> Entry<'t> {
                     }
                     _ => "write it as \"10s\", \"1m30s\", \"500ms\" or \"1h\"".to_owned(),
                 };
-                f.wrong_help(&self.at, format!("`{}`: {error}", self.name), help);
+                f.wrong_help(&self.at, format!("`{}`: {error}", self.shown()), help);
                 None
             }
         }
@@ -289,7 +298,10 @@ impl<'t> Entry<'t> {
     pub(crate) fn duration(&self, f: &mut Findings<'_>) -> Option<Duration> {
         let duration = self.duration_or_zero(f)?;
         if duration.is_zero() {
-            f.wrong(&self.at, format!("`{}` must be longer than 0", self.name));
+            f.wrong(
+                &self.at,
+                format!("`{}` must be longer than 0", self.shown()),
+            );
             return None;
         }
         Some(duration)
@@ -301,11 +313,15 @@ impl<'t> Entry<'t> {
         f: &mut Findings<'_>,
         choices: &[(&'static str, T)],
     ) -> Option<T> {
+        if !self.is_text() {
+            self.wrong_type(f, &list(choices.iter().map(|(word, _)| *word)));
+            return None;
+        }
         let text = self.text(f)?;
         let found = choices.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let words = || choices.iter().map(|(word, _)| *word);
-            let message = format!("`{}` cannot be `{text}`", self.name);
+            let message = format!("`{}` cannot be `{text}`", self.shown());
             match nearest(text, words()) {
                 Some(meant) => f.wrong_help(&self.at, message, format!("did you mean `{meant}`?")),
                 None => f.wrong_help(&self.at, message, format!("it is {}", list(words()))),

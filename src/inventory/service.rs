@@ -43,19 +43,13 @@ pub(crate) fn read(
     f: &mut Findings<'_>,
     files: &mut Vec<NamedFile>,
 ) -> Option<ReadService> {
-    if !is_name(entry.name) {
-        f.wrong_help(
-            &entry.key,
-            format!("`{}` cannot be the name of a service", entry.name),
-            format!("letters, digits, `.`, `_` and `-` are allowed, at most {NAME_MAX}; a letter or a digit begins it"),
-        );
-    }
+    check_name(entry, f);
     let mut table = entry.table(f)?;
     let hosts = selected(&mut table, &entry.key, around, f);
     let (units, units_at) = units(&mut table, &entry.key, f);
-    let is_template = units.iter().any(is_template);
     let port = table.take("port");
     let ports = later::ports(&mut table, port.as_ref(), f);
+    let is_template = units.iter().any(is_template);
     later::spare_hosts(&mut table, is_template, f);
     let values = Values {
         hosts: if around.sound { &hosts } else { &[] },
@@ -65,25 +59,11 @@ pub(crate) fn read(
     let strategy = ReadStrategy::read(strategy_table, values, f);
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
-    let install_dir = required(&mut table, "install_dir", "\"/opt/web\"", &entry.key, f);
-    let install_dir_at = install_dir
-        .as_ref()
-        .map_or(&entry.key, |entry| &entry.at)
-        .clone();
-    let install_dir = install_dir
-        .and_then(|entry| paths::install_dir(&entry, f))
-        .unwrap_or_default();
-    let binary = binary(&mut table, entry.name, f);
-    let link = table.take("link");
-    let link_at = link.as_ref().map_or(&entry.key, |entry| &entry.at).clone();
-    let names = |out: bool| -> Vec<HostName> {
-        let wanted = hosts.iter().filter(|host| host.out_of_service == out);
-        wanted.map(|host| host.name.clone()).collect()
-    };
+    let places = Places::read(&mut table, entry, f);
     let service = Service {
         name: ServiceName::new(entry.name),
-        hosts: names(false),
-        out_of_service: names(true),
+        hosts: names(&hosts, false),
+        out_of_service: names(&hosts, true),
         scope: table
             .take("scope")
             .and_then(|entry| entry.choice(f, &[("system", Scope::System), ("user", Scope::User)]))
@@ -93,8 +73,8 @@ pub(crate) fn read(
             .map(|entry| content::unit_files(&entry, &units, f, files))
             .unwrap_or_default(),
         units,
-        link: link.and_then(|entry| paths::link(&entry, &install_dir, f)),
-        install_dir,
+        link: places.link,
+        install_dir: places.install_dir,
         artifact: table
             .take("artifact")
             .and_then(|entry| content::artifact(&entry, f)),
@@ -102,9 +82,9 @@ pub(crate) fn read(
             .map(|table| content::environment(&table, f))
             .unwrap_or_default(),
         files: sub_table(&mut table, "files", f)
-            .map(|table| content::more_files(&table, &binary, f, files))
+            .map(|table| content::more_files(&table, &places.binary, f, files))
             .unwrap_or_default(),
-        binary,
+        binary: places.binary,
         port: port
             .and_then(|entry| entry.number(f, 1..=65535))
             .and_then(|port| u16::try_from(port).ok()),
@@ -123,10 +103,60 @@ pub(crate) fn read(
     table.finish(f, hint);
     Some(ReadService {
         service,
-        install_dir: install_dir_at,
+        install_dir: places.install_dir_at,
         units: units_at,
-        link: link_at,
+        link: places.link_at,
     })
+}
+
+/// Where a service lives on its hosts.
+struct Places {
+    install_dir: String,
+    install_dir_at: At,
+    binary: String,
+    link: Option<String>,
+    link_at: At,
+}
+
+impl Places {
+    fn read(table: &mut Table<'_>, service: &Entry<'_>, f: &mut Findings<'_>) -> Self {
+        let install_dir = required(table, "install_dir", "\"/opt/web\"", &service.key, f);
+        let link = table.take("link");
+        let place = |entry: &Option<Entry<'_>>| {
+            entry
+                .as_ref()
+                .map_or(&service.key, |entry| &entry.at)
+                .clone()
+        };
+        let (install_dir_at, link_at) = (place(&install_dir), place(&link));
+        let install_dir = install_dir
+            .and_then(|entry| paths::install_dir(&entry, f))
+            .unwrap_or_default();
+        Self {
+            link: link.and_then(|entry| paths::link(&entry, &install_dir, f)),
+            install_dir,
+            install_dir_at,
+            binary: binary(table, service.name, f),
+            link_at,
+        }
+    }
+}
+
+fn names(hosts: &[&Host], out_of_service: bool) -> Vec<HostName> {
+    let wanted = hosts
+        .iter()
+        .filter(|host| host.out_of_service == out_of_service);
+    wanted.map(|host| host.name.clone()).collect()
+}
+
+fn check_name(entry: &Entry<'_>, f: &mut Findings<'_>) {
+    if !is_name(entry.name) {
+        f.wrong_help(
+            &entry.key,
+            format!("`{}` cannot be the name of a service", entry.name),
+            format!("letters, digits, `.`, `_` and `-` are allowed, at most {NAME_MAX}; a letter or a digit begins it"),
+        );
+    }
 }
 
 fn sub_table<'t>(
@@ -214,16 +244,21 @@ fn units(table: &mut Table<'_>, service: &At, f: &mut Findings<'_>) -> (Vec<Unit
 
 fn unit(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<UnitName> {
     let text = entry.text(f)?;
+    if text.contains('/') {
+        let name = text.rsplit('/').next().unwrap_or_default();
+        f.wrong_help(
+            &entry.at,
+            format!("`{text}` is a path, not the name of a unit"),
+            format!("write `{name}`; a unit file that is part of the revision is `unit_file`"),
+        );
+        return None;
+    }
     let Some(stem) = text.strip_suffix(".service") else {
         let stem = text.rsplit_once('.').map_or(text, |(stem, _)| stem);
-        let help = match text.contains('/') {
-            true => "write the unit's name, not its path: `web.service`".to_owned(),
-            false => format!("write `{stem}.service`; other kinds of units cannot be rolled"),
-        };
         f.wrong_help(
             &entry.at,
             format!("unit `{text}` does not end in `.service`"),
-            help,
+            format!("write `{stem}.service`; other kinds of units cannot be rolled"),
         );
         return None;
     };

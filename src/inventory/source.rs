@@ -206,7 +206,7 @@ mod tests {
                 "url = \"postgres://me:******@db/x\"",
             ),
             ("postgres://me:a@b:c@db", "postgres://me:*****@db"),
-            ("postgres://me:a/b#c?@db/x", "postgres://me:*****@db/x"),
+            ("postgres://me:a/b#c?@db/x", "postgres://me:******@db/x"),
             (
                 "a://u:p@h b://u:pw@h 'c://h:1'",
                 "a://u:*@h b://u:**@h 'c://h:1'",

@@ -74,6 +74,15 @@ impl ReadStrategy {
             unavailable_is_sound = found.is_some();
             self.strategy.max_unavailable = found.unwrap_or(MAX_UNAVAILABLE);
         }
+        if let Some(entry) = &surge
+            && !self.strategy.max_surge.is_zero()
+        {
+            f.warn(
+                &entry.at,
+                "`max_surge` is carried by nothing: neither by spare hosts nor by a template unit",
+                "both come later; until then instances are replaced in place, within `max_unavailable`",
+            );
+        }
         if !unavailable_is_sound {
             return;
         }
