@@ -98,6 +98,17 @@ pub(crate) fn tell_build() -> i32 {
 fn bind_life() {
     let _ = setsid();
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    // It may have gone before we asked for the signal.
+    let exe = |process: &str| {
+        let link = std::fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
+        link.to_string_lossy()
+            .trim_end_matches(" (deleted)")
+            .to_owned()
+    };
+    let parent = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
+    if exe(&parent.to_string()) != exe("self") {
+        std::process::exit(EXIT_EXEC);
+    }
 }
 
 fn words_of(error: &io::Error) -> String {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::find::Sources;
 use super::manager::Manager;
-use super::settings::{self, Install};
+use super::parse;
+use super::settings::Install;
 
 /// A line that `systemctl` says about what it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl Manager {
             name.rsplit_once('.').map_or(name, |(stem, _)| stem)
         );
         Some(
-            settings::read(
+            parse::read(
                 &target,
                 &only_install,
                 &self.specifiers(name),

@@ -107,6 +107,10 @@ impl Manager {
         let Some(unit) = self.units.get(name) else {
             return Vec::new();
         };
-        process::members(&unit.invocation, &unit.sessions)
+        let control = unit.control.map(|control| control.pid);
+        process::members(
+            &unit.invocation,
+            &unit.main_pid.into_iter().chain(control).collect::<Vec<_>>(),
+        )
     }
 }

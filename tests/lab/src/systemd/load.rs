@@ -2,8 +2,9 @@
 
 use super::find::Sources;
 use super::manager::Manager;
-use super::settings::{self, Kind, Settings};
-use super::unit::{LoadState, Unit};
+use super::parse;
+use super::settings::{Kind, Settings};
+use super::unit::{LoadState, Outcome, Unit};
 use super::words::Specifiers;
 
 impl Manager {
@@ -29,8 +30,14 @@ impl Manager {
             .collect();
         for name in names {
             if let Some(mut unit) = self.units.remove(&name) {
+                let was_timer = unit.timer().is_some();
                 self.read(&mut unit);
-                self.units.insert(name, unit);
+                let lost = was_timer && unit.timer().is_none() && !unit.sub.is_down();
+                self.units.insert(name.clone(), unit);
+                if lost {
+                    // As systemd: a timer whose file is gone has nothing to trigger any more.
+                    self.enter_dead(&name, Outcome::Resources, false);
+                }
             }
         }
         self.settle();
@@ -77,7 +84,7 @@ impl Manager {
         let mut messages = Vec::new();
         let specifiers = self.specifiers(&unit.name);
         let settings = match unit.sources.read() {
-            Ok(assignments) => settings::read(&unit.name, &assignments, &specifiers, &mut messages),
+            Ok(assignments) => parse::read(&unit.name, &assignments, &specifiers, &mut messages),
             Err(error) => Err(format!("{}: Failed to open: {error}", unit.name)),
         };
         match settings {

@@ -1,7 +1,7 @@
 //! Processes of units: starting one, hearing its output and its end, and finding all that belong together.
 //!
 //! There are no control groups without root. Instead every process carries its unit's `INVOCATION_ID` and its host's mark
-//! in its environment, and lives in a session that the manager opened.
+//! in its environment.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -177,12 +177,12 @@ pub(crate) fn exit_of(status: ExitStatus) -> Exit {
     }
 }
 
-/// The processes of one invocation, ordered by pid.
-pub(crate) fn members(invocation: &str, sessions: &[i32]) -> Vec<i32> {
+/// The processes of one invocation, ordered by pid; `roots` are those of its processes that we have not reaped.
+pub(crate) fn members(invocation: &str, roots: &[i32]) -> Vec<i32> {
     if invocation.is_empty() {
         return Vec::new();
     }
-    find(&format!("INVOCATION_ID={invocation}"), sessions)
+    find(&format!("INVOCATION_ID={invocation}"), roots)
 }
 
 /// Everything that runs on a lab host.
@@ -198,8 +198,8 @@ pub(crate) fn name_of(pid: i32) -> String {
         .to_owned()
 }
 
-/// All processes with this in their environment or with one of these sessions, and their descendants; no zombies.
-fn find(assignment: &str, sessions: &[i32]) -> Vec<i32> {
+/// All processes with this in their environment, the roots, and the descendants of both; no zombies.
+fn find(assignment: &str, roots: &[i32]) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let mut found = BTreeSet::new();
     let mut parents = Vec::new();
@@ -209,14 +209,14 @@ fn find(assignment: &str, sessions: &[i32]) -> Vec<i32> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
     {
-        let Some((state, parent, session)) = stat(pid) else {
+        let Some((state, parent)) = stat(pid) else {
             continue;
         };
         if state == 'Z' || pid == own {
             continue;
         }
         parents.push((pid, parent));
-        if sessions.contains(&session) || has_in_environment(pid, assignment) {
+        if roots.contains(&pid) || has_in_environment(pid, assignment) {
             found.insert(pid);
         }
     }
@@ -235,14 +235,13 @@ fn find(assignment: &str, sessions: &[i32]) -> Vec<i32> {
     }
 }
 
-/// State, parent and session from `/proc/<pid>/stat`, whose second field may hold anything.
-fn stat(pid: i32) -> Option<(char, i32, i32)> {
+/// State and parent from `/proc/<pid>/stat`, whose second field may hold anything.
+fn stat(pid: i32) -> Option<(char, i32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
-    let session = fields.nth(1)?.parse().ok()?;
-    Some((state, parent, session))
+    Some((state, parent))
 }
 
 fn has_in_environment(pid: i32, assignment: &str) -> bool {

@@ -1,10 +1,12 @@
 //! The properties of a unit, in the order and the spelling of `systemctl show`.
 
+use std::time::Duration;
+
 use super::clock::Moment;
 use super::manager::Manager;
 use super::settings::{Command, Kind, ServiceSettings};
 use super::span;
-use super::unit::{Run, Unit};
+use super::unit::{Run, Sub, Unit};
 use super::words;
 
 /// `--timestamp=`.
@@ -293,29 +295,23 @@ impl Manager {
 fn timer_properties(to: &mut Properties, unit: &Unit) {
     let timer = unit.timer();
     to.add("Unit", timer.map_or("", |timer| timer.unit.as_str()));
-    let next = unit.next_elapse.map(std::time::Duration::from_micros);
-    let next = next.map_or_else(|| "infinity".to_owned(), |next| span::format(Some(next)));
+    let elapse = unit
+        .next_elapse
+        .filter(|_| !unit.sub.is_down())
+        .map_or(Duration::ZERO, Duration::from_micros);
     for span in timer.iter().flat_map(|timer| &timer.on_active) {
-        let elapse = if unit.next_elapse.is_some() {
-            next.as_str()
-        } else {
-            "0"
-        };
+        let (span, elapse) = (span::format(Some(*span)), span::format(Some(elapse)));
         to.add(
             "TimersMonotonic",
-            format!(
-                "{{ OnActiveUSec={} ; next_elapse={elapse} }}",
-                span::format(Some(*span))
-            ),
+            format!("{{ OnActiveUSec={span} ; next_elapse={elapse} }}"),
         );
     }
     to.add("NextElapseUSecRealtime", "");
-    to.add("NextElapseUSecMonotonic", next);
+    let next = Some(elapse).filter(|_| unit.sub == Sub::Waiting);
+    to.add("NextElapseUSecMonotonic", span::format(next));
     to.add("LastTriggerUSec", to.style.print(unit.last_trigger));
     to.add("Result", unit.outcome.as_str());
-    let accuracy = timer.map_or(Some(std::time::Duration::from_secs(60)), |timer| {
-        timer.accuracy
-    });
+    let accuracy = timer.map_or(Some(Duration::from_secs(60)), |timer| timer.accuracy);
     to.add("AccuracyUSec", span::format(accuracy));
     to.add(
         "RemainAfterElapse",

@@ -2,8 +2,8 @@
 
 use super::clock::{self, Moment};
 use super::job::JobKind;
+use super::launch::invocation_id;
 use super::manager::Manager;
-use super::service::invocation_id;
 use super::unit::{LoadState, Outcome, Sub};
 
 impl Manager {
@@ -44,7 +44,6 @@ impl Manager {
         let Some(timer) = unit.timer().cloned() else {
             return;
         };
-        unit.next_elapse = None;
         unit.last_trigger = Some(Moment::now());
         self.set_state(name, Sub::Triggered);
         if self.queue(&timer.unit, JobKind::Start).is_err() {

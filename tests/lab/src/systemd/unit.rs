@@ -262,8 +262,6 @@ pub(crate) struct Unit {
     /// Of the commands of `ExecStart=`.
     pub(crate) runs: Vec<Run>,
     pub(crate) start_index: usize,
-    /// Sessions that the unit's processes opened.
-    pub(crate) sessions: Vec<i32>,
     pub(crate) next_elapse: Option<u64>,
     pub(crate) last_trigger: Option<Moment>,
     /// Who waits for the end, whatever it is.
@@ -292,7 +290,6 @@ impl Unit {
             control: None,
             runs: Vec::new(),
             start_index: 0,
-            sessions: Vec::new(),
             next_elapse: None,
             last_trigger: None,
             mourners: Vec::new(),

@@ -258,9 +258,12 @@ fn status_of(manager: &Manager, name: &str, answer: &mut Answer) {
         .fragment
         .as_ref()
         .map_or_else(String::new, |path| path.display().to_string());
-    let enabled = manager.unit_file_state(name).unwrap_or("n/a");
+    let enabled = match manager.unit_file_state(name) {
+        Some(state @ ("enabled" | "disabled")) => format!("{state}; preset: enabled"),
+        state => state.unwrap_or("n/a").to_owned(),
+    };
     answer.say(format!(
-        "     Loaded: {} ({fragment}; {enabled}; preset: enabled)",
+        "     Loaded: {} ({fragment}; {enabled})",
         unit.load.as_str()
     ));
     let since = unit

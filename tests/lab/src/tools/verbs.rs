@@ -46,7 +46,7 @@ fn begin(
     };
     let loaded = manager.load(unit);
     let (is_down, load) = (loaded.sub.is_down(), loaded.load.clone());
-    if !options.quiet && manager.has_changed_files(unit) {
+    if verb != "stop" && !options.quiet && manager.has_changed_files(unit) {
         answer.complain(format!(
             "Warning: The unit file, source configuration file or drop-ins of {unit} changed on disk. \
              Run 'systemctl --user daemon-reload' to reload units."
