@@ -1,5 +1,6 @@
 //! Probes against small servers on 127.0.0.1 that answer byte by byte as they are told.
 
+mod answers;
 mod asking;
 mod templates;
 
