@@ -1,6 +1,11 @@
 //! The ledger between processes: controllers that are killed, and controllers that want the same service.
 //!
 //! The controllers are this test program itself, started again with a task in the environment.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy only knows by their attribute"
+)]
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
