@@ -81,7 +81,7 @@ fn by_result_code(code: u32, location: &str) -> Option<LedgerError> {
     let (problem, hint) = match code {
         3 | 14 => (
             "cannot be opened",
-            "look at the owner and the mode of the file and of its folder, and whether the disk is full",
+            "look at the owner and the mode of the file and of its folder, at the mount, and whether the disk is full",
         ),
         5 | 6 => (
             "another process has kept it locked for 5 s",

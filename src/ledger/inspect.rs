@@ -32,7 +32,7 @@ pub(crate) async fn refuse_unusable(
             "if no ledger was ever there, remove it and run the command again; else put a backup in its place",
         ));
     }
-    let found = match read(connection).await {
+    let found = match read(connection, path).await {
         Err(Fault::Database(error)) if is_no_database(&error) => {
             return Err(unusable(
                 location,
@@ -67,12 +67,15 @@ enum Found {
     Version(i64),
 }
 
-async fn read(connection: &mut AnyConnection) -> Result<Found, Fault> {
+async fn read(connection: &mut AnyConnection, path: &Path) -> Result<Found, Fault> {
     let row = sqlx::query("PRAGMA application_id")
         .fetch_one(&mut *connection)
         .await?;
     if row.try_get::<i64, _>(0)? != APPLICATION_ID {
         return Ok(Found::Foreign);
+    }
+    if ends_within_a_page(connection, path).await? {
+        return Ok(Found::Damaged("its end is missing".to_owned()));
     }
     let row = sqlx::query("PRAGMA quick_check(1)")
         .fetch_one(&mut *connection)
@@ -82,6 +85,19 @@ async fn read(connection: &mut AnyConnection) -> Result<Found, Fault> {
         return Ok(Found::Damaged(found.replace('\n', " ")));
     }
     Ok(Found::Version(migrate::version(connection).await?))
+}
+
+/// SQLite takes the missing rest of the last page for zeros. While there is a log, the file may end anywhere: the log
+/// has the page.
+async fn ends_within_a_page(connection: &mut AnyConnection, path: &Path) -> Result<bool, Fault> {
+    let row = sqlx::query("PRAGMA page_size")
+        .fetch_one(&mut *connection)
+        .await?;
+    let page = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0);
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    Ok(size(Path::new(&log)) == 0 && size(path).checked_rem(page) != Some(0))
 }
 
 /// `SQLITE_NOTADB`.

@@ -33,7 +33,7 @@ pub async fn open(url: &str, here: Here) -> Result<SqliteLedger, LedgerError> {
     let connection = writable(&path)
         .await
         .map_err(|fault| fault.at(&location, "opening it"))?;
-    SqliteLedger::over(connection, location, here).await
+    SqliteLedger::over(connection, path, here).await
 }
 
 /// Opens the ledger of a `sqlite:PATH` URL for reading only; nothing when there is none. It makes no ledger, and every
@@ -49,9 +49,7 @@ pub async fn open_existing(url: &str, here: Here) -> Result<Option<SqliteLedger>
     }
     refuse_network(&path, &location)?;
     let connection = inspected(&path, &location).await?;
-    SqliteLedger::over(connection, location, here)
-        .await
-        .map(Some)
+    SqliteLedger::over(connection, path, here).await.map(Some)
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, LedgerError> {
@@ -153,7 +151,7 @@ async fn inspected(path: &Path, location: &str) -> Result<AnyConnection, LedgerE
 }
 
 /// A connection whose commits are on the disk when they return.
-async fn writable(path: &Path) -> Result<AnyConnection, Fault> {
+pub(crate) async fn writable(path: &Path) -> Result<AnyConnection, Fault> {
     let mut connection = connect(path, Mode::Write).await?;
     sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         .execute(&mut connection)

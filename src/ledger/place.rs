@@ -67,22 +67,20 @@ fn refused_scheme(url: &str) -> LedgerError {
     )
 }
 
-/// The URL without password and parameters; only its scheme when it cannot be read.
+/// The URL without password and parameters; only its scheme where it cannot be told what is a password.
 fn without_secrets(text: &str) -> String {
-    let scheme_only = || format!("{}:...", text.split(':').next().unwrap_or_default());
-    let Ok(mut url) = url::Url::parse(text) else {
-        return if text.contains(':') || text.contains('@') {
-            scheme_only()
-        } else {
-            text.to_owned()
-        };
-    };
-    url.set_query(None);
-    url.set_fragment(None);
-    if url.password().is_some() && url.set_password(None).is_err() {
-        return scheme_only();
+    if let Ok(mut url) = url::Url::parse(text)
+        && url.has_host()
+        && url.set_password(None).is_ok()
+    {
+        url.set_query(None);
+        url.set_fragment(None);
+        return url.to_string();
     }
-    url.to_string()
+    match text.split_once([':', '@', '?']) {
+        Some((scheme, _)) => format!("{scheme}:..."),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The ledger in a SQLite file.
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
 use sqlx::AnyConnection;
 use sqlx::Connection;
@@ -8,6 +10,7 @@ use tokio::sync::Mutex;
 use super::chain::{Chain, Chained};
 use super::fault::Fault;
 use super::here::Here;
+use super::open::writable;
 use super::{migrate, sql_events, sql_leases, sql_revisions, sql_rollouts};
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::ids::{LedgerId, RolloutId, ServiceName};
@@ -26,6 +29,7 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 pub struct SqliteLedger {
     /// One for all: SQLite has one writer anyway, and no timer of a pool gets into the way of tests that stop time.
     connection: Mutex<AnyConnection>,
+    path: PathBuf,
     location: String,
     id: LedgerId,
     here: Here,
@@ -36,6 +40,7 @@ macro_rules! write {
     ($ledger:ident, $doing:literal, |$transaction:ident| $work:expr) => {{
         let mut connection = $ledger.connection.lock().await;
         let done: Result<_, Fault> = async {
+            $ledger.replace_stuck(&mut connection).await?;
             let mut transaction = connection.begin_with(BEGIN_WRITE).await?;
             let $transaction: &mut AnyConnection = &mut transaction;
             let result = $work.await?;
@@ -61,23 +66,38 @@ impl SqliteLedger {
     /// The ledger behind a connection, whose schema is this rollctl's.
     pub(crate) async fn over(
         mut connection: AnyConnection,
-        location: String,
+        path: PathBuf,
         here: Here,
     ) -> Result<Self, LedgerError> {
+        let location = path.display().to_string();
         let id = migrate::ledger_id(&mut connection)
             .await
             .map_err(|fault| fault.at(&location, "reading its identity"))?;
         Ok(Self {
             connection: Mutex::new(connection),
+            path,
             location,
             id,
             here,
         })
     }
 
-    /// The file's path, for words.
-    pub fn location(&self) -> &str {
-        &self.location
+    /// SQLite itself rolls a transaction back when, for instance, the disk is full. sqlx's own `ROLLBACK` then fails,
+    /// it counts the transaction as open for ever and begins no other on that connection.
+    async fn replace_stuck(&self, connection: &mut AnyConnection) -> Result<(), Fault> {
+        if connection.is_in_transaction() {
+            // The roll-back of a call that was given up may only be on its way.
+            connection.ping().await?;
+        }
+        if connection.is_in_transaction() {
+            *connection = writable(&self.path).await?;
+        }
+        Ok(())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Closes the file; the last process to do so tidies its `-wal` and `-shm` files away.
