@@ -1,5 +1,9 @@
 //! What tests of the whole program share: an inventory for some hosts, versions of a service, and runs of `rollctl`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
 use std::fmt::Write as _;
@@ -45,7 +49,11 @@ impl Run {
     /// Fails with everything that was printed unless it ended with that code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -57,7 +65,12 @@ impl Run {
     /// Fails unless the text was printed.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
-        assert!(self.text().contains(text), "{text:?} is not in:\n{}{}", self.stdout, self.stderr);
+        assert!(
+            self.text().contains(text),
+            "{text:?} is not in:\n{}{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 }
@@ -65,7 +78,9 @@ impl Run {
 impl Controller {
     /// One without an inventory.
     pub fn new() -> Self {
-        Self { folder: TempDir::with_prefix("rollctl-test-").unwrap() }
+        Self {
+            folder: TempDir::with_prefix("rollctl-test-").unwrap(),
+        }
     }
 
     /// A file of its own.
@@ -83,18 +98,34 @@ impl Controller {
 
     /// A version of the demo service, as an executable file.
     pub fn version(&self, version: &str, behaviour: &Behaviour) -> PathBuf {
-        let path = self.write(&format!("build-{version}"), demo_service(version, behaviour));
+        let path = self.write(
+            &format!("build-{version}"),
+            demo_service(version, behaviour),
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 
     /// Writes the inventory of a fleet: these hosts, reached as `user`, and what `services` adds.
     pub fn inventory(&self, fleet: &Fleet, user: &str, services: &str) {
-        self.inventory_of(fleet.hosts(), &fleet.identity(), &fleet.known_hosts(), user, services);
+        self.inventory_of(
+            fleet.hosts(),
+            &fleet.identity(),
+            &fleet.known_hosts(),
+            user,
+            services,
+        );
     }
 
     /// The same for some hosts, with another key or other known hosts.
-    pub fn inventory_of(&self, hosts: &[Host], identity: &Path, known_hosts: &Path, user: &str, services: &str) {
+    pub fn inventory_of(
+        &self,
+        hosts: &[Host],
+        identity: &Path,
+        known_hosts: &Path,
+        user: &str,
+        services: &str,
+    ) {
         let mut text = format!(
             "[ssh]\nuser = \"{user}\"\nidentity = \"{}\"\nknown_hosts = \"{}\"\nconnect_timeout = \"5s\"\n",
             identity.display(),
@@ -105,7 +136,13 @@ impl Controller {
         }
         text.push_str("\n[ledger]\nurl = \"sqlite:ledger.db\"\n\n");
         for host in hosts {
-            writeln!(text, "[hosts.{}]\naddress = \"{}\"", host.name(), host.address()).unwrap();
+            writeln!(
+                text,
+                "[hosts.{}]\naddress = \"{}\"",
+                host.name(),
+                host.address()
+            )
+            .unwrap();
         }
         text.push_str(services);
         self.write("inventory/test.toml", text);
@@ -151,8 +188,19 @@ deadline = "20s"
 
     /// Runs `rollctl` with these words.
     pub fn rollctl(&self, words: &[&str]) -> Run {
-        let run = Run::of(&self.command(words).output().expect("rollctl cannot be started"));
-        eprintln!("$ rollctl {}   # exit {}\n{}{}", words.join(" "), run.code, run.stdout, run.stderr);
+        let run = Run::of(
+            &self
+                .command(words)
+                .output()
+                .expect("rollctl cannot be started"),
+        );
+        eprintln!(
+            "$ rollctl {}   # exit {}\n{}{}",
+            words.join(" "),
+            run.code,
+            run.stdout,
+            run.stderr
+        );
         run
     }
 
@@ -161,25 +209,42 @@ deadline = "20s"
         let words: Vec<_> = words.iter().copied().chain(["--output", "json"]).collect();
         let run = self.rollctl(&words);
         let last = run.stdout.lines().last().unwrap_or_default();
-        serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {}{}", run.stdout, run.stderr))
+        serde_json::from_str(last)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", run.stdout, run.stderr))
     }
 }
 
 /// The hash of what the unit's main process executes, asked of the kernel of the host.
 pub fn running_hash(host: &Host, unit: &str) -> String {
-    let text = host.sh(&format!("sha256sum /proc/$(systemctl show -p MainPID --value {unit})/exe")).unwrap();
+    let text = host
+        .sh(&format!(
+            "sha256sum /proc/$(systemctl show -p MainPID --value {unit})/exe"
+        ))
+        .unwrap();
     text.split_whitespace().next().unwrap().to_owned()
 }
 
 /// The hash of a file here.
 pub fn file_hash(path: &Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 /// Puts the service on a host as it was before rollctl came, and starts it.
 pub fn install_by_hand(host: &Host, binary: &Path) {
-    host.write_file("/usr/local/bin/web", &fs::read(binary).unwrap(), 0o755).unwrap();
-    host.write_file("/etc/systemd/system/web.service", OLD_UNIT.as_bytes(), 0o644).unwrap();
-    host.sh("systemctl daemon-reload && systemctl enable --now web.service").unwrap();
+    host.write_file("/usr/local/bin/web", &fs::read(binary).unwrap(), 0o755)
+        .unwrap();
+    host.write_file(
+        "/etc/systemd/system/web.service",
+        OLD_UNIT.as_bytes(),
+        0o644,
+    )
+    .unwrap();
+    host.sh("systemctl daemon-reload && systemctl enable --now web.service")
+        .unwrap();
 }
