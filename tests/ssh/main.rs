@@ -1,0 +1,4 @@
+//! The `ssh` room against a real sshd.
+
+mod commands;
+mod server;
