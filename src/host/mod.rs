@@ -1,1 +1,24 @@
 //! What is done on a host over SSH: layout, systemd, the fixed scripts, adoption.
+//!
+//! [`ServiceHosts`] implements [`crate::ports::Hosts`]. On the host one fixed script (`script/*.sh`) reads requests; every
+//! step that changes something is one request, so that it ends in the old or the new state whatever becomes of the
+//! connection.
+
+mod adopt;
+mod confirm;
+mod facts;
+mod hosts;
+mod lane;
+mod layout;
+mod machine;
+mod over_ssh;
+mod payload;
+mod preflight;
+mod script;
+mod shell;
+mod stage;
+mod switch;
+mod systemd;
+mod upload;
+
+pub use hosts::ServiceHosts;

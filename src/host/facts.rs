@@ -1,0 +1,273 @@
+//! What a host says about a service, parsed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::script::refused;
+use super::systemd::{Unit, parse_show};
+use crate::core::event::{Runs, Started, StartedUnit};
+use crate::core::ids::{
+    BootId, Digest, Epoch, InvocationId, LedgerId, RevisionName, RevisionRef, UnitName,
+};
+use crate::core::revision::Architecture;
+use crate::ports::{HostError, Owner};
+
+/// Everything about the service on one host.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Facts {
+    pub(crate) systemd: u32,
+    pub(crate) boot: BootId,
+    pub(crate) uid: u32,
+    pub(crate) architecture: Architecture,
+    /// install_dir, `~` expanded.
+    pub(crate) dir: String,
+    pub(crate) home: String,
+    /// Who logged in.
+    pub(crate) login: String,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) current: Current,
+    pub(crate) tools: BTreeSet<String>,
+    /// Whether the user's systemd outlives the login; nothing: scope is the system's.
+    pub(crate) lingers: Option<bool>,
+    pub(crate) kept: BTreeMap<RevisionName, Kept>,
+    pub(crate) step: Option<Step>,
+    pub(crate) units: Vec<Unit>,
+}
+
+/// `install_dir/current`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Current {
+    None,
+    /// A symbolic link, and where it points.
+    Link(String),
+    /// Something that rollctl cannot switch.
+    Other,
+}
+
+/// A complete revision on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) digest: Digest,
+    /// Of an adopted folder: what `current` points to when it runs.
+    pub(crate) target: Option<String>,
+}
+
+/// The record of the last step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) state: String,
+    pub(crate) rollout: String,
+    pub(crate) hash: String,
+    pub(crate) to: String,
+    pub(crate) from_name: String,
+    pub(crate) from_digest: String,
+    pub(crate) to_digest: String,
+    /// Invocations before, when `begun`; those that were started, when `done`.
+    pub(crate) started: Started,
+}
+
+impl Facts {
+    /// What `current` points to; empty: it is absent.
+    pub(crate) fn target(&self) -> &str {
+        match &self.current {
+            Current::Link(target) => target,
+            Current::None | Current::Other => "",
+        }
+    }
+
+    /// The revision that `current` leads to, when rollctl knows it.
+    pub(crate) fn managed(&self) -> Option<RevisionRef> {
+        let target = self.target();
+        let within = target
+            .strip_prefix(&format!("{}/", self.dir))
+            .unwrap_or(target);
+        let (name, kept) = self.kept.iter().find(|(name, kept)| match &kept.target {
+            Some(folder) => folder == target,
+            None => within.strip_prefix("revisions/") == Some(name.as_str()),
+        })?;
+        Some(RevisionRef {
+            name: name.clone(),
+            digest: kept.digest.clone(),
+        })
+    }
+
+    /// Whether `current` leads into our revisions, whole or not.
+    pub(crate) fn is_ours(&self) -> bool {
+        let target = self.target();
+        self.managed().is_some()
+            || target
+                .strip_prefix(&format!("{}/", self.dir))
+                .unwrap_or(target)
+                .starts_with("revisions/")
+    }
+
+    /// A step that was cut off before all units were restarted: what still runs is what it came from.
+    pub(crate) fn cut_off(&self) -> Option<Runs> {
+        let step = self.step.as_ref().filter(|step| step.state == "begun")?;
+        let is_restarted = step.started.units.iter().all(|before| {
+            self.units.iter().any(|unit| {
+                unit.state.started.unit == before.unit
+                    && unit.state.started.invocation != before.invocation
+            })
+        });
+        if is_restarted && self.target() == step.to && step.to_digest != "-" {
+            return None;
+        }
+        if step.from_digest == "-" {
+            return Some(Runs::Nothing);
+        }
+        Some(Runs::Revision {
+            revision: RevisionRef {
+                name: RevisionName::parse(&step.from_name).ok()?,
+                digest: Digest::new(step.from_digest.clone()),
+            },
+        })
+    }
+
+    /// The name of the folder that holds a revision.
+    pub(crate) fn name_of(&self, digest: &Digest) -> Option<&RevisionName> {
+        self.kept
+            .iter()
+            .find(|(_, kept)| &kept.digest == digest)
+            .map(|(name, _)| name)
+    }
+
+    /// Reads the answer of `facts`.
+    pub(crate) fn parse(output: &[u8], names: &[UnitName]) -> Result<Self, HostError> {
+        Fields::read(output)
+            .and_then(|fields| fields.facts(names))
+            .ok_or_else(|| refused("the host's answer about the service makes no sense", None))
+    }
+}
+
+/// Lines of `name value`.
+struct Fields<'a> {
+    one: BTreeMap<&'a str, &'a str>,
+    tools: BTreeSet<String>,
+    kept: BTreeMap<RevisionName, Kept>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(output: &'a [u8]) -> Option<Self> {
+        let mut fields = Self {
+            one: BTreeMap::new(),
+            tools: BTreeSet::new(),
+            kept: BTreeMap::new(),
+        };
+        for line in std::str::from_utf8(output).ok()?.lines() {
+            let Some((name, value)) = line.split_once(' ') else {
+                continue;
+            };
+            match name {
+                "tool" => {
+                    fields.tools.insert(value.to_owned());
+                }
+                "revision" => fields.kept.extend(kept(value)),
+                _ => {
+                    fields.one.insert(name, value);
+                }
+            }
+        }
+        Some(fields)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        decode(self.one.get(name)?)
+    }
+
+    fn facts(self, names: &[UnitName]) -> Option<Facts> {
+        let plain = |name: &str| self.one.get(name).copied();
+        let current = match plain("current_kind")? {
+            "link" => Current::Link(self.text("current")?),
+            "other" => Current::Other,
+            _ => Current::None,
+        };
+        let owner = self.text("owner").filter(|ledger| !ledger.is_empty());
+        Some(Facts {
+            systemd: plain("systemd")?.parse().ok()?,
+            boot: BootId::new(plain("boot")?),
+            uid: plain("uid")?.parse().ok()?,
+            architecture: Architecture(plain("machine")?.to_owned()),
+            dir: self.text("dir")?,
+            home: self.text("home")?,
+            login: self.text("login")?,
+            owner: owner.map(|ledger| Owner {
+                ledger: LedgerId::new(ledger),
+                machine: self.text("owner_machine").unwrap_or_default(),
+            }),
+            epoch: plain("epoch").and_then(|text| text.parse().ok()).map(Epoch),
+            current,
+            lingers: plain("linger").map(|state| state == "yes"),
+            step: self.text("step").and_then(|text| Step::parse(&text)),
+            units: parse_show(&self.text("show")?, names)?,
+            tools: self.tools,
+            kept: self.kept,
+        })
+    }
+}
+
+fn kept(value: &str) -> Option<(RevisionName, Kept)> {
+    let mut words = value.split(' ');
+    let name = RevisionName::parse(words.next()?).ok()?;
+    let digest = words.next().filter(|digest| !digest.is_empty())?;
+    let target = match words.next()? {
+        "-" => None,
+        text => Some(decode(text)?),
+    };
+    Some((
+        name,
+        Kept {
+            digest: Digest::new(digest),
+            target,
+        },
+    ))
+}
+
+/// The text of a base64 field; bytes that are no text are replaced.
+pub(crate) fn decode(field: &str) -> Option<String> {
+    let bytes = STANDARD.decode(field).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+impl Step {
+    fn parse(text: &str) -> Option<Self> {
+        let fields: BTreeMap<&str, &str> = text
+            .lines()
+            .filter(|line| !line.starts_with("unit "))
+            .filter_map(|line| line.split_once(' '))
+            .collect();
+        let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
+        Some(Self {
+            state: field("state"),
+            rollout: field("rollout"),
+            hash: field("hash"),
+            to: field("to"),
+            from_name: field("from_name"),
+            from_digest: field("from_digest"),
+            to_digest: field("to_digest"),
+            started: parse_started(text)?,
+        })
+    }
+}
+
+/// Lines `boot ID` and `unit NAME RESTARTS INVOCATION`; others are left out.
+pub(crate) fn parse_started(text: &str) -> Option<Started> {
+    let mut boot = None;
+    let mut units = Vec::new();
+    for line in text.lines() {
+        if let Some(id) = line.strip_prefix("boot ") {
+            boot = Some(BootId::new(id));
+        } else if let Some(unit) = line.strip_prefix("unit ") {
+            let mut words = unit.split(' ');
+            units.push(StartedUnit {
+                unit: UnitName::new(words.next()?),
+                restarts: words.next()?.parse().unwrap_or(0),
+                invocation: InvocationId::new(words.next().unwrap_or_default()),
+            });
+        }
+    }
+    Some(Started { boot: boot?, units })
+}

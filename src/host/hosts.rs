@@ -1,0 +1,276 @@
+//! One service on its hosts: the port that the driver works with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::adopt;
+use super::confirm::confirm;
+use super::facts::{Facts, decode};
+use super::machine::{Machine, PATIENCE, Queue, dir};
+use super::payload::Payloads;
+use super::script::{Request, encoded, refused};
+use super::stage::{Depot, Stage};
+use super::switch::switch;
+use super::systemd::parse_show;
+use super::upload::step;
+use crate::core::event::Started;
+use crate::core::fleet::Service;
+use crate::core::ids::{BootId, HostName, RevisionName};
+use crate::core::revision::Revision;
+use crate::core::time::Timestamp;
+use crate::ports::{
+    Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt, Staged, Stream,
+    Switch, UnitState, UploadProgress,
+};
+
+/// One service on its hosts, over SSH.
+pub struct ServiceHosts {
+    service: Service,
+    machines: BTreeMap<HostName, Machine>,
+    depot: Depot,
+    clock: Arc<dyn Clock>,
+}
+
+impl ServiceHosts {
+    pub(crate) fn with_machines(
+        service: Service,
+        machines: impl IntoIterator<Item = Machine>,
+        artifacts: Arc<dyn Artifacts>,
+        clock: Arc<dyn Clock>,
+        max_uploads: usize,
+    ) -> Self {
+        Self {
+            service,
+            machines: machines
+                .into_iter()
+                .map(|machine| (machine.name.clone(), machine))
+                .collect(),
+            depot: Depot {
+                artifacts,
+                payloads: Payloads::default(),
+                fetching: Mutex::new(HashMap::new()),
+                uploads: tokio::sync::Semaphore::new(max_uploads.max(1)),
+            },
+            clock,
+        }
+    }
+
+    fn machine(&self, host: &HostName) -> Result<&Machine, HostError> {
+        self.machines
+            .get(host)
+            .ok_or_else(|| refused(format!("host `{host}` is not in the inventory"), None))
+    }
+
+    fn with_units(&self, request: Request) -> Request {
+        self.service
+            .units
+            .iter()
+            .fold(request, |request, unit| request.arg(unit.as_str()))
+    }
+}
+
+/// Names and paths that a line on the host cannot hold, or that a command would take for an option.
+fn check_service(service: &Service) -> Result<(), HostError> {
+    let odd = |text: &str| text.contains(['\n', '\r', '\0']);
+    for unit in &service.units {
+        let is_plain = unit
+            .as_str()
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c));
+        if !is_plain || unit.as_str().starts_with('-') {
+            return Err(refused(format!("`{unit}` is not the name of a unit"), None));
+        }
+    }
+    let paths = [
+        ("install_dir", Some(&service.install_dir)),
+        ("binary", Some(&service.binary)),
+        ("link", service.link.as_ref()),
+    ];
+    for (key, path) in paths {
+        if path.is_some_and(|path| odd(path)) {
+            return Err(refused(format!("`{key}` has a line break in it"), None));
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Hosts for ServiceHosts {
+    async fn observe(&self, host: &HostName) -> Result<HostFacts, HostError> {
+        check_service(&self.service)?;
+        let machine = self.machine(host)?;
+        let facts = machine.facts(&self.service).await?;
+        let (runs, found) = adopt::runs(machine, &self.service, &facts).await?;
+        Ok(host_facts(facts, runs, found))
+    }
+
+    async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError> {
+        check_service(&self.service)?;
+        let request = step("claim", &self.service, controller)
+            .option("machine", encoded(&controller.owner.machine))
+            .option("service", &self.service.name);
+        self.machine(host)?.step(request, PATIENCE).await.map(|_| ())
+    }
+
+    async fn stage(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        revision: &Revision,
+        progress: UploadProgress<'_>,
+    ) -> Result<Staged, HostError> {
+        let stage = Stage {
+            machine: self.machine(host)?,
+            service: &self.service,
+            controller,
+            depot: &self.depot,
+            now: self.clock.now(),
+        };
+        stage.run(revision, progress).await
+    }
+
+    async fn switch(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        wanted: &Switch,
+    ) -> Result<Started, HostError> {
+        switch(self.machine(host)?, &self.service, controller, wanted).await
+    }
+
+    async fn confirm(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        switch: &Switch,
+        started: &Started,
+    ) -> Result<Confirmed, HostError> {
+        confirm(self.machine(host)?, &self.service, controller, switch, started).await
+    }
+
+    async fn prune(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        keep: &[RevisionName],
+    ) -> Result<Vec<RevisionName>, HostError> {
+        let request = keep
+            .iter()
+            .fold(step("prune", &self.service, controller), |request, name| {
+                request.option("keep", name)
+            });
+        let answer = self.machine(host)?.step(request, PATIENCE).await?;
+        Ok(String::from_utf8_lossy(&answer)
+            .lines()
+            .filter_map(|line| decode(line.strip_prefix("pruned ")?))
+            .filter_map(|name| RevisionName::parse(&name).ok())
+            .collect())
+    }
+
+    async fn units(&self, host: &HostName) -> Result<(BootId, Vec<UnitState>), HostError> {
+        let request = self.with_units(Request::new("units"));
+        let answer = self.machine(host)?.read(Queue::Poll, request).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        let (boot, shown) = answer.split_once('\n').unwrap_or((&answer, ""));
+        let units = parse_show(shown, &self.service.units)
+            .ok_or_else(|| refused("systemd's answer makes no sense", None))?;
+        Ok((
+            BootId::new(boot),
+            units.into_iter().map(|unit| unit.state).collect(),
+        ))
+    }
+
+    async fn run_check(
+        &self,
+        host: &HostName,
+        command: &str,
+        timeout: Duration,
+    ) -> Result<(i32, String), HostError> {
+        let seconds = format!("{}", timeout.as_secs_f64().max(0.1));
+        let request = Request::new("check").arg(seconds).arg(command);
+        let answer = self.machine(host)?.read(Queue::Look, request).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        let (status, output) = answer.split_once('\n').unwrap_or((&answer, ""));
+        Ok((status.parse().unwrap_or(-1), output.to_owned()))
+    }
+
+    async fn journal(&self, host: &HostName, lines: usize) -> Result<JournalExcerpt, HostError> {
+        let request = self.with_units(Request::new("journal").arg(lines.to_string()));
+        let answer = self.machine(host)?.read(Queue::Look, request).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.kind == crate::ports::HostErrorKind::Failed => {
+                return Ok(JournalExcerpt::NotReadable);
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(excerpt(&String::from_utf8_lossy(&answer)))
+    }
+
+    async fn dial(
+        &self,
+        host: &HostName,
+        address: &str,
+        port: u16,
+    ) -> Result<Box<dyn Stream>, HostError> {
+        self.machine(host)?.shell.dial(address, port).await
+    }
+
+    async fn close(&self, host: &HostName) {
+        if let Ok(machine) = self.machine(host) {
+            machine.close().await;
+        }
+    }
+}
+
+fn host_facts(
+    facts: Facts,
+    runs: crate::core::event::Runs,
+    found: Option<adopt::Found>,
+) -> HostFacts {
+    let revisions: BTreeMap<_, _> = facts
+        .kept
+        .iter()
+        .map(|(name, kept)| (name.clone(), kept.digest.clone()))
+        .collect();
+    HostFacts {
+        runs,
+        unadopted: found
+            .filter(|found| !revisions.values().any(|digest| *digest == found.digest))
+            .map(|found| found.adopted),
+        units: facts.units.into_iter().map(|unit| unit.state).collect(),
+        boot: facts.boot,
+        architecture: facts.architecture,
+        revisions,
+        owner: facts.owner,
+        epoch: facts.epoch,
+    }
+}
+
+/// The first line of the script's answer says whether the journal could be read.
+fn excerpt(answer: &str) -> JournalExcerpt {
+    match answer.split_once('\n') {
+        Some(("readable", lines)) => JournalExcerpt::Lines(
+            lines
+                .lines()
+                .filter(|line| !line.starts_with("-- "))
+                .map(str::to_owned)
+                .collect(),
+        ),
+        _ => JournalExcerpt::NotReadable,
+    }
+}
+
+/// Milliseconds since 1970 by this machine's clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+    }
+}

@@ -1,0 +1,262 @@
+//! One persistent script on a host. A task of its own owns the channel, so that a caller who stops waiting leaves
+//! neither a half-read answer nor a step half told.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+
+use super::script::{Answer, Manner, Request, find, refused, tail, token};
+use super::shell::{Ending, Shell, Wire};
+use crate::ports::{HostError, HostErrorKind};
+
+/// How long a script may take to answer its greeting; profile scripts of the login shell come first.
+const GREETING: Duration = Duration::from_secs(30);
+
+/// What is read at once.
+const PIECE: usize = 64 * 1024;
+
+type Reply = oneshot::Sender<Result<Answer, HostError>>;
+
+/// A handle to the running script. Dropping it ends the script, after the step it is at.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    requests: mpsc::Sender<(Request, Reply)>,
+    token: String,
+}
+
+impl Lane {
+    /// Starts the script on a host.
+    pub(crate) async fn open(shell: &dyn Shell, manner: Manner) -> Result<Self, HostError> {
+        let script = Script::start(shell, manner).await?;
+        let token = script.token.clone();
+        let (requests, received) = mpsc::channel(16);
+        tokio::spawn(serve(script, received));
+        Ok(Self { requests, token })
+    }
+
+    /// Whether the script has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Asks, and gives the output of a verb that ended well.
+    pub(crate) async fn ask(&self, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+        let verb = request.verb();
+        let (reply, answered) = oneshot::channel();
+        if self.requests.send((request, reply)).await.is_err() {
+            return Err(lost("the script on the host has ended"));
+        }
+        match tokio::time::timeout(patience, answered).await {
+            Ok(Ok(answer)) => answer?.output(&self.token, verb),
+            Ok(Err(_)) => Err(lost("the script on the host has ended")),
+            Err(_) => Err(lost(format!("no answer to `{verb}` within {} s", patience.as_secs()))),
+        }
+    }
+}
+
+async fn serve(mut script: Script, mut requests: mpsc::Receiver<(Request, Reply)>) {
+    while let Some((request, reply)) = requests.recv().await {
+        let answer = script.answer(&request).await;
+        let is_over = matches!(&answer, Err(error) if error.kind == HostErrorKind::Lost);
+        let _ = reply.send(answer);
+        if is_over {
+            return;
+        }
+    }
+}
+
+/// A running script and what has been read of its output.
+pub(crate) struct Script {
+    wire: Box<dyn Wire>,
+    pub(crate) token: String,
+    buffer: Vec<u8>,
+    last: u64,
+}
+
+impl Script {
+    /// Starts it and waits for its sign of life.
+    pub(crate) async fn start(shell: &dyn Shell, manner: Manner) -> Result<Self, HostError> {
+        let token = token();
+        let mut script = Self {
+            wire: shell.open(&manner.command()).await?,
+            token,
+            buffer: Vec::new(),
+            last: 0,
+        };
+        let ready = format!("\n{} ready\n", script.token);
+        let greeting = manner.greeting(&script.token);
+        // A command that cannot be run closes its input: its ending says more than the failed write.
+        let _ = script.write(&greeting).await;
+        let waiting = script.read_past(ready.as_bytes());
+        match tokio::time::timeout(GREETING, waiting).await {
+            Ok(Ok(())) => Ok(script),
+            Ok(Err(ending)) => Err(not_started(manner, &ending)),
+            Err(_) => Err(refused(
+                format!("the login shell did not run `sh` within {} s", GREETING.as_secs()),
+                Some("look for profile scripts that wait for a terminal".into()),
+            )),
+        }
+    }
+
+    /// Sends a request and reads its answer; other output in between is noise.
+    pub(crate) async fn answer(&mut self, request: &Request) -> Result<Answer, HostError> {
+        let id = self.send(request).await?;
+        self.answer_to(id).await
+    }
+
+    /// Sends a request; the number under which it is answered.
+    pub(crate) async fn send(&mut self, request: &Request) -> Result<u64, HostError> {
+        let id = self.last + 1;
+        let lines = request.lines(id)?;
+        self.last = id;
+        if self.write(&lines).await.is_err() {
+            return Err(self.gone().await);
+        }
+        Ok(id)
+    }
+
+    /// Reads the answer to a request.
+    pub(crate) async fn answer_to(&mut self, id: u64) -> Result<Answer, HostError> {
+        let end = format!("\n{} end {id} ", self.token);
+        let mut searched = 0;
+        loop {
+            // The line is whole when its newline is there too.
+            if find(&self.buffer, end.as_bytes(), searched).is_some()
+                && let Some((answer, at)) = Answer::take(&self.buffer, &self.token, id)
+            {
+                self.buffer.drain(..at);
+                return Ok(answer);
+            }
+            searched = self.buffer.len().saturating_sub(end.len());
+            if !self.read_some().await {
+                return Err(self.gone().await);
+            }
+        }
+    }
+
+    /// Reads exactly `size` bytes that a verb announces by the line `bytes`, and hands them on piece by piece. Its
+    /// answer is still to be read.
+    pub(crate) async fn output_of<W>(&mut self, id: u64, size: u64, into: &mut W) -> Result<(), HostError>
+    where
+        W: tokio::io::AsyncWrite + Unpin,
+    {
+        let begin = format!("\n{} begin {id}\n", self.token).into_bytes();
+        let mark = b"bytes\n";
+        if self.read_past(&begin).await.is_err() {
+            return Err(self.gone().await);
+        }
+        while self.buffer.len() < mark.len() {
+            self.read_more().await?;
+        }
+        let mut left = 0;
+        if self.buffer.starts_with(mark) {
+            self.buffer.drain(..mark.len());
+            left = size;
+        }
+        while left > 0 {
+            if self.buffer.is_empty() {
+                self.read_more().await?;
+            }
+            let length = usize::try_from(left).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
+            into.write_all(self.buffer.get(..length).unwrap_or_default())
+                .await
+                .map_err(|error| refused(format!("cannot write a temporary file: {error}"), None))?;
+            self.buffer.drain(..length);
+            left -= length as u64;
+        }
+        // So that the rest is found as an answer.
+        self.buffer.splice(..0, begin);
+        Ok(())
+    }
+
+    async fn read_more(&mut self) -> Result<(), HostError> {
+        match tokio::time::timeout(GREETING, self.read_some()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.gone().await),
+            Err(_) => Err(lost(format!("nothing came for {} s", GREETING.as_secs()))),
+        }
+    }
+
+    /// Sends bytes to the verb at work.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let (stdin, _) = self.wire.pipes();
+        stdin.write_all(bytes).await?;
+        stdin.flush().await
+    }
+
+    /// Ends the script's input.
+    pub(crate) async fn finish(&mut self) -> std::io::Result<()> {
+        self.wire.pipes().0.shutdown().await
+    }
+
+    async fn read_past(&mut self, mark: &[u8]) -> Result<(), Ending> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = find(&self.buffer, mark, searched) {
+                self.buffer.drain(..at + mark.len());
+                return Ok(());
+            }
+            searched = self.buffer.len().saturating_sub(mark.len());
+            if !self.read_some().await {
+                return Err(self.wire.ending().await);
+            }
+        }
+    }
+
+    async fn read_some(&mut self) -> bool {
+        let mut piece = vec![0; PIECE];
+        let (_, stdout) = self.wire.pipes();
+        match stdout.read(&mut piece).await {
+            Ok(0) | Err(_) => false,
+            Ok(length) => {
+                self.buffer.extend_from_slice(piece.get(..length).unwrap_or_default());
+                true
+            }
+        }
+    }
+
+    async fn gone(&mut self) -> HostError {
+        let ending = self.wire.ending().await;
+        lost(format!("the script on the host ended: {}{}", ending.how, tail(&ending.stderr)))
+    }
+}
+
+/// Nobody knows what became of the step.
+pub(crate) fn lost(message: impl Into<String>) -> HostError {
+    HostError {
+        kind: HostErrorKind::Lost,
+        message: message.into(),
+        hint: None,
+    }
+}
+
+fn not_started(manner: Manner, ending: &Ending) -> HostError {
+    if ending.is_lost {
+        return HostError {
+            kind: HostErrorKind::Unreachable,
+            message: ending.how.clone(),
+            hint: None,
+        };
+    }
+    let stderr = &ending.stderr;
+    let rule = "add `USER ALL=(root) NOPASSWD: /bin/sh, /usr/bin/sh` to /etc/sudoers.d/rollctl on the host (USER logs in)";
+    if manner.uses_sudo() {
+        let message = if stderr.contains("password is required") || stderr.contains("terminal is required") {
+            Some("sudo asks for a password")
+        } else if stderr.contains("not allowed") || stderr.contains("not in the sudoers") {
+            Some("sudo does not allow the login user to run `sh`")
+        } else if stderr.contains("not found") {
+            Some("the host has no sudo")
+        } else {
+            None
+        };
+        if let Some(message) = message {
+            return refused(message, Some(rule.to_owned()));
+        }
+    }
+    refused(
+        format!("the login shell did not run `sh`: {}{}", ending.how, tail(stderr)),
+        None,
+    )
+}

@@ -1,0 +1,150 @@
+//! One host: its connection and the scripts that run there. What was cut off is asked again, for every verb may be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::sync::Mutex;
+
+use super::facts::Facts;
+use super::lane::Lane;
+use super::script::{Manner, Request};
+use super::shell::Shell;
+use crate::core::fleet::Service;
+use crate::core::ids::HostName;
+use crate::ports::{HostError, HostErrorKind};
+
+/// How long a host may take to answer what changes nothing and starts nothing.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a request that was cut off is sent again.
+const AGAIN: u32 = 2;
+
+/// Which of a host's scripts is asked, so that a long step holds up neither polls nor looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// Steps, one after the other.
+    Work,
+    /// The cheap poll of the units.
+    Poll,
+    /// Health commands and journals.
+    Look,
+}
+
+/// One host.
+pub(crate) struct Machine {
+    pub(crate) name: HostName,
+    pub(crate) shell: Box<dyn Shell>,
+    pub(crate) manner: Manner,
+    lanes: [Mutex<Option<Arc<Lane>>>; 3],
+    /// Digests of adopted folders by target: they may be large.
+    pub(crate) folders: std::sync::Mutex<std::collections::BTreeMap<String, String>>,
+}
+
+impl Machine {
+    pub(crate) fn new(name: HostName, shell: Box<dyn Shell>, manner: Manner) -> Self {
+        Self {
+            name,
+            shell,
+            manner,
+            lanes: Default::default(),
+            folders: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Asks something that changes nothing.
+    pub(crate) async fn read(&self, queue: Queue, request: Request) -> Result<Vec<u8>, HostError> {
+        self.ask(queue, request, PATIENCE).await.map_err(|error| HostError {
+            kind: match error.kind {
+                HostErrorKind::Lost => HostErrorKind::Unreachable,
+                kind => kind,
+            },
+            ..error
+        })
+    }
+
+    /// Asks for a step. When it may have been done or not, the error says so.
+    pub(crate) async fn step(&self, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+        self.ask(Queue::Work, request, patience).await
+    }
+
+    /// Everything about the service here.
+    pub(crate) async fn facts(&self, service: &Service) -> Result<Facts, HostError> {
+        let request = service
+            .units
+            .iter()
+            .fold(Request::new("facts").arg(dir(service)), |request, unit| {
+                request.arg(unit.as_str())
+            });
+        Facts::parse(&self.read(Queue::Work, request).await?, &service.units)
+    }
+
+    async fn ask(&self, queue: Queue, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+        let mut cut_off: Option<HostError> = None;
+        for attempt in 0..=AGAIN {
+            if attempt > 0 {
+                pause(attempt).await;
+            }
+            match self.once(queue, request.clone(), patience).await {
+                Err(error) if error.kind == HostErrorKind::Lost => cut_off = Some(error),
+                // Never reached at all: nothing was done.
+                Err(error) if error.kind == HostErrorKind::Unreachable => {
+                    if cut_off.is_none() {
+                        return Err(error);
+                    }
+                }
+                answered => return answered,
+            }
+        }
+        Err(cut_off.unwrap_or_else(|| super::lane::lost("the connection was lost")))
+    }
+
+    async fn once(&self, queue: Queue, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+        let slot = match queue {
+            Queue::Work => &self.lanes[0],
+            Queue::Poll => &self.lanes[1],
+            Queue::Look => &self.lanes[2],
+        };
+        let lane = {
+            let mut slot = slot.lock().await;
+            match slot.as_ref().filter(|lane| !lane.is_closed()) {
+                Some(lane) => Arc::clone(lane),
+                None => {
+                    let lane = Arc::new(Lane::open(self.shell.as_ref(), self.manner).await?);
+                    *slot = Some(Arc::clone(&lane));
+                    lane
+                }
+            }
+        };
+        let answer = lane.ask(request, patience).await;
+        if matches!(&answer, Err(error) if error.kind == HostErrorKind::Lost) {
+            let mut slot = slot.lock().await;
+            if slot.as_ref().is_some_and(|held| Arc::ptr_eq(held, &lane)) {
+                *slot = None;
+            }
+        }
+        answer
+    }
+
+    /// Ends the scripts and the connection.
+    pub(crate) async fn close(&self) {
+        for slot in &self.lanes {
+            *slot.lock().await = None;
+        }
+        self.shell.close().await;
+    }
+}
+
+/// The distance between two tries, jittered so that many hosts do not come at once.
+pub(crate) async fn pause(attempt: u32) {
+    let millis = rand::rng().random_range(500..1500) * u64::from(attempt);
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+/// install_dir without a slash at its end.
+pub(crate) fn dir(service: &Service) -> &str {
+    match service.install_dir.trim_end_matches('/') {
+        "" => "/",
+        dir => dir,
+    }
+}

@@ -1,0 +1,1 @@
+//! The way to a host over SSH (wired when that room is there).

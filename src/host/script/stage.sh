@@ -1,0 +1,223 @@
+
+# claim dir= ledger= machine= service= epoch=: this ledger and this controller work here from now on.
+claim() {
+    options "$@"
+    problem=$(mkdir -p -- "$dir/.rollctl" "$dir/revisions" 2>&1) || refuse unwritable "$problem"
+    lock
+    read_owner
+    check_owner
+    if [ -n "$owner_service" ] && [ "$owner_service" != "$service" ]; then
+        refuse shared "\`$dir\` belongs to the service \`$owner_service\`"
+    fi
+    if [ "$owner" != "$ledger" ] || [ "$owner_machine" != "$machine" ]; then
+        put "$dir/.rollctl/owner" "$ledger
+$machine
+$service
+" || refuse unwritable "cannot write \`$dir/.rollctl/owner\`"
+    fi
+    if [ "$seen_epoch" != "$epoch" ]; then
+        put "$dir/.rollctl/epoch" "$epoch
+" || refuse unwritable "cannot write \`$dir/.rollctl/epoch\`"
+    fi
+    recover
+}
+
+# preflight dir= user= unit=...: what can be known before anything goes down.
+preflight() {
+    options "$@"
+    printf "space %s\n" "$(df -k --output=avail,itotal,iavail -- "$dir" | tail -n 1)"
+    probe=$dir/.rollctl/exec-test-$$
+    if printf "#!/bin/sh\nexit 0\n" >"$probe" && chmod 755 "$probe"; then
+        printf "writable yes\n"
+        if "$probe" 2>/dev/null; then printf "exec yes\n"; else printf "exec no\n"; fi
+    else
+        printf "writable no\n"
+    fi
+    rm -f -- "$probe"
+    if [ -n "$user" ] && id -u -- "$user" >/dev/null 2>&1; then traverse; fi
+    if [ "$rights" = restricted ]; then
+        for unit in $units; do
+            for verb in start stop restart reset-failed; do
+                sudo -n -l systemctl "$verb" "$unit" >/dev/null || printf "sudo systemctl %s %s\n" "$verb" "$unit"
+            done
+        done
+    fi
+}
+
+# Whether the user of the unit gets into the folder.
+traverse() {
+    if [ "$uid" = 0 ] && command -v setpriv >/dev/null; then
+        setpriv --reuid="$user" --regid="$(id -g -- "$user")" --init-groups test -x "$dir" || printf "traverse no\n"
+        return 0
+    fi
+    [ "$user" != "$login" ] || return 0
+    folder=$dir
+    while [ -n "$folder" ]; do
+        case $(stat -L -c %A -- "$folder") in *[xt]) ;; *) printf "traverse no\n" && return 0 ;; esac
+        folder=${folder%/*}
+    done
+}
+
+# walk FOLDER: adds the files and links below it to $found, rollctl own left out.
+walk() {
+    for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        if [ -L "$entry" ] || [ -f "$entry" ]; then
+            found=$((found + 1))
+        elif [ "$entry" = ./.rollctl ]; then
+            continue
+        elif [ -d "$entry" ]; then
+            walk "$entry"
+        elif [ -e "$entry" ]; then
+            found=$((found + 1))
+        fi
+    done
+}
+
+# modes FILE: sets the modes it lists, checks the links it lists, and counts both in $listed.
+modes() {
+    listed=0 mode=
+    set --
+    while IFS= read -r line; do
+        listed=$((listed + 1))
+        case $line in
+        "link "*)
+            IFS= read -r want
+            [ "$(readlink -- "./${line#link }")" = "$want" ] || return 1
+            ;;
+        *)
+            if [ "$#" -ge 100 ] || [ "$mode" != "${line%% *}" ]; then
+                [ "$#" -eq 0 ] || chmod "$mode" "$@" || return 1
+                set --
+            fi
+            mode=${line%% *}
+            set -- "$@" "./${line#* }"
+            ;;
+        esac
+    done <.rollctl/modes
+    [ "$#" -eq 0 ] || chmod "$mode" "$@"
+}
+
+# verified FOLDER: everything in it is what its lists say, and nothing else is. What differs goes to stderr.
+verified() (
+    cd -- "$1" || exit 1
+    [ -f .rollctl/SHA256SUMS ] && [ -f .rollctl/modes ] && [ -f .rollctl/manifest.json ] || exit 1
+    if [ -n "$sums" ] && [ "$(cat .rollctl/SHA256SUMS .rollctl/modes | sha256sum)" != "$sums  -" ]; then exit 1; fi
+    modes || exit 1
+    if [ -s .rollctl/SHA256SUMS ]; then sha256sum --quiet --strict -c .rollctl/SHA256SUMS >&2 || exit 1; fi
+    found=0
+    walk .
+    if [ "$found" -ne "$listed" ]; then
+        printf "%s files instead of %s\n" "$found" "$listed" >&2
+        exit 1
+    fi
+)
+
+# have dir= name= digest= sums=: whether the revision is here, whole.
+have() {
+    options "$@"
+    final=$dir/revisions/$name
+    if ! exists "$final"; then
+        printf "absent\n"
+        return 0
+    fi
+    here=
+    if [ -f "$final/.rollctl/digest" ]; then IFS= read -r here <"$final/.rollctl/digest"; fi
+    if [ -n "$here" ] && [ "$here" != "$digest" ]; then
+        refuse taken "\`$final\` is another revision (digest $here)"
+    fi
+    if [ -n "$here" ] && verified "$final"; then printf "whole\n"; else printf "damaged\n"; fi
+}
+
+# part BYTES: so many of standard input and not one more.
+part() { dd bs=1048576 iflag=fullblock,count_bytes count="$1" status=none; }
+
+unpack() { tar -x -p -o -f - -C "$incoming"; }
+
+# receive dir= ledger= epoch= name= digest= sums= id= meta= codec= size= source= binary=: a revision, from what
+# follows on standard input: a tar archive with rollctl own files, then one with the revision.
+receive() {
+    options "$@"
+    incoming=$dir/revisions/.incoming-$id
+    final=$dir/revisions/$name
+    problem=$(mkdir -- "$incoming" 2>&1) || refuse unwritable "$problem"
+    exec 8<"$incoming"
+    flock -n 8
+    part "$meta" | unpack || discard "unpacking failed"
+    case $codec in
+    zstd) part "$size" | zstd -q -dc | unpack ;;
+    gzip) part "$size" | gzip -dc | unpack ;;
+    plain) part "$size" | unpack ;;
+    copy) cp -aL -- "$source" "$incoming/$binary" ;;
+    esac || discard "unpacking failed"
+    chmod 755 "$incoming" "$incoming/.rollctl"
+    verified "$incoming" || discard "what arrived is not the revision"
+    if command -v restorecon >/dev/null; then restorecon -R -- "$incoming" >/dev/null 2>&1; fi
+    sync -f "$incoming/.rollctl/manifest.json" || discard "writing to disk failed"
+    lock
+    owned
+    place
+    remove_dead
+    printf "placed\n"
+}
+
+discard() {
+    rm -rf -- "$incoming"
+    refuse upload "$1"
+}
+
+place() {
+    if exists "$final"; then
+        here=
+        if [ -f "$final/.rollctl/digest" ]; then IFS= read -r here <"$final/.rollctl/digest"; fi
+        if [ -n "$here" ] && [ "$here" != "$digest" ]; then
+            rm -rf -- "$incoming"
+            refuse taken "\`$final\` is another revision (digest $here)"
+        fi
+        # A damaged folder gives way; whatever runs from it keeps its open files.
+        mv -T -- "$final" "$dir/revisions/.removed-$id" || discard "the damaged \`$final\` cannot be moved away"
+    fi
+    mv -T -- "$incoming" "$final" || discard "renaming failed"
+    sync "$dir/revisions"
+}
+
+# What uploads and removals that died have left; a live upload holds a lock on its folder.
+remove_dead() {
+    for folder in "$dir"/revisions/.incoming-*; do
+        [ -d "$folder" ] || continue
+        (
+            exec 7<"$folder"
+            flock -n 7 && rm -rf -- "$folder"
+        )
+    done
+    for folder in "$dir"/revisions/.removed-*; do
+        [ -d "$folder" ] && rm -rf -- "$folder"
+    done
+    return 0
+}
+
+# clean dir= ledger= epoch=: before an upload.
+clean() {
+    options "$@"
+    lock
+    owned
+    remove_dead
+}
+
+# prune dir= ledger= epoch= keep=...: revisions that nobody needs. Prints what went.
+prune() {
+    options "$@"
+    lock
+    owned
+    read_current
+    before=
+    if [ -f "$dir/.rollctl/before" ]; then IFS= read -r before <"$dir/.rollctl/before"; fi
+    for folder in "$dir"/revisions/*; do
+        name=${folder##*/}
+        [ -d "$folder" ] || continue
+        case " $keep ${target##*/} ${before##*/} " in *" $name "*) continue ;; esac
+        # Renamed first: a removal that dies leaves nothing that looks like a revision.
+        mv -T -- "$folder" "$dir/revisions/.removed-$name" || continue
+        field pruned "$name"
+    done
+    remove_dead
+}

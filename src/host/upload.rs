@@ -1,0 +1,195 @@
+//! A revision on its way to a host, and an adopted file on its way back; each on a channel of its own.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::lane::Script;
+use super::layout::Meta;
+use super::machine::{Machine, dir, pause};
+use super::payload::Payload;
+use super::script::{Request, refused};
+use crate::core::fleet::Service;
+use crate::core::ids::{Digest, RevisionName};
+use crate::ports::{Controller, HostError, HostErrorKind, UploadProgress};
+
+/// How often an upload that was cut off is begun again.
+const AGAIN: u32 = 2;
+
+/// What is sent at once.
+const PIECE: usize = 128 * 1024;
+
+/// Where the files of a revision come from.
+#[derive(Debug)]
+pub(crate) enum Source<'a> {
+    /// From the controller.
+    Payload(&'a Payload),
+    /// From a file that is on the host.
+    HostFile(&'a str),
+    /// There are none: it is known by reference.
+    Nowhere,
+}
+
+/// A revision that is to be put on a host.
+#[derive(Debug)]
+pub(crate) struct Shipment<'a> {
+    pub(crate) name: &'a RevisionName,
+    pub(crate) digest: &'a Digest,
+    pub(crate) meta: &'a Meta,
+    pub(crate) source: Source<'a>,
+}
+
+impl Shipment<'_> {
+    fn size(&self) -> u64 {
+        match &self.source {
+            Source::Payload(payload) => payload.size,
+            Source::HostFile(_) | Source::Nowhere => 0,
+        }
+    }
+
+    fn request(&self, service: &Service, controller: &Controller) -> Request {
+        let request = step("receive", service, controller)
+            .option("name", self.name)
+            .option("digest", self.digest)
+            .option("sums", &self.meta.sums)
+            .option("id", format!("{:016x}", rand::random::<u64>()))
+            .option("meta", self.meta.archive.len())
+            .option("size", self.size())
+            .option("binary", &service.binary);
+        match &self.source {
+            Source::Payload(payload) => request.option("codec", payload.codec.word()),
+            Source::HostFile(path) => request.option("codec", "copy").option("source", path),
+            Source::Nowhere => request.option("codec", "none"),
+        }
+    }
+}
+
+/// A request for a step, with what every step is told.
+pub(crate) fn step(verb: &'static str, service: &Service, controller: &Controller) -> Request {
+    Request::new(verb)
+        .option("dir", dir(service))
+        .option("ledger", &controller.owner.ledger)
+        .option("epoch", controller.epoch)
+}
+
+/// Puts a revision on a host and gives the bytes that travelled. One that is cut off is begun again.
+pub(crate) async fn ship(
+    machine: &Machine,
+    service: &Service,
+    controller: &Controller,
+    shipment: &Shipment<'_>,
+    progress: UploadProgress<'_>,
+) -> Result<u64, HostError> {
+    let mut attempt = 0;
+    loop {
+        match once(machine, service, controller, shipment, progress).await {
+            Err(error)
+                if attempt < AGAIN
+                    && (error.kind == HostErrorKind::Lost
+                        || attempt > 0 && error.kind == HostErrorKind::Unreachable) =>
+            {
+                attempt += 1;
+                pause(attempt).await;
+            }
+            // Whatever became of it, the host runs what it ran.
+            Err(error) if error.kind == HostErrorKind::Lost => {
+                return Err(HostError {
+                    message: format!("the upload was cut off: {}", error.message),
+                    ..error
+                });
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn once(
+    machine: &Machine,
+    service: &Service,
+    controller: &Controller,
+    shipment: &Shipment<'_>,
+    progress: UploadProgress<'_>,
+) -> Result<u64, HostError> {
+    let mut script = Script::start(machine.shell.as_ref(), machine.manner).await?;
+    let id = script.send(&shipment.request(service, controller)).await?;
+    // When the host refuses it stops reading; its answer says why.
+    let _ = send(&mut script, shipment, progress).await?;
+    let answer = script.answer_to(id).await?;
+    let token = script.token.clone();
+    answer.output(&token, "receive")?;
+    Ok(shipment.size())
+}
+
+async fn send(
+    script: &mut Script,
+    shipment: &Shipment<'_>,
+    progress: UploadProgress<'_>,
+) -> Result<bool, HostError> {
+    if script.write(&shipment.meta.archive).await.is_err() {
+        return Ok(false);
+    }
+    if let Source::Payload(payload) = &shipment.source {
+        let unreadable = |error: std::io::Error| {
+            refused(
+                format!("cannot read `{}`: {error}", payload.path.display()),
+                Some("the artifact store was changed; release the revision again".into()),
+            )
+        };
+        let mut file = tokio::fs::File::open(&payload.path).await.map_err(unreadable)?;
+        let mut piece = vec![0; PIECE];
+        let mut sent = 0;
+        progress(0, payload.size);
+        while sent < payload.size {
+            let length = file.read(&mut piece).await.map_err(unreadable)?;
+            if length == 0 {
+                return Err(refused(
+                    format!("`{}` is shorter than it should be", payload.path.display()),
+                    Some("the artifact store was changed; release the revision again".into()),
+                ));
+            }
+            if script.write(piece.get(..length).unwrap_or_default()).await.is_err() {
+                return Ok(false);
+            }
+            sent += length as u64;
+            progress(sent.min(payload.size), payload.size);
+        }
+    }
+    let _ = script.finish().await;
+    Ok(true)
+}
+
+/// Fetches a file from a host into a temporary one and verifies it.
+pub(crate) async fn fetch(
+    machine: &Machine,
+    path: &str,
+    sha256: &str,
+    size: u64,
+) -> Result<tempfile::NamedTempFile, HostError> {
+    let local = |error: std::io::Error| refused(format!("cannot write a temporary file: {error}"), None);
+    let file = tempfile::NamedTempFile::new().map_err(local)?;
+    let mut writer = tokio::fs::File::from_std(file.reopen().map_err(local)?);
+    let mut script = Script::start(machine.shell.as_ref(), machine.manner).await?;
+    let id = script.send(&Request::new("fetch").arg(path).arg(size.to_string())).await?;
+    script.output_of(id, size, &mut writer).await?;
+    writer.flush().await.map_err(local)?;
+    let answer = script.answer_to(id).await?;
+    let token = script.token.clone();
+    answer.output(&token, "fetch")?;
+    let copy = file.path().to_path_buf();
+    let sum = tokio::task::spawn_blocking(move || sum_of(&copy))
+        .await
+        .map_err(|error| refused(error.to_string(), None))?
+        .map_err(local)?;
+    if sum != sha256 {
+        return Err(refused(
+            format!("`{path}` changed while it was fetched"),
+            Some("run the command again".into()),
+        ));
+    }
+    Ok(file)
+}
+
+fn sum_of(path: &std::path::Path) -> std::io::Result<String> {
+    use sha2::{Digest as _, Sha256};
+    let mut digest = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(path)?, &mut digest)?;
+    Ok(hex::encode(digest.finalize()))
+}
