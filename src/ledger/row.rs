@@ -78,6 +78,7 @@ impl RolloutRow {
             Event::RolloutEnded { outcome } => (outcome.to_string(), true),
             Event::HostObserved { .. }
             | Event::HealthChanged { .. }
+            | Event::HostRebooted { .. }
             | Event::ActionStarted { .. }
             | Event::ActionEnded { .. }
             | Event::InstanceMarked { .. }
