@@ -2,16 +2,18 @@
 //!
 //! Whoever reads may go away (`rollctl history web | head -1`): that is no error, the rest is not shown.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 
 use serde_json::Value;
 
-use crate::report::Output;
+use crate::report::{Output, Style};
 
 /// The two streams, and what is known about them.
 pub struct Screen {
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
+    stdin: Box<dyn BufRead + Send>,
+    reader_gone: bool,
     /// What is to be printed.
     pub output: Output,
     /// Whether a person can be asked: stdin and stderr are terminals.
@@ -33,6 +35,8 @@ impl Screen {
         Self {
             stdout: Box::new(io::stdout()),
             stderr: Box::new(io::stderr()),
+            stdin: Box::new(BufReader::new(io::stdin())),
+            reader_gone: false,
             output,
             can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal() && !dumb,
@@ -50,6 +54,8 @@ impl Screen {
         Self {
             stdout,
             stderr,
+            stdin: Box::new(io::empty()),
+            reader_gone: false,
             output,
             can_ask: false,
             stdout_is_terminal: false,
@@ -58,12 +64,50 @@ impl Screen {
         }
     }
 
+    /// The same with a person who answers so.
+    #[must_use]
+    pub fn answering(mut self, answers: &'static str) -> Self {
+        self.stdin = Box::new(answers.as_bytes());
+        self.can_ask = true;
+        self
+    }
+
+    /// For [`crate::report::reporter`]. A log on stderr would tear a live display: then plain lines are printed.
+    pub fn style(&self, verbose: u8) -> Style {
+        Style {
+            output: self.output,
+            live: self.stderr_is_terminal && verbose == 0,
+            colour: self.colour,
+        }
+    }
+
+    /// Asks a person, who has to say yes.
+    ///
+    /// # Errors
+    /// When stdin cannot be read.
+    pub fn confirm(&mut self, question: &str) -> io::Result<bool> {
+        self.note(&format!("{question} [y/N] "));
+        let mut answer = String::new();
+        self.stdin.read_line(&mut answer)?;
+        Ok(matches!(
+            answer.trim().to_ascii_lowercase().as_str(),
+            "y" | "yes"
+        ))
+    }
+
+    /// Whether nobody reads stdout any more: there is no point in printing on.
+    pub fn reader_is_gone(&self) -> bool {
+        self.reader_gone
+    }
+
     /// Prints a result.
     ///
     /// # Errors
     /// When stdout cannot be written, for example to a full disk.
     pub fn print(&mut self, text: &str) -> io::Result<()> {
-        put(&mut self.stdout, text)
+        let read = put(&mut self.stdout, text)?;
+        self.reader_gone |= !read;
+        Ok(())
     }
 
     /// Prints a JSON object on a line of its own.
@@ -71,7 +115,7 @@ impl Screen {
     /// # Errors
     /// When stdout cannot be written, for example to a full disk.
     pub fn print_json(&mut self, value: &Value) -> io::Result<()> {
-        put(&mut self.stdout, &format!("{value}\n"))
+        self.print(&format!("{value}\n"))
     }
 
     /// Tells a person something that is not the result. What cannot be told is lost.
@@ -80,13 +124,14 @@ impl Screen {
     }
 }
 
-fn put(stream: &mut dyn Write, text: &str) -> io::Result<()> {
+/// Whether somebody reads it.
+fn put(stream: &mut dyn Write, text: &str) -> io::Result<bool> {
     match stream
         .write_all(text.as_bytes())
         .and_then(|()| stream.flush())
     {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        done => done.map(|()| true),
     }
 }
 
@@ -106,6 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn only_yes_is_yes() {
+        for (answer, yes) in [
+            ("y\n", true),
+            ("Yes\n", true),
+            ("\n", false),
+            ("n\n", false),
+            ("yep\n", false),
+            ("", false),
+        ] {
+            let mut screen =
+                Screen::of_streams(Output::Human, Box::new(io::sink()), Box::new(io::sink()))
+                    .answering(answer);
+            assert_eq!(screen.confirm("really?").unwrap(), yes, "{answer:?}");
+        }
+    }
+
+    #[test]
     fn a_reader_that_went_away_is_no_error_but_a_full_disk_is() {
         for (kind, fine) in [
             (io::ErrorKind::BrokenPipe, true),
@@ -114,6 +176,7 @@ mod tests {
             let mut screen =
                 Screen::of_streams(Output::Human, Box::new(Failing(kind)), Box::new(io::sink()));
             assert_eq!(screen.print("x").is_ok(), fine, "{kind:?}");
+            assert_eq!(screen.reader_is_gone(), fine, "{kind:?}");
         }
     }
 }

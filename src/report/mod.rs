@@ -21,6 +21,7 @@ pub mod state;
 pub mod status;
 pub(crate) mod table;
 pub mod time;
+pub mod waits;
 pub mod words;
 
 pub use choose::{Style, reporter};

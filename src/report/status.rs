@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::json::moment;
 use super::table::table;
 use super::time::{age, age_of, clock};
-use super::words::wait_in_words;
+use super::waits::{wait_in_words, waits_in_words};
 use crate::core::budget::Budget;
 use crate::core::counts::Counts;
 use crate::core::decide::WaitReason;
@@ -49,6 +49,46 @@ impl StatusView {
         self.current = counts.running;
         self.up_to_date = counts.up_to_date;
         self.available = counts.available;
+        self
+    }
+
+    /// Puts what was seen on the hosts just now in the place of what the ledger remembers, and counts anew.
+    #[must_use]
+    pub fn looked_at(mut self, seen: Vec<InstanceView>) -> Self {
+        for one in seen {
+            match self.instances.iter_mut().find(|old| old.host == one.host) {
+                Some(old) => {
+                    // The ledger knows since when, as long as nothing changed.
+                    let since = old.since.filter(|_| old.revision == one.revision);
+                    *old = InstanceView {
+                        since: one.since.or(since),
+                        ..one
+                    };
+                }
+                None => self.instances.push(one),
+            }
+        }
+        self.live = true;
+        self.counted()
+    }
+
+    /// Counts the instances as they are listed. One that is unreachable counts as running.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        let wanted = match (&self.rollout, &self.revision) {
+            (Some(rollout), _) => Some(rollout.to.clone()),
+            (None, Some(revision)) => Some(revision.reference().name),
+            (None, None) => None,
+        };
+        let count = |which: &dyn Fn(&InstanceView) -> bool| {
+            u32::try_from(self.instances.iter().filter(|one| which(one)).count())
+                .unwrap_or(u32::MAX)
+        };
+        let current = count(&|one| one.revision.is_some() || one.state == "unreachable");
+        let up_to_date = count(&|one| wanted.is_some() && one.revision == wanted);
+        let available = count(&|one| one.state == "available");
+        self.desired = count(&|_| true);
+        (self.current, self.up_to_date, self.available) = (current, up_to_date, available);
         self
     }
 }
@@ -123,12 +163,12 @@ pub fn status_table(view: &StatusView) -> String {
     );
     text.push('\n');
     text.push_str(&hosts_table(view));
+    if !view.live {
+        text.push_str("(as last seen: the hosts were not asked)\n");
+    }
     if let Some(rollout) = &view.rollout {
         text.push('\n');
         text.push_str(&rollout_lines(rollout, view));
-    }
-    if !view.live {
-        text.push_str("\nas last seen; the hosts were not asked\n");
     }
     text
 }
@@ -171,27 +211,27 @@ fn rollout_lines(rollout: &RolloutView, view: &StatusView) -> String {
         age(view.now.since(rollout.started_at)),
         super::printable(&rollout.by),
     );
-    for reason in &rollout.waiting_on {
-        text.push_str(&format!(
-            "  waiting: {}\n",
-            wait_in_words(reason, &rollout.budget, view.now)
-        ));
+    for sentence in waits_in_words(&rollout.waiting_on, &rollout.budget, view.now) {
+        text.push_str(&format!("  waiting: {sentence}\n"));
     }
-    let service = &view.service;
-    let back = rollout
-        .from
-        .as_ref()
-        .filter(|from| **from != rollout.to)
-        .map_or_else(String::new, |from| {
-            format!(", `rollctl rollback {service} --to {from}` returns to `{from}`")
-        });
     if matches!(rollout.phase.as_str(), "paused" | "interrupted") {
-        text.push_str(&format!(
-            "\nhint: `rollctl describe {}` says why; releasing again goes on{back}\n",
-            rollout.id
-        ));
+        text.push_str(&format!("\nhint: {}\n", way_out(rollout, &view.service)));
     }
     text
+}
+
+fn way_out(rollout: &RolloutView, service: &ServiceName) -> String {
+    let RolloutView { id, to, .. } = rollout;
+    let why = format!("`rollctl describe {id}` says why");
+    match (rollout.kind, &rollout.from) {
+        (RolloutKind::Rollback, _) => {
+            format!("{why}; `rollctl rollback {service} --to {to}` goes on")
+        }
+        (_, Some(from)) if from != to => format!(
+            "{why}; releasing again goes on, `rollctl rollback {service} --to {from}` returns to `{from}`"
+        ),
+        _ => format!("{why}; releasing again goes on"),
+    }
 }
 
 /// The object for programs.

@@ -147,3 +147,22 @@ fn programs_get_the_contracts_keys_and_no_other() {
         json!({"host": "web-02", "revision": "v1.4.2", "state": "settling", "since": "2026-11-22T10:40:57.000Z"})
     );
 }
+
+#[test]
+fn what_is_seen_now_counts_and_what_did_not_change_keeps_its_age() {
+    let view = StatusView {
+        rollout: None,
+        live: false,
+        ..view()
+    }
+    .looked_at(vec![
+        instance("web-01", "v1.4.1", "available", None),
+        instance("web-02", "v1.4.2", "not-ready", None),
+        instance("web-03", "", "unreachable", None),
+    ]);
+    assert!(view.live);
+    let counts = (view.desired, view.current, view.up_to_date, view.available);
+    assert_eq!(counts, (3, 3, 1, 1));
+    assert_eq!(view.instances[0].since, None, "it runs something else now");
+    assert_eq!(view.instances[1].since, Some(at(-3_000)), "as before");
+}

@@ -6,9 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::escape::printable;
-use super::time::{left, span};
-use crate::core::budget::Budget;
-use crate::core::decide::WaitReason;
+use super::time::span;
 use crate::core::event::{
     ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, Runs, Sight,
 };
@@ -16,7 +14,6 @@ use crate::core::health::Health;
 use crate::core::ids::{HostName, RolloutId};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::{RolloutKind, Spec};
-use crate::core::time::Timestamp;
 
 /// What a sentence needs to know beside the event.
 pub trait About {
@@ -136,54 +133,6 @@ pub fn runs_in_words(runs: &Runs) -> String {
     match runs {
         Runs::Nothing => "nothing".to_owned(),
         Runs::Revision { revision } => format!("`{revision}`"),
-    }
-}
-
-/// What a rollout waits for.
-pub fn wait_in_words(reason: &WaitReason, budget: &Budget, now: Timestamp) -> String {
-    match reason {
-        WaitReason::FirstLook { hosts } => format!("looking at {} first", names(hosts)),
-        WaitReason::Working { host, action } => format!("{} {host}", gerund(*action)),
-        WaitReason::Settling {
-            host,
-            until: Some(until),
-            ..
-        }
-        | WaitReason::MinReady { host, until } => {
-            format!("{host} must stay ready for {} more", left(*until, now))
-        }
-        WaitReason::Settling { host, deadline, .. } => format!(
-            "{host} is not ready yet; it fails in {}",
-            left(*deadline, now)
-        ),
-        WaitReason::NoHeadroom {
-            available,
-            min_available,
-            unavailable,
-        } => {
-            let all = format!(
-                "{available} of {} available, at least {min_available} must be",
-                budget.desired
-            );
-            if unavailable.is_empty() {
-                all
-            } else {
-                format!("{all}: waiting for {}", names(unavailable))
-            }
-        }
-        WaitReason::InFlight { in_flight, limit } => {
-            format!("{in_flight} in work, at most {limit} may be (max_unavailable)")
-        }
-        WaitReason::NoRoom { running, max_total } => {
-            format!("{running} run, at most {max_total} may (max_surge)")
-        }
-        WaitReason::Stale { hosts } => {
-            format!(
-                "looking at {} again before anything is taken down",
-                names(hosts)
-            )
-        }
-        WaitReason::Pausing => "finishing what is in flight, then pausing".to_owned(),
     }
 }
 
@@ -357,16 +306,6 @@ fn pausing(cause: &PauseCause, about: &dyn About) -> String {
         _ => cause_in_words(cause),
     };
     format!("{why}; nothing new starts, what is in flight is finished")
-}
-
-fn gerund(action: ActionKind) -> &'static str {
-    match action {
-        ActionKind::Stage => "shipping to",
-        ActionKind::Activate => "switching",
-        ActionKind::Confirm => "reading back",
-        ActionKind::Revert => "putting back",
-        ActionKind::Prune => "cleaning up",
-    }
 }
 
 #[cfg(test)]
