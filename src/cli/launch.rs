@@ -4,21 +4,22 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::args::ControlArgs;
-use super::ask::confirmed;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::plan::{show, view};
-use super::rollout::{Prepared, exit_code, instance_records, keep, known, last_seen, nothing_to_do};
+use super::rollout::{
+    Prepared, exit_code, instance_records, keep, known, last_seen, nothing_to_do,
+};
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
-use crate::core::fleet::{Fleet, Service};
 use crate::core::event::Sight;
+use crate::core::fleet::{Fleet, Service};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
 use crate::driver::{Adapters, DriverError, Job, Sights, look, run, signals};
 use crate::ports::{Lease, Reporter};
 use crate::report::plan::plan_table;
-use crate::report::{Output, Style, printable, reporter};
+use crate::report::{Output, printable, reporter};
 
 /// A rollout that may be begun.
 pub(crate) struct Launch<'a> {
@@ -29,6 +30,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) revisions: &'a [Revision],
     pub(crate) control: &'a ControlArgs,
     pub(crate) cause: Option<String>,
+    pub(crate) verbose: u8,
 }
 
 /// Runs it. `record` makes sure that the target is in ledger and store; it is asked for only once it is clear that
@@ -42,7 +44,13 @@ pub(crate) async fn launch(
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
     let ledger = launch.desk.ledger.clone();
-    let lease = ledger.acquire(&launch.service.name, &launch.desk.here.holder(who()), launch.control.take_over).await?;
+    let lease = ledger
+        .acquire(
+            &launch.service.name,
+            &launch.desk.here.holder(who()),
+            launch.control.take_over,
+        )
+        .await?;
     let ended = with_lease(launch, &lease, record, screen).await;
     // An expired lease frees the service too, only later.
     if let Err(error) = ledger.release(&lease).await {
@@ -57,7 +65,13 @@ async fn with_lease(
     record: impl Future<Output = Result<Revision, CliError>>,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
-    let Launch { fleet, service, desk, prepared, .. } = &launch;
+    let Launch {
+        fleet,
+        service,
+        desk,
+        prepared,
+        ..
+    } = &launch;
     let field = Field::of(fleet, service, desk.store.clone())?;
     let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
     let known = known(&prepared.spec, &sights, &*field.prober).await;
@@ -82,10 +96,17 @@ fn nothing(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<
     }
     for one in known {
         if let Sight::Unreachable { reason } | Sight::Refused { reason } = &one.sight {
-            screen.note(&format!("warning: {} was not looked at: {}\n", one.host, printable(reason)));
+            screen.note(&format!(
+                "warning: {} was not looked at: {}\n",
+                one.host,
+                printable(reason)
+            ));
         }
     }
-    screen.print(&format!("nothing to do: every host of `{}` that can be reached runs `{}`\n", spec.service, spec.target))?;
+    screen.print(&format!(
+        "nothing to do: every host of `{}` that can be reached runs `{}`\n",
+        spec.service, spec.target
+    ))?;
     Ok(())
 }
 
@@ -98,15 +119,16 @@ fn agreed(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<b
     if launch.control.yes || !screen.can_ask || screen.output == Output::Json {
         return Ok(true);
     }
-    screen.note(&plan_table(&view(&prepared.spec, known, &prepared.warnings)?));
-    let question = format!("{} `{}` on `{}`?", prepared.spec.kind, prepared.spec.target, launch.service.name);
-    Ok(confirmed(screen, &question)?)
-}
-
-/// A log and a live display would write over each other.
-fn style(screen: &Screen) -> Style {
-    let live = screen.stderr_is_terminal && !tracing::enabled!(tracing::Level::INFO);
-    Style { output: screen.output, live, colour: screen.colour }
+    screen.note(&plan_table(&view(
+        &prepared.spec,
+        known,
+        &prepared.warnings,
+    )?));
+    let question = format!(
+        "{} `{}` on `{}`?",
+        prepared.spec.kind, prepared.spec.target, launch.service.name
+    );
+    Ok(screen.confirm(&question)?)
 }
 
 async fn roll(
@@ -117,7 +139,12 @@ async fn roll(
     target: Revision,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
-    let Launch { service, desk, prepared, .. } = launch;
+    let Launch {
+        service,
+        desk,
+        prepared,
+        ..
+    } = launch;
     let before = desk.ledger.instances(&service.name).await?;
     let mut spec = prepared.spec.clone();
     spec.target = target.reference();
@@ -132,7 +159,8 @@ async fn roll(
         owner: desk.owner(),
         lease: lease.clone(),
     };
-    let reporter: Arc<dyn Reporter> = reporter(style(screen), desk.here.clock.clone()).into();
+    let reporter: Arc<dyn Reporter> =
+        reporter(screen.style(launch.verbose), desk.here.clock.clone()).into();
     let adapters = Arc::new(Adapters {
         hosts: field.hosts.clone(),
         prober: field.prober,
@@ -153,10 +181,15 @@ async fn roll(
         Err(error) => {
             return Err(CliError::of(ExitCode::Unexpected, &error)
                 .state("nothing new was started; what was in flight has ended")
-                .hint(format!("`rollctl status {}` looks at the hosts", service.name)));
+                .hint(format!(
+                    "`rollctl status {}` looks at the hosts",
+                    service.name
+                )));
         }
     };
     let records = instance_records(&finished, &before, desk.now());
-    desk.ledger.record_instances(&service.name, &records).await?;
+    desk.ledger
+        .record_instances(&service.name, &records)
+        .await?;
     Ok(exit_code(&finished))
 }

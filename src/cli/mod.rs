@@ -8,9 +8,15 @@ pub mod dispatch;
 pub mod error;
 pub mod exit;
 pub(crate) mod help;
+mod launch;
 pub mod man;
+mod plan;
+mod release;
+mod rollback;
+mod rollout;
 pub mod screen;
 pub mod values;
+mod wire;
 
 pub use args::{Cli, Command, Global};
 pub use dispatch::run;

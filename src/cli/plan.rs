@@ -39,7 +39,14 @@ pub(crate) async fn plan_release(
     };
     let target = name_of(service, &revisions, &content.digest(), None)?;
     let from = service_revision(&records, &revisions);
-    let prepared = prepare(fleet, service, &args.rollout, RolloutKind::Release, target, from)?;
+    let prepared = prepare(
+        fleet,
+        service,
+        &args.rollout,
+        RolloutKind::Release,
+        target,
+        from,
+    )?;
     let store = store(fleet)?;
     let field = Field::of(fleet, service, store)?;
     let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
@@ -64,10 +71,20 @@ pub(crate) fn show(view: &PlanView, screen: &mut Screen) -> Result<(), CliError>
 ///
 /// # Errors
 /// When planning met an event that does not fit, which is a mistake of ours.
-pub(crate) fn view(spec: &Spec, known: &[Known], warnings: &[String]) -> Result<PlanView, CliError> {
+pub(crate) fn view(
+    spec: &Spec,
+    known: &[Known],
+    warnings: &[String],
+) -> Result<PlanView, CliError> {
     let plan = plan(spec, known).map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
-    let mut instances: Vec<_> = plan.steps.iter().map(|step| switched(spec, step, known)).collect();
-    let rest = known.iter().filter(|one| plan.steps.iter().all(|step| step.host != one.host));
+    let mut instances: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| switched(spec, step, known))
+        .collect();
+    let rest = known
+        .iter()
+        .filter(|one| plan.steps.iter().all(|step| step.host != one.host));
     instances.extend(rest.map(|one| left_alone(spec, &plan, one)));
     Ok(PlanView {
         service: spec.service.clone(),
@@ -83,7 +100,11 @@ fn name(runs: &Runs) -> Option<String> {
     runs.revision().map(ToString::to_string)
 }
 
-fn switched(spec: &Spec, step: &crate::core::plan::PlannedStep, known: &[Known]) -> PlannedInstance {
+fn switched(
+    spec: &Spec,
+    step: &crate::core::plan::PlannedStep,
+    known: &[Known],
+) -> PlannedInstance {
     let ready = known.iter().any(|one| one.host == step.host && one.ready);
     let reason = match step.method {
         Method::Start => "absent: costs no availability",
@@ -105,8 +126,15 @@ fn switched(spec: &Spec, step: &crate::core::plan::PlannedStep, known: &[Known])
 }
 
 fn left_alone(spec: &Spec, plan: &Plan, one: &Known) -> PlannedInstance {
-    let selected = spec.hosts.iter().any(|host| host.selected && host.name == one.host);
-    let skipped = plan.skipped.iter().find(|(host, _)| *host == one.host).map(|(_, reason)| reason.clone());
+    let selected = spec
+        .hosts
+        .iter()
+        .any(|host| host.selected && host.name == one.host);
+    let skipped = plan
+        .skipped
+        .iter()
+        .find(|(host, _)| *host == one.host)
+        .map(|(_, reason)| reason.clone());
     let from = match &one.sight {
         Sight::Reachable { runs } => name(runs),
         Sight::Unreachable { .. } | Sight::Refused { .. } => None,
@@ -118,5 +146,12 @@ fn left_alone(spec: &Spec, plan: &Plan, one: &Known) -> PlannedInstance {
         None if on_target => "runs it already".to_owned(),
         None => "waits: too few others are available".to_owned(),
     };
-    PlannedInstance { host: one.host.clone(), to: from.clone(), from, method: shown::Method::None, wave: None, reason }
+    PlannedInstance {
+        host: one.host.clone(),
+        to: from.clone(),
+        from,
+        method: shown::Method::None,
+        wave: None,
+        reason,
+    }
 }

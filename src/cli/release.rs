@@ -20,7 +20,12 @@ use crate::ports::{LedgerError, NewRevision, RolloutRecord};
 ///
 /// # Errors
 /// What the person is to be told.
-pub(crate) async fn release(args: ReleaseArgs, loaded: &Loaded, screen: &mut Screen) -> Result<ExitCode, CliError> {
+pub(crate) async fn release(
+    args: ReleaseArgs,
+    loaded: &Loaded,
+    verbose: u8,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
     inventory_files(loaded)?;
@@ -32,7 +37,14 @@ pub(crate) async fn release(args: ReleaseArgs, loaded: &Loaded, screen: &mut Scr
     let digest = content.digest();
     let target = name_of(service, &revisions, &digest, args.name.as_ref())?;
     let from = service_revision(&records, &revisions);
-    let prepared = prepare(fleet, service, &args.rollout, RolloutKind::Release, target.clone(), from)?;
+    let prepared = prepare(
+        fleet,
+        service,
+        &args.rollout,
+        RolloutKind::Release,
+        target.clone(),
+        from,
+    )?;
     let new = NewRevision {
         service: service.name.clone(),
         name: args.name.clone(),
@@ -59,17 +71,24 @@ pub(crate) async fn release(args: ReleaseArgs, loaded: &Loaded, screen: &mut Scr
         revisions: &revisions,
         control: &args.control,
         cause: args.cause.clone(),
+        verbose,
     };
     launch(launched, record, screen).await
 }
 
-pub(crate) async fn read_artifact(service: &Service, typed: Option<&std::path::PathBuf>) -> Result<RevisionContent, CliError> {
+pub(crate) async fn read_artifact(
+    service: &Service,
+    typed: Option<&std::path::PathBuf>,
+) -> Result<RevisionContent, CliError> {
     let (service, typed) = (service.clone(), artifact_source(typed));
     let read = move || artifact::read(&service, typed.as_ref(), &|name| std::env::var_os(name));
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?
-        .map_err(|error| CliError { hint: error.hint(), ..CliError::of(ExitCode::Usage, &error) })
+        .map_err(|error| CliError {
+            hint: error.hint(),
+            ..CliError::of(ExitCode::Usage, &error)
+        })
 }
 
 /// What the revision will be called: what it is called already, else the name that was given, else `r<number>`.
@@ -80,7 +99,9 @@ pub(crate) fn name_of(
     given: Option<&RevisionName>,
 ) -> Result<RevisionRef, CliError> {
     if let Some(name) = given
-        && let Some(other) = revisions.iter().find(|r| r.digest != *digest && r.names.contains(name))
+        && let Some(other) = revisions
+            .iter()
+            .find(|r| r.digest != *digest && r.names.contains(name))
     {
         return Err(LedgerError::NameTaken {
             service: service.name.clone(),
@@ -92,16 +113,32 @@ pub(crate) fn name_of(
     if let Some(same) = revisions.iter().find(|revision| revision.digest == *digest) {
         return Ok(same.reference());
     }
-    let next = revisions.iter().map(|revision| revision.number.0).max().unwrap_or(0) + 1;
-    let name = given.cloned().unwrap_or_else(|| RevisionName::numbered(RevisionNumber(next)));
-    Ok(RevisionRef { name, digest: digest.clone() })
+    let next = revisions
+        .iter()
+        .map(|revision| revision.number.0)
+        .max()
+        .unwrap_or(0)
+        + 1;
+    let name = given
+        .cloned()
+        .unwrap_or_else(|| RevisionName::numbered(RevisionNumber(next)));
+    Ok(RevisionRef {
+        name,
+        digest: digest.clone(),
+    })
 }
 
 /// The service's revision: what its newest completed rollout over all hosts brought.
-pub(crate) fn service_revision(records: &[RolloutRecord], revisions: &[Revision]) -> Option<RevisionRef> {
+pub(crate) fn service_revision(
+    records: &[RolloutRecord],
+    revisions: &[Revision],
+) -> Option<RevisionRef> {
     let past = super::rollout::past(records);
     let digest = current(&past)?;
-    revisions.iter().find(|revision| revision.digest == *digest).map(Revision::reference)
+    revisions
+        .iter()
+        .find(|revision| revision.digest == *digest)
+        .map(Revision::reference)
 }
 
 pub(crate) fn note_all(screen: &mut Screen, warnings: &[String]) {

@@ -17,6 +17,7 @@ use crate::core::spec::{HostSpec, RolloutKind, Spec};
 use crate::driver::{Finished, Sights};
 use crate::inventory::{check_budgets, explain_no_match, parse_selector};
 use crate::ports::{HostErrorKind, InstanceRecord, Prober, RolloutRecord, UnitState};
+use crate::report::state::word;
 
 /// How many rollouts of the past are read to know where a service stands.
 pub(crate) const PAST: usize = 10_000;
@@ -57,7 +58,9 @@ pub(crate) fn prepare(
             ))
             .hint("allow one to be unavailable: `--max-unavailable 1`, or in the inventory"));
         }
-        warnings.push(format!("max_surge = {max_surge} has no effect: nothing can carry more than {desired} instances"));
+        warnings.push(format!(
+            "max_surge = {max_surge} has no effect: nothing can carry more than {desired} instances"
+        ));
         // S counts only as far as something can carry it.
         budget.max_surge = 0;
     }
@@ -79,11 +82,26 @@ pub(crate) fn prepare(
     Ok(Prepared { spec, warnings })
 }
 
-fn selection(fleet: &Fleet, service: &Service, selector: Option<&str>) -> Result<Vec<HostSpec>, CliError> {
-    let all = || service.hosts.iter().map(|name| HostSpec { name: name.clone(), selected: true }).collect();
-    let Some(text) = selector else { return Ok(all()) };
-    let selector = parse_selector(text)
-        .map_err(|error| CliError::usage(format!("--hosts: {error}")))?;
+fn selection(
+    fleet: &Fleet,
+    service: &Service,
+    selector: Option<&str>,
+) -> Result<Vec<HostSpec>, CliError> {
+    let all = || {
+        service
+            .hosts
+            .iter()
+            .map(|name| HostSpec {
+                name: name.clone(),
+                selected: true,
+            })
+            .collect()
+    };
+    let Some(text) = selector else {
+        return Ok(all());
+    };
+    let selector =
+        parse_selector(text).map_err(|error| CliError::usage(format!("--hosts: {error}")))?;
     let hosts: Vec<_> = service
         .hosts
         .iter()
@@ -95,9 +113,17 @@ fn selection(fleet: &Fleet, service: &Service, selector: Option<&str>) -> Result
     if hosts.iter().any(|host| host.selected) {
         return Ok(hosts);
     }
-    let members: Vec<_> = fleet.hosts.iter().filter(|host| service.hosts.contains(&host.name)).cloned().collect();
-    let mut error = CliError::usage(format!("--hosts `{text}` matches no host of `{}`", service.name));
-    error.hint = explain_no_match(&selector, &members);
+    let members: Vec<_> = fleet
+        .hosts
+        .iter()
+        .filter(|host| service.hosts.contains(&host.name))
+        .cloned()
+        .collect();
+    let mut error = CliError::usage(format!(
+        "--hosts `{text}` matches no host of `{}`",
+        service.name
+    ));
+    error.hint = Some(explain_no_match(&selector, &members));
     Err(error)
 }
 
@@ -116,19 +142,31 @@ pub(crate) fn past(records: &[RolloutRecord]) -> Vec<Past> {
 }
 
 /// Folders of revisions that stay on hosts: the target, and the newest of the ledger.
-pub(crate) fn keep(service: &Service, revisions: &[Revision], target: &RevisionRef) -> Vec<RevisionName> {
+pub(crate) fn keep(
+    service: &Service,
+    revisions: &[Revision],
+    target: &RevisionRef,
+) -> Vec<RevisionName> {
     let limit = usize::try_from(service.revision_history_limit).unwrap_or(usize::MAX);
-    let newest = revisions.iter().take(limit.saturating_add(1)).map(|revision| revision.reference().name);
+    let newest = revisions
+        .iter()
+        .take(limit.saturating_add(1))
+        .map(|revision| revision.reference().name);
     newest.chain([target.name.clone()]).collect()
 }
 
 /// The names that hosts were last seen running.
-pub(crate) fn last_seen(records: &[InstanceRecord], revisions: &[Revision]) -> BTreeMap<HostName, RevisionName> {
+pub(crate) fn last_seen(
+    records: &[InstanceRecord],
+    revisions: &[Revision],
+) -> BTreeMap<HostName, RevisionName> {
     records
         .iter()
         .filter_map(|record| {
             let digest = record.digest.as_ref()?;
-            let revision = revisions.iter().find(|revision| revision.digest == *digest)?;
+            let revision = revisions
+                .iter()
+                .find(|revision| revision.digest == *digest)?;
             Some((record.host.clone(), revision.reference().name))
         })
         .collect()
@@ -145,7 +183,12 @@ pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> 
                 let ready = facts.runs != Runs::Nothing
                     && up
                     && prober.probe(&host.name, expect.as_ref()).await.passed == Some(true);
-                (Sight::Reachable { runs: facts.runs.clone() }, ready)
+                (
+                    Sight::Reachable {
+                        runs: facts.runs.clone(),
+                    },
+                    ready,
+                )
             }
             Some(Err(error)) => {
                 let reason = error.in_words();
@@ -155,20 +198,36 @@ pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> 
                     _ => (Sight::Unreachable { reason }, ready),
                 }
             }
-            None => (Sight::Unreachable { reason: "nobody looked".to_owned() }, false),
+            None => (
+                Sight::Unreachable {
+                    reason: "nobody looked".to_owned(),
+                },
+                false,
+            ),
         };
-        Known { host: host.name.clone(), sight, ready }
+        Known {
+            host: host.name.clone(),
+            sight,
+            ready,
+        }
     });
     futures::future::join_all(asked).await
 }
 
 /// Whether every selected host that can be reached runs the target, ready.
 pub(crate) fn nothing_to_do(spec: &Spec, known: &[Known]) -> bool {
-    let selected = |name: &HostName| spec.hosts.iter().any(|host| host.selected && host.name == *name);
-    let mut reachable = known.iter().filter(|one| selected(&one.host)).filter_map(|one| match &one.sight {
-        Sight::Reachable { runs } => Some(runs.is(&spec.target) && one.ready),
-        Sight::Unreachable { .. } | Sight::Refused { .. } => None,
-    });
+    let selected = |name: &HostName| {
+        spec.hosts
+            .iter()
+            .any(|host| host.selected && host.name == *name)
+    };
+    let mut reachable = known
+        .iter()
+        .filter(|one| selected(&one.host))
+        .filter_map(|one| match &one.sight {
+            Sight::Reachable { runs } => Some(runs.is(&spec.target) && one.ready),
+            Sight::Unreachable { .. } | Sight::Refused { .. } => None,
+        });
     let any = reachable.clone().next().is_some();
     any && reachable.all(|done| done)
 }
@@ -178,11 +237,17 @@ pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
     let state = &finished.state;
     let target = &state.spec.target;
     let changed = state.instances.iter().any(Instance::was_touched);
-    let failed = state.instances.iter().any(|instance| instance.failure().is_some());
-    let skipped = state
+    let failed = state
         .instances
         .iter()
-        .any(|i| i.selected && matches!(i.reach, Some(Reach::Unreachable { .. } | Reach::Refused { .. })));
+        .any(|instance| instance.failure().is_some());
+    let skipped = state.instances.iter().any(|i| {
+        i.selected
+            && matches!(
+                i.reach,
+                Some(Reach::Unreachable { .. } | Reach::Refused { .. })
+            )
+    });
     let misread = state.instances.iter().any(|instance| {
         let updated = matches!(instance.stage, crate::core::rollout::Stage::Updated { .. });
         updated
@@ -214,25 +279,21 @@ pub(crate) fn instance_records(
         .iter()
         .filter_map(|(host, seen)| {
             let facts = seen.as_ref().ok()?;
-            let digest = facts.runs.revision().map(|revision| revision.digest.clone());
+            let digest = facts
+                .runs
+                .revision()
+                .map(|revision| revision.digest.clone());
             let since = before
                 .iter()
                 .find(|record| record.host == *host && record.digest == digest)
                 .map_or(now, |record| record.since);
-            let state = finished.state.instance(host)?;
-            Some(InstanceRecord { host: host.clone(), digest, state: word(state).to_owned(), since })
+            let instance = finished.state.instance(host)?;
+            Some(InstanceRecord {
+                host: host.clone(),
+                digest,
+                state: word(instance, &finished.state, now).to_owned(),
+                since,
+            })
         })
         .collect()
-}
-
-/// One word for where an instance stands.
-fn word(instance: &Instance) -> &'static str {
-    use crate::core::rollout::Stage;
-    match (&instance.stage, instance.health) {
-        (Stage::Broken { .. }, _) => "broken",
-        _ if instance.is_absent() => "absent",
-        (_, Some(health)) if health.is_ready() => "available",
-        (_, Some(health)) if health.is_broken() => "broken",
-        _ => "not_ready",
-    }
 }

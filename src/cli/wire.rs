@@ -11,27 +11,38 @@ use super::screen::Screen;
 use crate::artifact::{FileStore, store_folder};
 use crate::core::fleet::{Fleet, Host, Service};
 use crate::core::ids::{HostName, ServiceName};
+use crate::core::time::Timestamp;
 use crate::driver::SystemClock;
 use crate::health::ServiceProber;
 use crate::host::SshHosts;
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
-use crate::core::time::Timestamp;
 use crate::ledger::{self, Here};
 use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober};
 use crate::report::Output;
-use crate::ssh::{Connector, SshConfig, Target};
+use crate::ssh::{Connector, SshConfig, Target, Tuning};
 
 /// Finds and reads the inventory.
 ///
 /// # Errors
 /// With every mistake in it, exit code 2.
 pub(crate) fn load_inventory(global: &Global) -> Result<Loaded, CliError> {
-    let working = std::env::current_dir()
-        .map_err(|error| CliError::usage(format!("the working directory cannot be read: {error}")))?;
+    let working = std::env::current_dir().map_err(|error| {
+        CliError::usage(format!("the working directory cannot be read: {error}"))
+    })?;
     let variable = std::env::var_os(inventory::INVENTORY_VARIABLE);
     let path = inventory::locate(global.inventory.as_deref(), variable.as_deref(), &working)
-        .map_err(|error| CliError { hint: error.hint(), ..CliError::of(ExitCode::Usage, &error) })?;
-    inventory::load(&path).map_err(|errors| CliError::inventory(&errors))
+        .map_err(|error| CliError {
+            hint: error.hint(),
+            ..CliError::of(ExitCode::Usage, &error)
+        })?;
+    inventory::load(&path).map_err(|errors| inventory_error(&errors))
+}
+
+/// All mistakes of an inventory as one error, each as it is shown to people.
+fn inventory_error(errors: &InventoryErrors) -> CliError {
+    let mut error = CliError::usage(errors.to_string());
+    error.details = errors.render(false).lines().map(str::to_owned).collect();
+    error
 }
 
 /// Prints what is hardly meant so; for people only.
@@ -50,8 +61,15 @@ pub(crate) fn warn(screen: &mut Screen, warnings: &[Mistake]) {
 /// Exit code 2 when there is none.
 pub(crate) fn service<'a>(fleet: &'a Fleet, name: &ServiceName) -> Result<&'a Service, CliError> {
     fleet.service(name.as_str()).ok_or_else(|| {
-        let names: Vec<_> = fleet.services.iter().map(|service| format!("`{}`", service.name)).collect();
-        let error = CliError::usage(format!("service `{name}` is not in the inventory of `{}`", fleet.name));
+        let names: Vec<_> = fleet
+            .services
+            .iter()
+            .map(|service| format!("`{}`", service.name))
+            .collect();
+        let error = CliError::usage(format!(
+            "service `{name}` is not in the inventory of `{}`",
+            fleet.name
+        ));
         match names.is_empty() {
             true => error.hint("the inventory has no service: add `[services.NAME]`"),
             false => error.hint(format!("it has {}", names.join(", "))),
@@ -62,9 +80,16 @@ pub(crate) fn service<'a>(fleet: &'a Fleet, name: &ServiceName) -> Result<&'a Se
 /// `user@machine`, as ledger and hosts remember who did something.
 pub(crate) fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    let user = user.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| {
-        if rustix::process::getuid().is_root() { "root".to_owned() } else { rustix::process::getuid().as_raw().to_string() }
-    });
+    let user = user
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| {
+            if rustix::process::getuid().is_root() {
+                "root".to_owned()
+            } else {
+                rustix::process::getuid().as_raw().to_string()
+            }
+        });
     format!("{user}@{}", machine())
 }
 
@@ -91,7 +116,11 @@ impl Desk {
     pub(crate) async fn open(fleet: &Fleet) -> Result<Self, CliError> {
         let here = Here::of_this_machine(Arc::new(SystemClock));
         let ledger = ledger::open(&ledger_url(fleet)?, here.clone()).await?;
-        Ok(Self { ledger: Arc::new(ledger), store: store(fleet)?, here })
+        Ok(Self {
+            ledger: Arc::new(ledger),
+            store: store(fleet)?,
+            here,
+        })
     }
 
     /// Opens them for looking only, and only if there is a ledger: looking makes nothing.
@@ -102,7 +131,11 @@ impl Desk {
         let here = Here::of_this_machine(Arc::new(SystemClock));
         let ledger = ledger::open_existing(&ledger_url(fleet)?, here.clone()).await?;
         let store = store(fleet)?;
-        Ok(ledger.map(|ledger| Self { ledger: Arc::new(ledger), store, here }))
+        Ok(ledger.map(|ledger| Self {
+            ledger: Arc::new(ledger),
+            store,
+            here,
+        }))
     }
 
     /// The time.
@@ -112,14 +145,20 @@ impl Desk {
 
     /// The ledger and this machine, as hosts are told.
     pub(crate) fn owner(&self) -> Owner {
-        Owner { ledger: self.ledger.id(), machine: machine() }
+        Owner {
+            ledger: self.ledger.id(),
+            machine: machine(),
+        }
     }
 }
 
 fn ledger_url(fleet: &Fleet) -> Result<String, CliError> {
     match &fleet.ledger_url {
         Some(url) => Ok(url.clone()),
-        None => Ok(format!("sqlite:{}", ledger::default_path(&fleet.name)?.display())),
+        None => Ok(format!(
+            "sqlite:{}",
+            ledger::default_path(&fleet.name)?.display()
+        )),
     }
 }
 
@@ -146,17 +185,41 @@ impl Field {
     ///
     /// # Errors
     /// When the health check cannot be built.
-    pub(crate) fn of(fleet: &Fleet, service: &Service, artifacts: Arc<dyn Artifacts>) -> Result<Self, CliError> {
-        let members: Vec<Host> = fleet.hosts.iter().filter(|host| service.hosts.contains(&host.name)).cloned().collect();
-        let targets: BTreeMap<HostName, Target> =
-            members.iter().map(|host| (host.name.clone(), target(host))).collect();
-        let connector = Connector::new(SshConfig::default());
-        let hosts: Arc<dyn Hosts> =
-            Arc::new(SshHosts::new(connector, targets, &members, service.clone(), artifacts));
+    pub(crate) fn of(
+        fleet: &Fleet,
+        service: &Service,
+        artifacts: Arc<dyn Artifacts>,
+    ) -> Result<Self, CliError> {
+        let members: Vec<Host> = fleet
+            .hosts
+            .iter()
+            .filter(|host| service.hosts.contains(&host.name))
+            .cloned()
+            .collect();
+        let targets: BTreeMap<HostName, Target> = members
+            .iter()
+            .map(|host| (host.name.clone(), target(host)))
+            .collect();
+        let connector = connector();
+        let hosts: Arc<dyn Hosts> = Arc::new(SshHosts::new(
+            connector,
+            targets,
+            &members,
+            service.clone(),
+            artifacts,
+        ));
         let prober = ServiceProber::new(service, &members, hosts.clone())
             .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
-        Ok(Self { hosts, prober: Arc::new(prober) })
+        Ok(Self {
+            hosts,
+            prober: Arc::new(prober),
+        })
     }
+}
+
+/// Makes all SSH sessions of this process.
+pub(crate) fn connector() -> Connector {
+    Connector::new(SshConfig::system(), Tuning::default())
 }
 
 /// Where and how to log in to a host.
@@ -182,10 +245,15 @@ pub(crate) fn inventory_files(loaded: &Loaded) -> Result<(), CliError> {
     if mistakes.is_empty() {
         return Ok(());
     }
-    Err(CliError::inventory(&InventoryErrors { path: loaded.fleet.folder.clone(), mistakes }))
+    Err(inventory_error(&InventoryErrors {
+        path: loaded.fleet.folder.clone(),
+        mistakes,
+    }))
 }
 
 /// The artifact that was typed, as a source.
-pub(crate) fn artifact_source(path: Option<&PathBuf>) -> Option<crate::core::fleet::ArtifactSource> {
+pub(crate) fn artifact_source(
+    path: Option<&PathBuf>,
+) -> Option<crate::core::fleet::ArtifactSource> {
     path.map(|path| crate::core::fleet::ArtifactSource::Any(path.clone()))
 }
