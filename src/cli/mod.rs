@@ -3,13 +3,18 @@
 //! [`args`] is what may be typed, [`dispatch`] joins a command to the rooms, [`exit`] and [`error`] are how it ends.
 
 pub mod args;
+pub mod check;
 pub mod completions;
+pub mod describe;
 pub mod dispatch;
 pub mod error;
 pub mod exit;
 pub(crate) mod help;
+pub mod history;
 pub mod man;
 pub mod screen;
+pub mod status;
+pub mod trust;
 pub mod values;
 
 pub use args::{Cli, Command, Global};
