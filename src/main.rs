@@ -35,8 +35,7 @@ fn main() -> std::process::ExitCode {
 fn usage(refused: &clap::Error) -> ExitCode {
     if refused.use_stderr() && asks_for_json(std::env::args_os()) {
         let text = refused.to_string();
-        let mut error = CliError::usage(text.trim_start_matches("error: ").trim());
-        error.message.retain(|c| c != '\x1b');
+        let error = CliError::usage(text.trim_start_matches("error: ").trim());
         error.show(&mut Screen::of_process(Output::Json));
         return ExitCode::Usage;
     }

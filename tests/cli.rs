@@ -1,5 +1,7 @@
 //! The `rollctl` binary from outside: help, usage errors, streams and exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/usage.rs"]

@@ -3,11 +3,14 @@
 //! [`args`] is what may be typed, [`dispatch`] joins a command to the rooms, [`exit`] and [`error`] are how it ends.
 
 pub mod args;
+pub mod check;
 pub mod completions;
+pub mod describe;
 pub mod dispatch;
 pub mod error;
 pub mod exit;
 pub(crate) mod help;
+pub mod history;
 mod launch;
 pub mod man;
 mod plan;
@@ -15,6 +18,8 @@ mod release;
 mod rollback;
 mod rollout;
 pub mod screen;
+pub mod status;
+pub mod trust;
 pub mod values;
 mod wire;
 

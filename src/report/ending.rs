@@ -92,6 +92,7 @@ impl Diagnoses {
         let told: Vec<_> = state
             .instances
             .iter()
+            .filter(|instance| instance.selected)
             .filter_map(|instance| Some((instance, trouble(instance)?)))
             .collect();
         let mut lines = Vec::new();
@@ -277,16 +278,12 @@ fn hint(event: &Event, state: &RolloutState) -> Option<String> {
         }
         _ => String::new(),
     };
-    let left_alone = state
-        .instances
-        .iter()
-        .any(|one| one.selected && one.reach.is_some() && !one.is_reachable());
+    let (done, all) = reached(state);
     match event {
         Event::RolloutEnded {
             outcome: Outcome::Completed,
-        } => left_alone.then(|| {
-            "the same command brings the hosts that were left alone up to date".to_owned()
-        }),
+        } => (done < all)
+            .then(|| "the same command brings the hosts that are missing up to date".to_owned()),
         Event::RolloutEnded {
             outcome: Outcome::StoodStill,
         } => Some(format!(

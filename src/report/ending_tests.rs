@@ -38,7 +38,7 @@ fn done_but_one_host_was_left_alone() {
     rollout 12 of `web` completed: 1 of 2 on `v1.4.2` in 14s
       web-02: unreachable, left alone: connection refused (192.0.2.17:22)
 
-    hint: the same command brings the hosts that were left alone up to date
+    hint: the same command brings the hosts that are missing up to date
     ");
 }
 

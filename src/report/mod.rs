@@ -28,3 +28,10 @@ pub use choose::{Style, reporter};
 pub use escape::printable;
 pub use notice::Notice;
 pub use output::Output;
+
+/// What tests of other rooms may use too.
+#[cfg(test)]
+pub(crate) mod testing {
+    pub(crate) use super::sample::{Sample, at};
+    pub(crate) use super::sink::Shared;
+}

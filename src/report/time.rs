@@ -59,9 +59,9 @@ pub fn span(passed: Duration) -> String {
     match () {
         () if passed < Duration::from_secs(1) => format!("{}ms", passed.as_millis()),
         () if seconds < 60 => format!("{seconds}s"),
-        () if seconds < 3600 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        () if seconds < 3600 && seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         () if seconds < 3600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        () if seconds / 60 % 60 == 0 => format!("{}h", seconds / 3600),
+        () if (seconds / 60).is_multiple_of(60) => format!("{}h", seconds / 3600),
         () => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
     }
 }
