@@ -190,3 +190,50 @@ fn io_error(location: &str, doing: &'static str, error: std::io::Error) -> Ledge
         source: Box::new(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+    use crate::ledger::testing::World;
+    use crate::ports::Ledger;
+
+    #[tokio::test]
+    async fn whoever_makes_a_ledger_last_finds_the_first_one() {
+        let world = World::sqlite();
+        let here = world.here("laptop", "boot-1");
+        let first = open(&world.url(), here.clone()).await.unwrap();
+        // As if it had looked before the first was there.
+        make(&world.path(), "here", &here).await.unwrap();
+        let again = open(&world.url(), here).await.unwrap();
+        assert_eq!(again.id(), first.id());
+        let folder = world.path().parent().unwrap().to_owned();
+        let files = std::fs::read_dir(folder).unwrap();
+        let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "nothing is left over: {names:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_on_the_disk() {
+        let world = World::sqlite();
+        let here = world.here("laptop", "boot-1");
+        open(&world.url(), here).await.unwrap();
+        let mut connection = writable(&world.path()).await.unwrap();
+        for (setting, wanted) in [
+            ("PRAGMA synchronous", 2),
+            ("PRAGMA foreign_keys", 1),
+            ("PRAGMA busy_timeout", 5_000),
+            (
+                "SELECT COUNT(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'",
+                1,
+            ),
+        ] {
+            let row = sqlx::query(setting)
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+            assert_eq!(row.get::<i64, _>(0), wanted, "{setting}");
+        }
+    }
+}

@@ -36,7 +36,7 @@ pub struct SqliteLedger {
 }
 
 /// Runs an expression inside a write transaction: either all of it is on the disk afterwards, or nothing.
-macro_rules! write {
+macro_rules! written {
     ($ledger:ident, $doing:literal, |$transaction:ident| $work:expr) => {{
         let mut connection = $ledger.connection.lock().await;
         let done: Result<_, Fault> = async {
@@ -53,7 +53,7 @@ macro_rules! write {
 }
 
 /// Runs an expression that only reads, with one statement.
-macro_rules! read {
+macro_rules! found {
     ($ledger:ident, $doing:literal, |$connection:ident| $work:expr) => {{
         let mut guard = $ledger.connection.lock().await;
         let $connection: &mut AnyConnection = &mut guard;
@@ -125,13 +125,13 @@ impl Ledger for SqliteLedger {
     }
 
     async fn record_revision(&self, revision: &NewRevision) -> Result<Revision, LedgerError> {
-        write!(self, "recording a revision", |connection| {
+        written!(self, "recording a revision", |connection| {
             sql_revisions::record(connection, revision)
         })
     }
 
     async fn revisions(&self, service: &ServiceName) -> Result<Vec<Revision>, LedgerError> {
-        read!(self, "reading revisions", |connection| sql_revisions::list(
+        found!(self, "reading revisions", |connection| sql_revisions::list(
             connection, service
         ))
     }
@@ -142,7 +142,7 @@ impl Ledger for SqliteLedger {
         at: Timestamp,
         first: &Event,
     ) -> Result<RecordedEvent, LedgerError> {
-        write!(self, "beginning a rollout", |connection| {
+        written!(self, "beginning a rollout", |connection| {
             sql_events::begin(connection, lease, at, first)
         })
     }
@@ -154,7 +154,7 @@ impl Ledger for SqliteLedger {
         at: Timestamp,
         event: &Event,
     ) -> Result<RecordedEvent, LedgerError> {
-        write!(self, "appending an event", |connection| {
+        written!(self, "appending an event", |connection| {
             sql_events::append(connection, lease, rollout, at, event)
         })
     }
@@ -164,13 +164,13 @@ impl Ledger for SqliteLedger {
         service: &ServiceName,
         limit: usize,
     ) -> Result<Vec<RolloutRecord>, LedgerError> {
-        read!(self, "reading rollouts", |connection| {
+        found!(self, "reading rollouts", |connection| {
             sql_rollouts::list(connection, service, limit, &self.here)
         })
     }
 
     async fn rollout(&self, rollout: RolloutId) -> Result<Option<RolloutRecord>, LedgerError> {
-        read!(self, "reading a rollout", |connection| {
+        found!(self, "reading a rollout", |connection| {
             sql_rollouts::listed(connection, rollout, &self.here)
         })
     }
@@ -180,7 +180,7 @@ impl Ledger for SqliteLedger {
         rollout: RolloutId,
         after: u64,
     ) -> Result<Vec<RecordedEvent>, LedgerError> {
-        read!(self, "reading events", |connection| {
+        found!(self, "reading events", |connection| {
             sql_events::list(connection, rollout, after)
         })
     }
@@ -190,13 +190,13 @@ impl Ledger for SqliteLedger {
         service: &ServiceName,
         seen: &[InstanceRecord],
     ) -> Result<(), LedgerError> {
-        write!(self, "recording instances", |connection| {
+        written!(self, "recording instances", |connection| {
             sql_rollouts::record_instances(connection, service, seen)
         })
     }
 
     async fn instances(&self, service: &ServiceName) -> Result<Vec<InstanceRecord>, LedgerError> {
-        read!(self, "reading instances", |connection| {
+        found!(self, "reading instances", |connection| {
             sql_rollouts::instances(connection, service)
         })
     }
@@ -207,19 +207,19 @@ impl Ledger for SqliteLedger {
         holder: &Holder,
         take_over: bool,
     ) -> Result<Lease, LedgerError> {
-        write!(self, "taking a lease", |connection| {
+        written!(self, "taking a lease", |connection| {
             sql_leases::acquire(connection, service, holder, take_over, &self.here)
         })
     }
 
     async fn renew(&self, lease: &Lease) -> Result<(), LedgerError> {
-        write!(self, "renewing a lease", |connection| {
+        written!(self, "renewing a lease", |connection| {
             sql_leases::renew(connection, lease, &self.here)
         })
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
-        write!(self, "giving a lease back", |connection| {
+        written!(self, "giving a lease back", |connection| {
             sql_leases::release(connection, lease, &self.here)
         })
     }
@@ -228,7 +228,7 @@ impl Ledger for SqliteLedger {
 #[async_trait]
 impl Chained for SqliteLedger {
     async fn verify_chain(&self, service: &ServiceName) -> Result<Chain, LedgerError> {
-        read!(self, "verifying its chain", |connection| {
+        found!(self, "verifying its chain", |connection| {
             sql_events::verify(connection, service)
         })
     }

@@ -13,6 +13,7 @@ contract!(
     a_rollout_without_a_driver_is_interrupted,
     a_held_lease_says_who_has_it,
     a_lease_passes_on_only_when_it_is_free,
+    every_word_on_a_holder_is_the_last_ones,
     a_displaced_controller_writes_nothing,
     a_lease_that_ran_out_but_was_not_taken_is_still_ours,
     a_lease_that_was_given_back_is_gone
@@ -141,6 +142,27 @@ async fn a_lease_passes_on_only_when_it_is_free(world: World) {
             }
         }
     }
+}
+
+async fn every_word_on_a_holder_is_the_last_ones(world: World) {
+    let ledger = world.open_on("server", "boot-9").await;
+    lease(&*ledger).await;
+    let bert = Holder {
+        by: "bert@server".to_owned(),
+        machine: "server".to_owned(),
+        pid: 77,
+        boot: "boot-9".to_owned(),
+    };
+    let web = service("web");
+    world.pass(Duration::from_secs(60));
+    ledger.acquire(&web, &bert, true).await.unwrap();
+    let held = ledger.acquire(&web, &holder(900), false).await.unwrap_err();
+    assert_eq!(
+        held.to_string(),
+        "bert@server (pid 77) has been working on `web` since 2023-11-14T22:14:20Z"
+    );
+    world.kill(77);
+    ledger.acquire(&web, &holder(900), false).await.unwrap();
 }
 
 async fn a_displaced_controller_writes_nothing(world: World) {
