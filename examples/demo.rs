@@ -59,15 +59,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keep = std::env::args().any(|argument| argument == "--keep");
     let rollctl = build_rollctl()?;
     let begun = Instant::now();
-    let lab = Lab::boot(&LabOptions { hosts: HOSTS, ..LabOptions::default() })?;
-    println!("{HOSTS} hosts are up after {:.1} s: an SSH server and a systemd look-alike each", begun.elapsed().as_secs_f32());
+    let lab = Lab::boot(&LabOptions {
+        hosts: HOSTS,
+        ..LabOptions::default()
+    })?;
+    println!(
+        "{HOSTS} hosts are up after {:.1} s: an SSH server and a systemd look-alike each",
+        begun.elapsed().as_secs_f32()
+    );
     let folder = tempfile::TempDir::with_prefix("rollctl-demo-")?;
-    let demo = Demo { rollctl, folder: folder.path().to_owned() };
+    let demo = Demo {
+        rollctl,
+        folder: folder.path().to_owned(),
+    };
     demo.prepare(&lab)?;
 
     println!("\nthe first release: nothing runs yet, so it starts everywhere at once");
     demo.run("release web ./web-v1.0 --name v1.0")?;
-    println!("\na new version, at most {MAX_UNAVAILABLE} of {HOSTS} down at a time; somebody else asks every instance every 20 ms");
+    println!(
+        "\na new version, at most {MAX_UNAVAILABLE} of {HOSTS} down at a time; somebody else asks every instance every 20 ms"
+    );
     let prober = Prober::start(&lab);
     demo.run("release web ./web-v1.1 --name v1.1")?;
     let seen = prober.stop();
@@ -82,7 +93,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (what, seen) in [("release", seen), ("rollback", back)] {
         println!(
             "the prober saw, during the {what}: at least {} of {HOSTS} available ({} must be), {} answers",
-            seen.lowest, HOSTS - MAX_UNAVAILABLE, seen.answers
+            seen.lowest,
+            HOSTS - MAX_UNAVAILABLE,
+            seen.answers
         );
         if seen.lowest < HOSTS - MAX_UNAVAILABLE {
             return Err("the budget was broken".into());
@@ -103,9 +116,15 @@ impl Demo {
     fn prepare(&self, lab: &Lab) -> Result<(), Box<dyn Error>> {
         let inventory = self.folder.join("inventory");
         fs::create_dir(&inventory)?;
-        fs::write(inventory.join("demo.toml"), lab.inventory_snippet() + SERVICE)?;
+        fs::write(
+            inventory.join("demo.toml"),
+            lab.inventory_snippet() + SERVICE,
+        )?;
         fs::write(inventory.join("web.service"), UNIT)?;
-        let behaviour = Behaviour { ready_delay: Duration::from_millis(500), ..Behaviour::default() };
+        let behaviour = Behaviour {
+            ready_delay: Duration::from_millis(500),
+            ..Behaviour::default()
+        };
         for version in ["v1.0", "v1.1"] {
             let path = self.folder.join(format!("web-{version}"));
             fs::write(&path, demo_service(version, &behaviour))?;
@@ -123,13 +142,20 @@ impl Demo {
             .current_dir(&self.folder)
             .stdin(std::process::Stdio::null())
             .status()?;
-        if status.success() { Ok(()) } else { Err(format!("rollctl ended with {status}").into()) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("rollctl ended with {status}").into())
+        }
     }
 
     fn wait_for_ctrl_c(&self, lab: &Lab) {
         println!("\nthe fleet stays up until Ctrl-C. In another terminal:\n");
         println!("    cd {}", self.folder.display());
-        println!("    {} status web --inventory inventory/demo.toml\n", self.rollctl.display());
+        println!(
+            "    {} status web --inventory inventory/demo.toml\n",
+            self.rollctl.display()
+        );
         for host in lab.hosts() {
             println!("    {}  {}", host.name(), host.address());
         }
@@ -143,7 +169,9 @@ impl Demo {
 fn build_rollctl() -> Result<PathBuf, Box<dyn Error>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bin", "rollctl"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+        .args(["build", "--quiet", "--bin", "rollctl"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -152,7 +180,10 @@ fn build_rollctl() -> Result<PathBuf, Box<dyn Error>> {
     }
     // target/release/examples/demo stands beside target/release/rollctl.
     let own = std::env::current_exe()?;
-    let built = own.parent().and_then(Path::parent).ok_or("this example is not in a target folder")?;
+    let built = own
+        .parent()
+        .and_then(Path::parent)
+        .ok_or("this example is not in a target folder")?;
     Ok(built.join("rollctl"))
 }
 
@@ -191,11 +222,18 @@ impl Prober {
 
     fn stop(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
-        let hosts: Vec<Vec<(Instant, bool)>> =
-            self.threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect();
+        let hosts: Vec<Vec<(Instant, bool)>> = self
+            .threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_default())
+            .collect();
         let mut changes: Vec<(Instant, usize, bool)> = (0..)
             .zip(&hosts)
-            .flat_map(|(host, answers)| answers.iter().map(move |(at, healthy)| (*at, host, *healthy)))
+            .flat_map(|(host, answers)| {
+                answers
+                    .iter()
+                    .map(move |(at, healthy)| (*at, host, *healthy))
+            })
             .collect();
         changes.sort();
         let mut now: Vec<Option<bool>> = vec![None; hosts.len()];
@@ -206,7 +244,10 @@ impl Prober {
                 lowest = lowest.min(now.iter().filter(|one| **one == Some(true)).count());
             }
         }
-        Seen { lowest, answers: changes.len() }
+        Seen {
+            lowest,
+            answers: changes.len(),
+        }
     }
 }
 

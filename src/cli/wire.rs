@@ -1,6 +1,5 @@
 //! Joins the rooms: from an inventory to a ledger, a store, hosts and probes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,11 +9,11 @@ use super::exit::ExitCode;
 use super::screen::Screen;
 use crate::artifact::{FileStore, store_folder};
 use crate::core::fleet::{Fleet, Host, Service};
-use crate::core::ids::{HostName, ServiceName};
+use crate::core::ids::ServiceName;
 use crate::core::time::Timestamp;
 use crate::driver::SystemClock;
 use crate::health::ServiceProber;
-use crate::host::SshHosts;
+use crate::host::ServiceHosts;
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
 use crate::ledger::{self, Here};
 use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober};
@@ -196,17 +195,13 @@ impl Field {
             .filter(|host| service.hosts.contains(&host.name))
             .cloned()
             .collect();
-        let targets: BTreeMap<HostName, Target> = members
-            .iter()
-            .map(|host| (host.name.clone(), target(host)))
-            .collect();
-        let connector = connector();
-        let hosts: Arc<dyn Hosts> = Arc::new(SshHosts::new(
-            connector,
-            targets,
-            &members,
+        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::over_ssh(
             service.clone(),
+            members.iter().map(|host| (target(host), host.ssh.r#become)),
+            &Arc::new(connector()),
             artifacts,
+            Arc::new(SystemClock),
+            fleet.max_uploads,
         ));
         let prober = ServiceProber::new(service, &members, hosts.clone())
             .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;

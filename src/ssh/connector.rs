@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use rand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -74,26 +76,20 @@ impl Connector {
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn connect_resolved(&self, resolved: &Resolved) -> Result<Session, SshError> {
-        self.persist(resolved, async |way: Way, deadline| {
-            let policy = HostKeyPolicy::read(resolved)?;
-            let via = way.via.clone();
-            let mut client = self.greet(way, HostKeyCheck::Policy(policy), deadline, resolved).await?;
-            match timeout_at(deadline, auth::login(&mut client, resolved)).await {
-                Ok(done) => done?,
-                Err(_) => return Err(timed_out("authentication", resolved)),
-            }
-            let session = Session::new(
-                client,
-                &resolved.host,
-                resolved.endpoint(),
-                &resolved.user,
-                &self.tuning,
-                via,
-            );
-            tracing::debug!(host = %resolved.host, address = %resolved.endpoint(), user = %resolved.user, "logged in");
-            Ok(session)
-        })
-        .await
+        self.persist(resolved, |way, deadline| self.log_in(way, deadline, resolved).boxed()).await
+    }
+
+    async fn log_in(&self, way: Way, deadline: Instant, resolved: &Resolved) -> Result<Session, Problem> {
+        let policy = HostKeyPolicy::read(resolved)?;
+        let via = way.via.clone();
+        let mut client = self.greet(way, HostKeyCheck::Policy(policy), deadline, resolved).await?;
+        match timeout_at(deadline, auth::login(&mut client, resolved)).await {
+            Ok(done) => done?,
+            Err(_) => return Err(timed_out("authentication", resolved)),
+        }
+        let (endpoint, user) = (resolved.endpoint(), &resolved.user);
+        tracing::debug!(host = %resolved.host, address = %endpoint, %user, "logged in");
+        Ok(Session::new(client, &resolved.host, endpoint, user, &self.tuning, via))
     }
 
     /// Ends the sessions to jump hosts, and with them everything that goes through them.
@@ -122,10 +118,10 @@ impl Connector {
     }
 
     /// Goes the way and does the work at its end; again, after a pause, when the server hung up at random.
-    pub(crate) async fn persist<T>(
-        &self,
-        resolved: &Resolved,
-        work: impl AsyncFn(Way, Instant) -> Result<T, Problem>,
+    pub(crate) async fn persist<'a, T>(
+        &'a self,
+        resolved: &'a Resolved,
+        work: impl Fn(Way, Instant) -> BoxFuture<'a, Result<T, Problem>>,
     ) -> Result<T, SshError> {
         let mut pause = FIRST_PAUSE;
         let mut tries_left = self.tuning.retries;
@@ -144,10 +140,10 @@ impl Connector {
         }
     }
 
-    async fn once<T>(
-        &self,
-        resolved: &Resolved,
-        work: &impl AsyncFn(Way, Instant) -> Result<T, Problem>,
+    async fn once<'a, T>(
+        &'a self,
+        resolved: &'a Resolved,
+        work: &impl Fn(Way, Instant) -> BoxFuture<'a, Result<T, Problem>>,
     ) -> Result<T, Problem> {
         // The jump host's login comes first: with a place in our hands, we could wait for those who wait for us.
         let jump = match &resolved.route {
