@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -206,11 +206,11 @@ impl Prober {
             .hosts()
             .iter()
             .map(|host| {
-                let (stop, address) = (stop.clone(), SocketAddr::new(host.address().into(), 8080));
+                let (stop, address) = (stop.clone(), format!("{}:8080", host.address()));
                 std::thread::spawn(move || {
                     let mut answers = Vec::new();
                     while !stop.load(Ordering::Relaxed) {
-                        answers.push((Instant::now(), is_healthy(address).unwrap_or(false)));
+                        answers.push((Instant::now(), is_healthy(&address).unwrap_or(false)));
                         std::thread::park_timeout(Duration::from_millis(20));
                     }
                     answers
@@ -251,8 +251,8 @@ impl Prober {
     }
 }
 
-fn is_healthy(address: SocketAddr) -> Result<bool, std::io::Error> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(500))?;
+fn is_healthy(address: &str) -> Result<bool, std::io::Error> {
+    let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();

@@ -2,6 +2,7 @@
 //!
 //! [`args`] is what may be typed, [`dispatch`] joins a command to the rooms, [`exit`] and [`error`] are how it ends.
 
+mod access;
 pub mod args;
 pub mod check;
 pub mod completions;
@@ -13,6 +14,7 @@ pub(crate) mod help;
 pub mod history;
 mod launch;
 pub mod man;
+mod overview;
 mod plan;
 mod release;
 mod rollback;

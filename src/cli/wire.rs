@@ -25,16 +25,24 @@ use crate::ssh::{Connector, SshConfig, Target, Tuning};
 /// # Errors
 /// With every mistake in it, exit code 2.
 pub(crate) fn load_inventory(global: &Global) -> Result<Loaded, CliError> {
+    inventory::load(&find_inventory(global)?).map_err(|errors| inventory_error(&errors))
+}
+
+/// Finds the inventory.
+///
+/// # Errors
+/// Exit code 2, saying where it was looked for.
+pub(crate) fn find_inventory(global: &Global) -> Result<PathBuf, CliError> {
     let working = std::env::current_dir().map_err(|error| {
         CliError::usage(format!("the working directory cannot be read: {error}"))
     })?;
     let variable = std::env::var_os(inventory::INVENTORY_VARIABLE);
-    let path = inventory::locate(global.inventory.as_deref(), variable.as_deref(), &working)
-        .map_err(|error| CliError {
+    inventory::locate(global.inventory.as_deref(), variable.as_deref(), &working).map_err(|error| {
+        CliError {
             hint: error.hint(),
             ..CliError::of(ExitCode::Usage, &error)
-        })?;
-    inventory::load(&path).map_err(|errors| inventory_error(&errors))
+        }
+    })
 }
 
 /// All mistakes of an inventory as one error, each as it is shown to people.

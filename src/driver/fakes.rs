@@ -101,6 +101,10 @@ impl Hosts for FakeFleet {
         })
     }
 
+    async fn check(&self, _: &HostName) -> Result<String, HostError> {
+        Ok(String::new())
+    }
+
     async fn claim(&self, host: &HostName, _: &Controller) -> Result<(), HostError> {
         self.log(format!("claim {host}"));
         Ok(())

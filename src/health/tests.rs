@@ -173,6 +173,10 @@ impl Hosts for FakeHosts {
     async fn observe(&self, _: &HostName) -> Result<HostFacts, HostError> {
         panic!("not asked by probes")
     }
+    async fn check(&self, _: &HostName) -> Result<String, HostError> {
+        Ok(String::new())
+    }
+
     async fn claim(&self, _: &HostName, _: &Controller) -> Result<(), HostError> {
         panic!("not asked by probes")
     }

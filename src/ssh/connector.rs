@@ -76,20 +76,37 @@ impl Connector {
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn connect_resolved(&self, resolved: &Resolved) -> Result<Session, SshError> {
-        self.persist(resolved, |way, deadline| self.log_in(way, deadline, resolved).boxed()).await
+        self.persist(resolved, |way, deadline| {
+            self.log_in(way, deadline, resolved).boxed()
+        })
+        .await
     }
 
-    async fn log_in(&self, way: Way, deadline: Instant, resolved: &Resolved) -> Result<Session, Problem> {
+    async fn log_in(
+        &self,
+        way: Way,
+        deadline: Instant,
+        resolved: &Resolved,
+    ) -> Result<Session, Problem> {
         let policy = HostKeyPolicy::read(resolved)?;
         let via = way.via.clone();
-        let mut client = self.greet(way, HostKeyCheck::Policy(policy), deadline, resolved).await?;
+        let mut client = self
+            .greet(way, HostKeyCheck::Policy(policy), deadline, resolved)
+            .await?;
         match timeout_at(deadline, auth::login(&mut client, resolved)).await {
             Ok(done) => done?,
             Err(_) => return Err(timed_out("authentication", resolved)),
         }
         let (endpoint, user) = (resolved.endpoint(), &resolved.user);
         tracing::debug!(host = %resolved.host, address = %endpoint, %user, "logged in");
-        Ok(Session::new(client, &resolved.host, endpoint, user, &self.tuning, via))
+        Ok(Session::new(
+            client,
+            &resolved.host,
+            endpoint,
+            user,
+            &self.tuning,
+            via,
+        ))
     }
 
     /// Ends the sessions to jump hosts, and with them everything that goes through them.

@@ -70,7 +70,8 @@ impl Connector {
         algorithm: &Algorithm,
     ) -> Result<Option<PublicKey>, SshError> {
         self.persist(resolved, |way, deadline| {
-            self.look_once(way, deadline, resolved, algorithm.clone()).boxed()
+            self.look_once(way, deadline, resolved, algorithm.clone())
+                .boxed()
         })
         .await
     }
