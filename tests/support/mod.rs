@@ -17,24 +17,24 @@ use rollctl_lab::{Behaviour, demo_service};
 use tempfile::TempDir;
 
 /// The unit as a revision brings it.
-pub const UNIT: &str = "[Unit]\nDescription=demo\n\n[Service]\nExecStart=/opt/web/current/web\nRestart=on-failure\n\n\
+pub(crate) const UNIT: &str = "[Unit]\nDescription=demo\n\n[Service]\nExecStart=/opt/web/current/web\nRestart=on-failure\n\n\
 [Install]\nWantedBy=multi-user.target\n";
 
 /// The unit as somebody wrote it before rollctl came.
-pub const OLD_UNIT: &str = "[Unit]\nDescription=demo, by hand\n\n[Service]\nEnvironment=PORT=8080\n\
+pub(crate) const OLD_UNIT: &str = "[Unit]\nDescription=demo, by hand\n\n[Service]\nEnvironment=PORT=8080\n\
 ExecStart=/usr/local/bin/web\nRestart=on-failure\n\n[Install]\nWantedBy=multi-user.target\n";
 
 /// A controller: its own home, ledger, inventory and artifacts, thrown away at the end.
-pub struct Controller {
+pub(crate) struct Controller {
     folder: TempDir,
 }
 
 /// How a run of `rollctl` ended.
 #[derive(Debug)]
-pub struct Run {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
@@ -48,7 +48,7 @@ impl Run {
 
     /// Fails with everything that was printed unless it ended with that code.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(
             self.code, code,
             "stdout:\n{}\nstderr:\n{}",
@@ -58,13 +58,13 @@ impl Run {
     }
 
     /// All that was printed.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 
     /// Fails unless the text was printed.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(
             self.text().contains(text),
             "{text:?} is not in:\n{}{}",
@@ -77,19 +77,19 @@ impl Run {
 
 impl Controller {
     /// One without an inventory.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: TempDir::with_prefix("rollctl-test-").unwrap(),
         }
     }
 
     /// A file of its own.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file of its own.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
@@ -97,7 +97,7 @@ impl Controller {
     }
 
     /// A version of the demo service, as an executable file.
-    pub fn version(&self, version: &str, behaviour: &Behaviour) -> PathBuf {
+    pub(crate) fn version(&self, version: &str, behaviour: &Behaviour) -> PathBuf {
         let path = self.write(
             &format!("build-{version}"),
             demo_service(version, behaviour),
@@ -107,7 +107,7 @@ impl Controller {
     }
 
     /// Writes the inventory of a fleet: these hosts, reached as `user`, and what `services` adds.
-    pub fn inventory(&self, fleet: &Fleet, user: &str, services: &str) {
+    pub(crate) fn inventory(&self, fleet: &Fleet, user: &str, services: &str) {
         self.inventory_of(
             fleet.hosts(),
             &fleet.identity(),
@@ -118,7 +118,7 @@ impl Controller {
     }
 
     /// The same for some hosts, with another key or other known hosts.
-    pub fn inventory_of(
+    pub(crate) fn inventory_of(
         &self,
         hosts: &[Host],
         identity: &Path,
@@ -149,7 +149,7 @@ impl Controller {
     }
 
     /// The usual service: the demo on port 8080, its unit part of the revision.
-    pub fn usual(&self, max_unavailable: &str) -> String {
+    pub(crate) fn usual(&self, max_unavailable: &str) -> String {
         self.write("inventory/web.service", UNIT);
         format!(
             r#"
@@ -173,7 +173,7 @@ deadline = "20s"
     }
 
     /// `rollctl` with these words, its environment as empty as a cron job's.
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollctl"));
         command
             .args(words)
@@ -187,7 +187,7 @@ deadline = "20s"
     }
 
     /// Runs `rollctl` with these words.
-    pub fn rollctl(&self, words: &[&str]) -> Run {
+    pub(crate) fn rollctl(&self, words: &[&str]) -> Run {
         let run = Run::of(
             &self
                 .command(words)
@@ -205,7 +205,7 @@ deadline = "20s"
     }
 
     /// What `rollctl WORDS --output json` printed: its last line, parsed.
-    pub fn json(&self, words: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, words: &[&str]) -> serde_json::Value {
         let words: Vec<_> = words.iter().copied().chain(["--output", "json"]).collect();
         let run = self.rollctl(&words);
         let last = run.stdout.lines().last().unwrap_or_default();
@@ -215,7 +215,7 @@ deadline = "20s"
 }
 
 /// The hash of what the unit's main process executes, asked of the kernel of the host.
-pub fn running_hash(host: &Host, unit: &str) -> String {
+pub(crate) fn running_hash(host: &Host, unit: &str) -> String {
     let text = host
         .sh(&format!(
             "sha256sum /proc/$(systemctl show -p MainPID --value {unit})/exe"
@@ -225,7 +225,7 @@ pub fn running_hash(host: &Host, unit: &str) -> String {
 }
 
 /// The hash of a file here.
-pub fn file_hash(path: &Path) -> String {
+pub(crate) fn file_hash(path: &Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().unwrap();
     String::from_utf8(output.stdout)
         .unwrap()
@@ -236,7 +236,7 @@ pub fn file_hash(path: &Path) -> String {
 }
 
 /// Puts the service on a host as it was before rollctl came, and starts it.
-pub fn install_by_hand(host: &Host, binary: &Path) {
+pub(crate) fn install_by_hand(host: &Host, binary: &Path) {
     host.write_file("/usr/local/bin/web", &fs::read(binary).unwrap(), 0o755)
         .unwrap();
     host.write_file(
