@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::adopt;
 use super::confirm::confirm;
 use super::facts::{Facts, decode};
-use super::machine::{Machine, PATIENCE, Queue, dir};
+use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::script::{Request, encoded, refused};
 use super::stage::{Depot, Stage};

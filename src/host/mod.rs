@@ -21,4 +21,7 @@ mod switch;
 mod systemd;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 pub use hosts::ServiceHosts;

@@ -1,1 +1,159 @@
-//! The way to a host over SSH (wired when that room is there).
+//! The way to a host over SSH: one connection, opened when first needed and kept.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::hosts::ServiceHosts;
+use super::machine::Machine;
+use super::script::Manner;
+use super::shell::{Ending, Input, Output, Shell, Wire};
+use crate::core::fleet::{Fleet, Host, Service};
+use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, Stream};
+use crate::ssh::{Channel, Connector, Session, SshError, Target};
+
+impl ServiceHosts {
+    /// A service on its hosts. Nothing is connected yet; a host that the fleet does not have is refused when asked for.
+    pub fn new(
+        service: &Service,
+        fleet: &Fleet,
+        connector: &Arc<Connector>,
+        artifacts: Arc<dyn Artifacts>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let machines = service
+            .hosts
+            .iter()
+            .filter_map(|name| fleet.host(name))
+            .map(|host| {
+                let shell = SshShell {
+                    connector: Arc::clone(connector),
+                    target: target(host),
+                    session: Mutex::new(None),
+                };
+                let manner = Manner {
+                    scope: service.scope,
+                    acting: host.ssh.r#become,
+                };
+                Machine::new(host.name.clone(), Box::new(shell), manner)
+            });
+        Self::with_machines(service.clone(), machines, artifacts, clock, fleet.max_uploads)
+    }
+}
+
+/// Where the inventory says a host is.
+fn target(host: &Host) -> Target {
+    Target {
+        host: host.name.to_string(),
+        address: host.address.clone(),
+        port: host.port,
+        user: host.ssh.user.clone(),
+        identity: host.ssh.identity.clone(),
+        known_hosts: host.ssh.known_hosts.clone(),
+        jump: host.ssh.jump.clone(),
+        connect_timeout: host.ssh.connect_timeout,
+    }
+}
+
+struct SshShell {
+    connector: Arc<Connector>,
+    target: Target,
+    session: Mutex<Option<Session>>,
+}
+
+impl SshShell {
+    /// The connection; one login however many ask at once.
+    async fn session(&self) -> Result<Session, HostError> {
+        let mut held = self.session.lock().await;
+        if let Some(session) = held.as_ref().filter(|session| !session.is_closed()) {
+            return Ok(session.clone());
+        }
+        let session = self.connector.connect(&self.target).await.map_err(|error| not_connected(&error))?;
+        *held = Some(session.clone());
+        Ok(session)
+    }
+}
+
+#[async_trait]
+impl Shell for SshShell {
+    async fn open(&self, command: &str) -> Result<Box<dyn Wire>, HostError> {
+        let session = self.session().await?;
+        let channel = session.open_exec(command).await.map_err(|error| cut_off(&error))?;
+        Ok(Box::new(SshWire(channel)))
+    }
+
+    async fn dial(&self, address: &str, port: u16) -> Result<Box<dyn Stream>, HostError> {
+        let session = self.session().await?;
+        let tunnel = session.forward(address, port).await.map_err(|error| cut_off(&error))?;
+        Ok(Box::new(tunnel))
+    }
+
+    async fn close(&self) {
+        if let Some(session) = self.session.lock().await.take() {
+            session.close().await;
+        }
+    }
+}
+
+struct SshWire(Channel);
+
+#[async_trait]
+impl Wire for SshWire {
+    fn pipes(&mut self) -> (Input<'_>, Output<'_>) {
+        (&mut self.0.stdin, &mut self.0.stdout)
+    }
+
+    async fn ending(&mut self) -> Ending {
+        let (how, is_lost) = match self.0.wait().await {
+            Ok(status) => (status.to_string(), false),
+            Err(error) => (in_words(&error), error.is_connection_lost()),
+        };
+        let (stderr, _) = self.0.stderr.snapshot();
+        Ending {
+            how,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            is_lost,
+        }
+    }
+}
+
+/// Nothing was begun.
+fn not_connected(error: &SshError) -> HostError {
+    HostError {
+        kind: match error.is_refusal() {
+            true => HostErrorKind::Refused,
+            false => HostErrorKind::Unreachable,
+        },
+        message: in_words(error),
+        hint: error.hint(),
+    }
+}
+
+/// The connection was there and is no more, or refuses another channel.
+fn cut_off(error: &SshError) -> HostError {
+    HostError {
+        kind: match error.is_connection_lost() {
+            true => HostErrorKind::Lost,
+            false => HostErrorKind::Unreachable,
+        },
+        message: in_words(error),
+        hint: error.hint(),
+    }
+}
+
+/// The problem and its causes, without the host's name.
+fn in_words(error: &SshError) -> String {
+    use std::error::Error as _;
+    let mut words = error.problem.to_string();
+    let mut cause = error.problem.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !words.contains(&text) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        cause = error.source();
+    }
+    words
+}
