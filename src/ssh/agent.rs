@@ -47,7 +47,7 @@ impl Agent {
 /// Signs a login.
 pub(crate) enum Signer<'a> {
     /// The agent, with this identity of its own; a certificate on disk is signed for with the plain key.
-    Agent(&'a mut Agent, AgentIdentity),
+    Agent(&'a mut Agent, Box<AgentIdentity>),
     /// A key read from a file.
     Key(Arc<PrivateKey>),
 }

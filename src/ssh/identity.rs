@@ -26,7 +26,7 @@ pub(crate) enum Secret {
     /// A key read from a file.
     File(Arc<PrivateKey>),
     /// The agent, with this identity.
-    Agent(AgentIdentity),
+    Agent(Box<AgentIdentity>),
 }
 
 impl std::fmt::Debug for Secret {
@@ -143,7 +143,7 @@ impl Candidates {
                 origin,
                 public,
                 certificate: Some(certificate.clone()),
-                secret: Secret::Agent(identity.clone()),
+                secret: Secret::Agent(Box::new(identity.clone())),
             }),
             AgentIdentity::PublicKey { .. } => {
                 for (path, certificate) in of_key(certificates, &public) {
@@ -151,14 +151,14 @@ impl Candidates {
                         origin: format!("{} ({origin})", path.display()),
                         public: public.clone(),
                         certificate: Some(certificate.clone()),
-                        secret: Secret::Agent(identity.clone()),
+                        secret: Secret::Agent(Box::new(identity.clone())),
                     });
                 }
                 self.push(Candidate {
                     origin,
                     public,
                     certificate: None,
-                    secret: Secret::Agent(identity.clone()),
+                    secret: Secret::Agent(Box::new(identity.clone())),
                 });
             }
         }

@@ -102,24 +102,21 @@ impl KnownHosts {
     /// Judges a plain host key. As ssh: a line without a port also vouches for a host on another port, as long as no
     /// line with the port says otherwise. `port` is `None` for an alias.
     pub fn check(&self, host: &str, port: Option<u16>, key: &PublicKey) -> Verdict {
+        if let Some((file, line)) = self.revoked(host, port, key) {
+            return Verdict::Revoked { file, line };
+        }
         let verdict = self.check_name(&lookup_name(host, port), key);
         let has_port = port.is_some_and(|port| port != 22);
-        if has_port && matches!(verdict, Verdict::Unknown { .. }) {
-            match self.check_name(&host.to_lowercase(), key) {
-                known @ (Verdict::Known | Verdict::Revoked { .. }) => return known,
-                Verdict::Unknown { .. } | Verdict::Changed { .. } => {}
-            }
+        if has_port
+            && matches!(verdict, Verdict::Unknown { .. })
+            && self.check_name(&host.to_lowercase(), key) == Verdict::Known
+        {
+            return Verdict::Known;
         }
         verdict
     }
 
     fn check_name(&self, name: &str, key: &PublicKey) -> Verdict {
-        if let Some(line) = self.revocation(name, key) {
-            return Verdict::Revoked {
-                file: line.file.clone(),
-                line: line.number,
-            };
-        }
         let plain: Vec<&Line> = self.matching(name, None).collect();
         if plain.iter().any(|line| same_key(line, key)) {
             return Verdict::Known;
@@ -154,7 +151,7 @@ impl KnownHosts {
         }
     }
 
-    /// The line that revokes this key for this host, if any; also asked about an authority's key.
+    /// The line that revokes this key for this host, on whatever port, if any; also asked about an authority's key.
     pub(crate) fn revoked(
         &self,
         host: &str,

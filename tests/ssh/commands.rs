@@ -31,6 +31,20 @@ async fn output_error_and_status_come_back_apart() {
 }
 
 #[tokio::test]
+async fn the_tests_leave_the_home_of_their_user_alone() {
+    if !is_available() {
+        return;
+    }
+    let server = Sshd::start();
+    let session = server.connect().await;
+    let home = session.exec("printf %s \"$HOME\"").await.unwrap();
+    assert_eq!(
+        home.stdout,
+        server.folder.path().as_os_str().as_encoded_bytes()
+    );
+}
+
+#[tokio::test]
 async fn a_running_command_is_talked_to() {
     if !is_available() {
         return;

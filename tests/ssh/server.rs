@@ -1,11 +1,12 @@
 //! A real sshd on a free port of 127.0.0.1, with a configuration, keys and folder of its own.
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rollctl::ssh::{Connector, Route, Session, SshConfig, SshError, Target, Tuning};
+use rollctl::ssh::{Connector, Session, SshConfig, SshError, Target, Tuning};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -42,6 +43,11 @@ impl Sshd {
 
     /// The same with further configuration lines and these kinds of host key.
     pub(crate) fn with(extra: &str, host_keys: &[&str]) -> Self {
+        Self::prepared(extra, host_keys, |_| ())
+    }
+
+    /// The same with something done in the folder once the keys are made, before sshd reads them.
+    pub(crate) fn prepared(extra: &str, host_keys: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         for kind in host_keys {
@@ -49,6 +55,7 @@ impl Sshd {
         }
         keygen(&path.join("user"), "ed25519");
         std::fs::copy(path.join("user.pub"), path.join("authorized_keys")).unwrap();
+        prepare(path);
         prepare_run_folder();
         // A port found free may be taken by another test before sshd binds it, so a few are tried.
         for _ in 0..10 {
@@ -150,11 +157,14 @@ fn launch(path: &Path, port: u16, extra: &str, host_keys: &[&str]) -> Option<Chi
         .iter()
         .map(|kind| format!("HostKey {}\n", path.join(format!("host_{kind}")).display()))
         .collect();
+    // The home is the test's own: the start-up files of whoever runs the tests are slow, write to standard error, and may
+    // hold locks that a killed shell leaves behind.
     let folder = path.display();
     let config = format!(
         "{extra}\nPort {port}\nListenAddress 127.0.0.1\nPidFile none\n{keys}\
          AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n{}",
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n\
+         SetEnv HOME={folder}\n{}",
         penalties()
     );
     std::fs::write(path.join("sshd_config"), config).unwrap();
@@ -255,16 +265,22 @@ pub(crate) fn connector() -> Connector {
     Connector::new(empty_config(), tuning())
 }
 
+/// Neither the agent nor the keys of the person who runs the tests.
 pub(crate) fn empty_config() -> SshConfig {
-    // No agent of the person who runs the tests.
-    config("Host *\n  IdentityAgent none\n  IdentityFile /nonexistent/key\n")
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty_ssh_config");
+    let text = "Host *\n  IdentityAgent none\n  IdentityFile /nonexistent/key\n";
+    // Tests run at once: nobody may see half a file.
+    let mut file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.persist(&path).unwrap();
+    SshConfig::file(path)
 }
 
-/// A configuration with this text; the file may go once it has been read, so it is kept for the whole test run.
-pub(crate) fn config(text: &str) -> SshConfig {
+/// A configuration with this text, kept in the server's folder.
+pub(crate) fn config(server: &Sshd, text: &str) -> SshConfig {
     let (_, path) = tempfile::Builder::new()
         .prefix("ssh_config")
-        .tempfile()
+        .tempfile_in(server.folder.path())
         .unwrap()
         .keep()
         .unwrap();
@@ -304,9 +320,4 @@ fn descendants(root: u32) -> Vec<Pid> {
         .skip(1)
         .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
         .collect()
-}
-
-/// Only for tests that look at the way.
-pub(crate) fn is_direct(route: &Route) -> bool {
-    *route == Route::Direct
 }
