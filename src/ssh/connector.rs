@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite};
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -74,7 +75,8 @@ impl Connector {
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn connect_resolved(&self, resolved: &Resolved) -> Result<Session, SshError> {
-        self.persist(resolved, async |way: Way, deadline| {
+        self.persist(resolved, |way: Way, deadline| {
+            Box::pin(async move {
             let policy = HostKeyPolicy::read(resolved)?;
             let via = way.via.clone();
             let mut client = self.greet(way, HostKeyCheck::Policy(policy), deadline, resolved).await?;
@@ -92,6 +94,7 @@ impl Connector {
             );
             tracing::debug!(host = %resolved.host, address = %resolved.endpoint(), user = %resolved.user, "logged in");
             Ok(session)
+        })
         })
         .await
     }
@@ -122,10 +125,10 @@ impl Connector {
     }
 
     /// Goes the way and does the work at its end; again, after a pause, when the server hung up at random.
-    pub(crate) async fn persist<T>(
-        &self,
-        resolved: &Resolved,
-        work: impl AsyncFn(Way, Instant) -> Result<T, Problem>,
+    pub(crate) async fn persist<'a, T>(
+        &'a self,
+        resolved: &'a Resolved,
+        work: impl Fn(Way, Instant) -> BoxFuture<'a, Result<T, Problem>>,
     ) -> Result<T, SshError> {
         let mut pause = FIRST_PAUSE;
         let mut tries_left = self.tuning.retries;
@@ -144,10 +147,10 @@ impl Connector {
         }
     }
 
-    async fn once<T>(
-        &self,
-        resolved: &Resolved,
-        work: &impl AsyncFn(Way, Instant) -> Result<T, Problem>,
+    async fn once<'a, T>(
+        &'a self,
+        resolved: &'a Resolved,
+        work: &impl Fn(Way, Instant) -> BoxFuture<'a, Result<T, Problem>>,
     ) -> Result<T, Problem> {
         // The jump host's login comes first: with a place in our hands, we could wait for those who wait for us.
         let jump = match &resolved.route {

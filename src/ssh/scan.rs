@@ -67,7 +67,8 @@ impl Connector {
         resolved: &Resolved,
         algorithm: &Algorithm,
     ) -> Result<Option<PublicKey>, SshError> {
-        self.persist(resolved, async |way, deadline| {
+        self.persist(resolved, |way, deadline| {
+            Box::pin(async move {
             let seen = Arc::new(Mutex::new(None));
             let check = HostKeyCheck::Look(algorithm.clone(), Arc::clone(&seen));
             let refused = self.greet(way, check, deadline, resolved).await;
@@ -78,6 +79,7 @@ impl Connector {
                 (None, Err(problem)) if has_no_such_key(&problem) => Ok(None),
                 (None, Err(problem)) => Err(problem),
             }
+        })
         })
         .await
     }
