@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::screen::Screen;
 use crate::artifact::{FileStore, store_folder};
-use crate::core::fleet::{Fleet, Host, Service};
+use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::ServiceName;
 use crate::core::time::Timestamp;
 use crate::driver::SystemClock;
@@ -18,7 +18,7 @@ use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
 use crate::ledger::{self, Here};
 use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober};
 use crate::report::Output;
-use crate::ssh::{Connector, SshConfig, Target, Tuning};
+use crate::ssh::{Connector, SshConfig, Tuning};
 
 /// Finds and reads the inventory.
 ///
@@ -197,21 +197,15 @@ impl Field {
         service: &Service,
         artifacts: Arc<dyn Artifacts>,
     ) -> Result<Self, CliError> {
-        let members: Vec<Host> = fleet
-            .hosts
-            .iter()
-            .filter(|host| service.hosts.contains(&host.name))
-            .cloned()
-            .collect();
-        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::over_ssh(
-            service.clone(),
-            members.iter().map(|host| (target(host), host.ssh.r#become)),
-            &Arc::new(connector()),
+        let connector = Arc::new(connector());
+        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::new(
+            service,
+            fleet,
+            &connector,
             artifacts,
             Arc::new(SystemClock),
-            fleet.max_uploads,
         ));
-        let prober = ServiceProber::new(service, &members, hosts.clone())
+        let prober = ServiceProber::new(service, &fleet.hosts, hosts.clone())
             .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
         Ok(Self {
             hosts,
@@ -223,20 +217,6 @@ impl Field {
 /// Makes all SSH sessions of this process.
 pub(crate) fn connector() -> Connector {
     Connector::new(SshConfig::system(), Tuning::default())
-}
-
-/// Where and how to log in to a host.
-pub(crate) fn target(host: &Host) -> Target {
-    Target {
-        host: host.name.to_string(),
-        address: host.address.clone(),
-        port: host.port,
-        user: host.ssh.user.clone(),
-        identity: host.ssh.identity.clone(),
-        known_hosts: host.ssh.known_hosts.clone(),
-        jump: host.ssh.jump.clone(),
-        connect_timeout: host.ssh.connect_timeout,
-    }
 }
 
 /// Looks for the files that the inventory names on this machine.

@@ -11,16 +11,15 @@ use super::adopt;
 use super::confirm::confirm;
 use super::facts::{Facts, decode};
 use super::machine::{Machine, PATIENCE, Queue};
-use super::over_ssh::SshShell;
 use super::payload::Payloads;
 use super::preflight::{check_host, check_place, check_units};
-use super::script::{Manner, Request, encoded, refused};
+use super::script::{Request, encoded, refused};
 use super::stage::{Depot, Stage};
 use super::switch::switch;
 use super::systemd::parse_show;
 use super::upload::step;
 use crate::core::event::Started;
-use crate::core::fleet::{Become, Scope, Service};
+use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{BootId, HostName, RevisionName};
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
@@ -28,8 +27,6 @@ use crate::ports::{
     Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
     PackageContents, Staged, Stream, Switch, UnitState, UploadProgress,
 };
-
-use crate::ssh::{Connector, Target};
 
 /// One service on its hosts, over SSH.
 pub struct ServiceHosts {
@@ -40,27 +37,6 @@ pub struct ServiceHosts {
 }
 
 impl ServiceHosts {
-    /// The service on these hosts over SSH; nothing is connected yet.
-    pub fn over_ssh(
-        service: Service,
-        hosts: impl IntoIterator<Item = (Target, Become)>,
-        connector: &Arc<Connector>,
-        artifacts: Arc<dyn Artifacts>,
-        clock: Arc<dyn Clock>,
-        max_uploads: usize,
-    ) -> Self {
-        let scope = service.scope;
-        let machines: Vec<_> = hosts
-            .into_iter()
-            .map(|(target, acting)| {
-                let name = HostName::new(target.host.clone());
-                let shell = Box::new(SshShell::new(connector.clone(), target));
-                Machine::new(name, shell, Manner { scope, acting })
-            })
-            .collect();
-        Self::with_machines(service, machines, artifacts, clock, max_uploads)
-    }
-
     pub(crate) fn with_machines(
         service: Service,
         machines: impl IntoIterator<Item = Machine>,

@@ -21,4 +21,8 @@ mod switch;
 mod systemd;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 pub use hosts::ServiceHosts;
+pub use over_ssh::target;

@@ -1,6 +1,5 @@
-//! The way to a host over SSH: one connection, made when first needed, and again when it was lost.
+//! The way to a host over SSH: one connection, opened when first needed and kept.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +7,67 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::hosts::ServiceHosts;
+use super::machine::Machine;
+use super::script::Manner;
 use super::shell::{Ending, Input, Output, Shell, Wire};
-use crate::ports::{HostError, HostErrorKind, Stream};
+use crate::core::fleet::{Fleet, Host, Service};
+use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, Stream};
 use crate::ssh::{Channel, Connector, Session, SshError, Target};
+
+impl ServiceHosts {
+    /// A service on its hosts. Nothing is connected yet; a host that the fleet does not have is refused when asked for.
+    pub fn new(
+        service: &Service,
+        fleet: &Fleet,
+        connector: &Arc<Connector>,
+        artifacts: Arc<dyn Artifacts>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let machines = service
+            .hosts
+            .iter()
+            .filter_map(|name| fleet.host(name))
+            .map(|host| {
+                let shell = SshShell {
+                    connector: Arc::clone(connector),
+                    target: target(host),
+                    line: Mutex::default(),
+                };
+                let manner = Manner {
+                    scope: service.scope,
+                    acting: host.ssh.r#become,
+                };
+                Machine::new(host.name.clone(), Box::new(shell), manner)
+            });
+        Self::with_machines(
+            service.clone(),
+            machines,
+            artifacts,
+            clock,
+            fleet.max_uploads,
+        )
+    }
+}
+
+/// Where the inventory says a host is, and how to log in.
+pub fn target(host: &Host) -> Target {
+    Target {
+        host: host.name.to_string(),
+        address: host.address.clone(),
+        port: host.port,
+        user: host.ssh.user.clone(),
+        identity: host.ssh.identity.clone(),
+        known_hosts: host.ssh.known_hosts.clone(),
+        jump: host.ssh.jump.clone(),
+        connect_timeout: host.ssh.connect_timeout,
+    }
+}
 
 /// A host that could not be reached is not tried again for so long: every poll would be a login otherwise.
 const REST: Duration = Duration::from_secs(2);
 
-/// One host over SSH.
-pub(crate) struct SshShell {
+struct SshShell {
     connector: Arc<Connector>,
     target: Target,
     line: Mutex<Line>,
@@ -25,35 +76,20 @@ pub(crate) struct SshShell {
 #[derive(Default)]
 struct Line {
     session: Option<Session>,
-    failed: Option<(Instant, SshErrorInWords)>,
-}
-
-#[derive(Clone)]
-struct SshErrorInWords {
-    kind: HostErrorKind,
-    message: String,
-    hint: Option<String>,
+    failed: Option<(Instant, SshError)>,
 }
 
 impl SshShell {
-    /// Nothing is connected yet.
-    pub(crate) fn new(connector: Arc<Connector>, target: Target) -> Self {
-        Self {
-            connector,
-            target,
-            line: Mutex::default(),
-        }
-    }
-
+    /// The connection; one login however many ask at once.
     async fn session(&self) -> Result<Session, HostError> {
         let mut line = self.line.lock().await;
         if let Some(session) = line.session.as_ref().filter(|session| !session.is_closed()) {
             return Ok(session.clone());
         }
-        if let Some((at, words)) = &line.failed
+        if let Some((at, error)) = &line.failed
             && at.elapsed() < REST
         {
-            return Err(words.clone().into());
+            return Err(not_connected(error));
         }
         match self.connector.connect(&self.target).await {
             Ok(session) => {
@@ -64,12 +100,12 @@ impl SshShell {
                 Ok(session)
             }
             Err(error) => {
-                let words = SshErrorInWords::of(&error);
+                let told = not_connected(&error);
                 *line = Line {
                     session: None,
-                    failed: Some((Instant::now(), words.clone())),
+                    failed: Some((Instant::now(), error)),
                 };
-                Err(words.into())
+                Err(told)
             }
         }
     }
@@ -78,23 +114,28 @@ impl SshShell {
 #[async_trait]
 impl Shell for SshShell {
     async fn open(&self, command: &str) -> Result<Box<dyn Wire>, HostError> {
-        let channel = self.session().await?.open_exec(command).await;
-        Ok(Box::new(SshWire(
-            channel.map_err(|error| SshErrorInWords::of(&error))?,
-        )))
+        let session = self.session().await?;
+        let channel = session
+            .open_exec(command)
+            .await
+            .map_err(|error| cut_off(&error))?;
+        Ok(Box::new(SshWire(channel)))
     }
 
     async fn dial(&self, address: &str, port: u16) -> Result<Box<dyn Stream>, HostError> {
-        let tunnel = self.session().await?.forward(address, port).await;
-        Ok(Box::new(tunnel.map_err(|error| SshErrorInWords {
-            // The host is there; it is the port that refuses.
-            kind: if error.is_connection_lost() {
-                HostErrorKind::Lost
-            } else {
-                HostErrorKind::Failed
-            },
-            ..SshErrorInWords::of(&error)
-        })?))
+        let session = self.session().await?;
+        let tunnel = session
+            .forward(address, port)
+            .await
+            .map_err(|error| HostError {
+                // Where the host is there, it is the port that refuses.
+                kind: match error.is_connection_lost() {
+                    true => HostErrorKind::Lost,
+                    false => HostErrorKind::Failed,
+                },
+                ..cut_off(&error)
+            })?;
+        Ok(Box::new(tunnel))
     }
 
     async fn close(&self) {
@@ -113,52 +154,61 @@ impl Wire for SshWire {
     }
 
     async fn ending(&mut self) -> Ending {
-        let ended = self.0.wait().await;
-        let (stderr, _) = self.0.stderr.snapshot();
-        let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
-        match ended {
-            Ok(status) => Ending {
-                how: status.to_string(),
-                stderr,
-                is_lost: false,
-            },
-            Err(error) => Ending {
-                how: SshErrorInWords::of(&error).message,
-                stderr,
-                is_lost: true,
-            },
-        }
-    }
-}
-
-impl SshErrorInWords {
-    fn of(error: &SshError) -> Self {
-        let mut message = error.problem.to_string();
-        let mut cause = error.problem.source();
-        while let Some(inner) = cause {
-            message.push_str(": ");
-            message.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        let kind = match () {
-            () if error.is_refusal() => HostErrorKind::Refused,
-            () if error.is_connection_lost() => HostErrorKind::Lost,
-            () => HostErrorKind::Unreachable,
+        let (how, is_lost) = match self.0.wait().await {
+            Ok(status) => (status.to_string(), false),
+            Err(error) => (in_words(&error), error.is_connection_lost()),
         };
-        Self {
-            kind,
-            message: format!("{message} ({})", error.address),
-            hint: error.hint(),
+        let (stderr, _) = self.0.stderr.snapshot();
+        Ending {
+            how,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            is_lost,
         }
     }
 }
 
-impl From<SshErrorInWords> for HostError {
-    fn from(words: SshErrorInWords) -> Self {
-        Self {
-            kind: words.kind,
-            message: words.message,
-            hint: words.hint,
-        }
+/// Nothing was begun.
+fn not_connected(error: &SshError) -> HostError {
+    HostError {
+        kind: match error.is_refusal() {
+            true => HostErrorKind::Refused,
+            false => HostErrorKind::Unreachable,
+        },
+        message: in_words(error),
+        hint: error.hint(),
     }
+}
+
+/// The connection was there and is no more, or refuses another channel.
+fn cut_off(error: &SshError) -> HostError {
+    HostError {
+        kind: match error.is_connection_lost() {
+            true => HostErrorKind::Lost,
+            false => HostErrorKind::Unreachable,
+        },
+        message: in_words(error),
+        hint: error.hint(),
+    }
+}
+
+/// The problem, its causes and the address, without the host's name.
+fn in_words(error: &SshError) -> String {
+    use std::error::Error as _;
+    let mut words = error.problem.to_string();
+    let mut cause = error.problem.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // "connection refused: Connection refused (os error 111)" says it twice.
+        let first = text
+            .split(" (os error")
+            .next()
+            .unwrap_or(&text)
+            .to_lowercase();
+        if !words.to_lowercase().contains(&first) {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        cause = error.source();
+    }
+    format!("{words} ({})", error.address)
 }

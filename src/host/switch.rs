@@ -25,12 +25,38 @@ pub(crate) async fn switch(
     controller: &Controller,
     switch: &Switch,
 ) -> Result<Started, HostError> {
+    match plan(machine, service, controller, switch).await? {
+        Plan::Answered(started) => Ok(started),
+        Plan::Ask(request, patience) => {
+            let answer = machine.step(request, patience).await?;
+            parse_started(&String::from_utf8_lossy(&answer))
+                .ok_or_else(|| refused("the host's answer about the switch makes no sense", None))
+        }
+    }
+}
+
+/// What is to be asked of the host.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// Nothing: it was done, and this was the answer.
+    Answered(Started),
+    /// The step, and how long it may take.
+    Ask(Request, Duration),
+}
+
+/// Looks at the host, and makes of it the one request that is the switch.
+pub(crate) async fn plan(
+    machine: &Machine,
+    service: &Service,
+    controller: &Controller,
+    switch: &Switch,
+) -> Result<Plan, HostError> {
     let facts = machine.facts(service).await?;
     if let Some(started) = answered(&facts, controller, switch) {
-        return Ok(started);
+        return Ok(Plan::Answered(started));
     }
     check_host(service, &facts)?;
-    let mut is_reverting_unmanaged = false;
+    let mut is_unmanaged = false;
     if !is_cut_off(&facts, controller, switch) {
         let (runs, _) = adopt::runs(machine, service, &facts).await?;
         if !is_same(&runs, &switch.from) {
@@ -43,7 +69,7 @@ pub(crate) async fn switch(
                 Some("somebody changed the host in the meantime; run the command again".into()),
             ));
         }
-        is_reverting_unmanaged = facts.managed().is_none();
+        is_unmanaged = facts.managed().is_none();
     }
     let limit = limit(service, &facts);
     let to = Destination::find(machine, &facts, switch).await?;
@@ -58,7 +84,7 @@ pub(crate) async fn switch(
     if let Some(link) = service.link.as_ref().filter(|_| to.has_binary) {
         request = request.option("link", link);
     }
-    if let Some(origin) = to.origin.as_ref().filter(|_| !is_reverting_unmanaged) {
+    if let Some(origin) = to.origin.as_ref().filter(|_| !is_unmanaged) {
         request = request.option("origin", origin);
     }
     for unit in &service.units {
@@ -66,9 +92,7 @@ pub(crate) async fn switch(
     }
     let units = u32::try_from(service.units.len()).unwrap_or(u32::MAX);
     let patience = limit.saturating_mul(units.saturating_mul(2)) + PATIENCE;
-    let answer = machine.step(request, patience).await?;
-    parse_started(&String::from_utf8_lossy(&answer))
-        .ok_or_else(|| refused("the host's answer about the switch makes no sense", None))
+    Ok(Plan::Ask(request, patience))
 }
 
 /// Which rollout, and from what to what: the same for the switch and its confirmation.

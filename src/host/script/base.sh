@@ -172,6 +172,11 @@ read_current() {
 # aside PATH PURPOSE: sets $aside to a hidden name beside it, which systemd ignores.
 aside() { aside=${1%/*}/.${1##*/}.rollctl-$2; }
 
+# replace FROM TO: a rename, also where both are one file already.
+replace() {
+    if [ "$1" -ef "$2" ] && [ ! -L "$1" ]; then rm -f -- "$1"; else mv -fT -- "$1" "$2"; fi
+}
+
 # put FILE TEXT: replaces a file of ours by rename.
 put() {
     aside "$1" new

@@ -45,7 +45,7 @@ put_back() {
         case $item in
         "kept "*)
             aside "$path" previous
-            if exists "$aside"; then mv -fT -- "$aside" "$path" || fail "cannot put \`$path\` back"; fi
+            if exists "$aside"; then replace "$aside" "$path" || fail "cannot put \`$path\` back"; fi
             ;;
         "absent "*)
             if exists "$path"; then rm -f -- "$path" || fail "cannot remove \`$path\`"; fi
