@@ -27,8 +27,10 @@ pub(crate) struct HostConfig {
     pub(crate) client_key: String,
     pub(crate) mark: String,
     pub(crate) max_sessions: usize,
-    /// Removed when the lab is gone without having cleaned up.
-    pub(crate) remove_afterwards: Option<PathBuf>,
+    /// The lab's own.
+    pub(crate) lab_folder: PathBuf,
+    /// Removed with all that is in it when the lab is gone without having cleaned up.
+    pub(crate) is_temporary: bool,
 }
 
 /// Later lines to a host, each answered by a [`Reply`].
@@ -41,7 +43,7 @@ pub(crate) enum Order {
     /// Cuts all connections, nothing more.
     CutSsh,
     Count,
-    /// Power off: everything is killed.
+    /// Power off: everything is killed. Without a reply; the end of the control line without it means that the lab died.
     Halt,
 }
 

@@ -107,7 +107,6 @@ impl Lab {
         };
         fs::create_dir_all(&folder).map_err(|source| at(&folder, source))?;
         let folder = fs::canonicalize(&folder).map_err(|source| at(&folder, source))?;
-        write(&folder.join("lab.pid"), &std::process::id().to_string())?;
         // Short, wherever the lab's folder is: the path of a socket has 108 bytes at most.
         let sockets = TempDir::with_prefix("rollctl-lab-s-")
             .map_err(|source| at(Path::new("temporary folder"), source))?;
@@ -146,7 +145,8 @@ impl Lab {
                 client_key: client_key.clone(),
                 mark: invocation_id(),
                 max_sessions: options.max_sessions,
-                remove_afterwards: self._temporary.as_ref().map(|_| self.folder.clone()),
+                lab_folder: self.folder.clone(),
+                is_temporary: self._temporary.is_some(),
                 folder,
                 name,
             };

@@ -146,7 +146,7 @@ impl LabHost {
             return;
         };
         state.logins_before += process.order(Order::Count).map_or(0, |reply| reply.logins);
-        process.orders = None;
+        process.halt();
         let start = Instant::now();
         while matches!(process.child.try_wait(), Ok(None)) {
             if start.elapsed() > HALT_TIME {
@@ -168,7 +168,7 @@ impl LabHost {
 
     pub(crate) fn begin_halt(&self) {
         if let Some(process) = &mut self.lock().process {
-            process.orders = None;
+            process.halt();
         }
     }
 
@@ -289,6 +289,15 @@ impl Process {
     fn order(&mut self, order: Order) -> io::Result<Reply> {
         self.send(&serde_json::to_string(&order)?)?;
         self.reply()
+    }
+
+    /// Asks for the end without waiting for it.
+    fn halt(&mut self) {
+        if let Ok(order) = serde_json::to_string(&Order::Halt) {
+            // It may be gone already.
+            let _ = self.send(&order);
+        }
+        self.orders = None;
     }
 
     fn send(&mut self, line: &str) -> io::Result<()> {

@@ -58,4 +58,4 @@ pub use artifact::{Behaviour, demo_service};
 pub use dispatch::dispatch;
 pub use lab::{Lab, LabError, LabOptions};
 pub use lab_host::LabHost;
-pub use program::ProgramError;
+pub use program::{ProgramError, cargo};

@@ -1,12 +1,9 @@
 //! `rollctl-lab up`: a fleet to play with. `rollctl-lab service`: a version of the demo service as a file.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line program"
-)]
+#![expect(clippy::print_stderr, reason = "a command line program")]
 
 use std::error::Error;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,14 +58,15 @@ fn up(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         }
     }
     let lab = Lab::boot(&options)?;
-    println!("{} hosts are up", lab.hosts().len());
-    println!("inventory: {}", lab.inventory().display());
-    println!(
-        "login:     ssh -F {} {}",
+    let first = lab.hosts().first().map_or("NAME", |host| host.name());
+    let told = format!(
+        "{} hosts are up\ninventory: {}\nlogin:     ssh -F {} {first}\nCtrl-C ends them\n",
+        lab.hosts().len(),
+        lab.inventory().display(),
         lab.ssh_config().display(),
-        lab.hosts().first().map_or("NAME", |host| host.name())
     );
-    println!("Ctrl-C ends them");
+    // Whoever closes the pipe has read enough: the fleet stays up.
+    let _ = std::io::stdout().write_all(told.as_bytes());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -65,12 +65,36 @@ fn is_of_this_build(program: &Path) -> bool {
     output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == BUILD)
 }
 
-/// Only below cargo, which says where it is. Several tests may come here at once: cargo lets one after the other build.
+/// The cargo below which this process runs, if it does, ready to be started once more. The variables that it set for this
+/// process are taken away: with them some build scripts would believe that all has changed, and compile it anew, twice.
+#[must_use]
+pub fn cargo() -> Option<Command> {
+    let mut command = Command::new(env::var_os("CARGO")?);
+    let is_of_outer = |name: &str| {
+        let prefixes = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+        ];
+        prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || name == "OUT_DIR"
+            || name == "CARGO"
+    };
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_of_outer) {
+            command.env_remove(name);
+        }
+    }
+    Some(command)
+}
+
+/// Several tests may come here at once: cargo lets one after the other build.
 fn build(folder: &Path) -> bool {
-    let Some(cargo) = env::var_os("CARGO") else {
+    let Some(mut command) = cargo() else {
         return false;
     };
-    let mut command = Command::new(cargo);
     command.args([
         "build",
         "--quiet",

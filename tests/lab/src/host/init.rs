@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,11 +44,22 @@ async fn live() -> io::Result<()> {
         .await?;
     }
     kill_all(&config.mark).await;
-    clean_up(&config);
-    result
+    let _ = fs::remove_file(&config.socket);
+    if matches!(result, Ok(End::Abandoned)) {
+        clean_up(&config);
+    }
+    result.map(drop)
 }
 
-async fn serve(config: &HostConfig, orders: &mut Lines<BufReader<Stdin>>) -> io::Result<()> {
+/// Why a host goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Halted,
+    /// The lab is gone.
+    Abandoned,
+}
+
+async fn serve(config: &HostConfig, orders: &mut Lines<BufReader<Stdin>>) -> io::Result<End> {
     let facts = facts(config);
     for folder in [&facts.home, &facts.runtime_dir] {
         fs::create_dir_all(folder)?;
@@ -75,7 +85,9 @@ async fn serve(config: &HostConfig, orders: &mut Lines<BufReader<Stdin>>) -> io:
             line = orders.next_line() => line?,
             _ = terminate.recv() => None,
         };
-        let Some(line) = line else { return Ok(()) };
+        let Some(line) = line else {
+            return Ok(End::Abandoned);
+        };
         let order: Order = serde_json::from_str(&line)?;
         let mut error = None;
         match order {
@@ -86,7 +98,7 @@ async fn serve(config: &HostConfig, orders: &mut Lines<BufReader<Stdin>>) -> io:
                 Err(reason) => error = Some(reason.to_string()),
             },
             Order::Count => {}
-            Order::Halt => return Ok(()),
+            Order::Halt => return Ok(End::Halted),
         }
         reply(Reply {
             build: BUILD.to_owned(),
@@ -136,31 +148,23 @@ async fn kill_all(mark: &str) {
     }
 }
 
-/// If the lab died, nobody else removes its folder: the last host does.
+/// Nobody else removes the folders of a lab that died: the last host does.
 fn clean_up(config: &HostConfig) {
-    let _ = fs::remove_file(&config.socket);
-    let Some(whole) = &config.remove_afterwards else {
-        return;
-    };
-    let lab_is_alive = rustix::process::getppid()
-        .is_some_and(|parent| is_lab(parent.as_raw_nonzero().get(), whole));
-    if lab_is_alive {
+    if let Some(sockets) = config.socket.parent() {
+        // Goes only if it is empty.
+        let _ = fs::remove_dir(sockets);
+    }
+    if !config.is_temporary {
         return;
     }
     let _ = fs::remove_dir_all(&config.folder);
-    let others = fs::read_dir(whole)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| entry.path().join("home").exists());
-    if !others {
-        let _ = fs::remove_dir_all(whole);
+    let others = config
+        .folder
+        .parent()
+        .and_then(|hosts| fs::read_dir(hosts).ok());
+    if others.is_none_or(|mut others| others.next().is_none()) {
+        let _ = fs::remove_dir_all(&config.lab_folder);
     }
-}
-
-/// The lab leaves its pid in its folder.
-fn is_lab(parent: i32, folder: &Path) -> bool {
-    fs::read_to_string(folder.join("lab.pid")).is_ok_and(|pid| pid.trim() == parent.to_string())
 }
 
 async fn answer_shims(listener: UnixListener, manager: SharedManager) {

@@ -3,6 +3,7 @@
 use super::clock::Moment;
 use super::kill;
 use super::manager::Manager;
+use super::service::is_simple;
 use super::settings::{Command, Phase, ServiceSettings};
 use super::unit::{Control, Exit, Outcome, Sub};
 
@@ -16,26 +17,24 @@ impl Manager {
             .and_then(|service| service.start.first())
             .map_or_else(String::new, |command| command.path.clone());
         let is_main = unit.main_pid == Some(pid);
-        let waits = unit.sub == Sub::Start
-            && unit
-                .service()
-                .is_some_and(|service| service.kind != "oneshot");
-        match failure {
-            None if is_main && waits => self.run_control(name, Phase::StartPost, 0),
-            None => {}
-            Some((step, reason)) => {
-                let detail = match step.as_str() {
-                    "CHDIR" => {
-                        format!("Changing to the requested working directory failed: {reason}")
-                    }
-                    _ => format!("Failed to locate executable {path}: {reason}"),
-                };
-                self.log(name, &format!("{name}: {detail}"));
-                self.log(
-                    name,
-                    &format!("{name}: Failed at step {step} spawning {path}: {reason}"),
-                );
-            }
+        let kind = unit
+            .service()
+            .map_or("simple", |service| service.kind.as_str());
+        let waits = is_main && unit.sub == Sub::Start && kind != "oneshot";
+        // A simple service is up even if its program does not exist; that it ends at once is another matter.
+        if waits && (failure.is_none() || is_simple(kind)) {
+            self.run_control(name, Phase::StartPost, 0);
+        }
+        if let Some((step, reason)) = failure {
+            let detail = match step.as_str() {
+                "CHDIR" => format!("Changing to the requested working directory failed: {reason}"),
+                _ => format!("Failed to locate executable {path}: {reason}"),
+            };
+            self.log(name, &format!("{name}: {detail}"));
+            self.log(
+                name,
+                &format!("{name}: Failed at step {step} spawning {path}: {reason}"),
+            );
         }
     }
 
@@ -44,6 +43,12 @@ impl Manager {
             return;
         };
         if unit.main_pid == Some(pid) {
+            let is_simple = unit
+                .service()
+                .is_some_and(|service| is_simple(&service.kind));
+            if is_simple && unit.sub == Sub::Start {
+                self.run_control(name, Phase::StartPost, 0);
+            }
             self.main_exited(name, exit);
         } else if let Some(control) = unit.control.filter(|control| control.pid == pid) {
             self.control_exited(name, control, exit);

@@ -1,5 +1,6 @@
 //! Where unit files lie, and reading them into assignments.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,13 +33,22 @@ pub(crate) fn template_of(unit: &str) -> Option<String> {
 impl Sources {
     /// Finds the unit's files in the folders, the first of which is the strongest.
     pub(crate) fn find(folders: &[PathBuf], unit: &str) -> Self {
+        Self::find_in(folders, unit, |_| true)
+    }
+
+    /// The same, with drop-ins only from the folders that are known.
+    pub(crate) fn find_in(
+        folders: &[PathBuf],
+        unit: &str,
+        is_known: impl Fn(&Path) -> bool,
+    ) -> Self {
         let template = template_of(unit);
         let names: Vec<&str> = std::iter::once(unit).chain(template.as_deref()).collect();
         let fragment = names.iter().find_map(|name| {
             let mut candidates = folders.iter().map(|folder| folder.join(name));
             candidates.find(|path| path.symlink_metadata().is_ok())
         });
-        let drop_ins = drop_ins(folders, &names, unit);
+        let drop_ins = drop_ins(folders, &names, unit, is_known);
         let stamps = fragment
             .iter()
             .chain(&drop_ins)
@@ -72,19 +82,41 @@ impl Sources {
     }
 }
 
+/// The drop-in folders that there are.
+pub(crate) fn drop_in_folders(folders: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let entries = folders
+        .iter()
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
+        .flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "d"))
+        .collect()
+}
+
 fn stamp(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|data| data.modified()).ok()
 }
 
 /// The `*.conf` of all `<unit>.d` folders, by file name; of two with one name the stronger folder's counts.
-fn drop_ins(folders: &[PathBuf], names: &[&str], unit: &str) -> Vec<PathBuf> {
+fn drop_ins(
+    folders: &[PathBuf],
+    names: &[&str],
+    unit: &str,
+    is_known: impl Fn(&Path) -> bool,
+) -> Vec<PathBuf> {
     let kind = unit.rsplit_once('.').map_or("service", |(_, kind)| kind);
     let mut found: Vec<PathBuf> = Vec::new();
     for folder in folders {
         for name in names.iter().chain(std::iter::once(&kind)) {
-            let Ok(entries) = fs::read_dir(folder.join(format!("{name}.d"))) else {
+            let folder = folder.join(format!("{name}.d"));
+            let Ok(entries) = fs::read_dir(&folder) else {
                 continue;
             };
+            if !is_known(&folder) {
+                continue;
+            }
             for path in entries.flatten().map(|entry| entry.path()) {
                 let is_conf = path
                     .extension()

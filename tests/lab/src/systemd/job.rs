@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::manager::Manager;
+use super::service::is_simple;
 use super::settings::Kind;
 use super::unit::{ActiveState, LoadState, Outcome, StartRate, Sub};
 
@@ -55,7 +56,7 @@ impl Manager {
         self.last_job += 1;
         let id = self.last_job;
         let unit = self.load(name);
-        let is_gone = unit.sub.is_down() && unit.load == LoadState::NotFound;
+        let is_gone = unit.sub == Sub::Dead && unit.load == LoadState::NotFound;
         match (kind, &unit.load) {
             (JobKind::Stop, _) if is_gone => return Err(self.refuse(Refusal::NotLoaded)),
             (JobKind::Stop, _) | (_, LoadState::Loaded) => {}
@@ -182,13 +183,18 @@ impl Manager {
 
     /// "Starting ..." and "Stopping ..." are said only where it takes a while.
     fn announce(&mut self, name: &str, during: ActiveState, verb: &str) {
-        let Some(unit) = self
-            .units
-            .get(name)
-            .filter(|unit| unit.sub.active() == during && unit.sub != Sub::AutoRestart)
-        else {
+        let Some(unit) = self.units.get(name) else {
             return;
         };
+        let simple = unit
+            .service()
+            .is_some_and(|service| is_simple(&service.kind));
+        if unit.sub.active() != during
+            || unit.sub == Sub::AutoRestart
+            || (simple && unit.sub == Sub::Start)
+        {
+            return;
+        }
         let message = format!("{verb} {}...", unit.title());
         self.log(name, &message);
     }

@@ -1,6 +1,6 @@
 //! Reading units, on demand and at `daemon-reload`.
 
-use super::find::Sources;
+use super::find::{self, Sources};
 use super::manager::Manager;
 use super::parse;
 use super::settings::{Kind, Settings};
@@ -49,7 +49,9 @@ impl Manager {
             unit.load,
             LoadState::Loaded | LoadState::BadSetting | LoadState::Masked
         ) && !matches!(unit.settings.kind, Kind::Target)
-            && Sources::find(&self.folders(), &unit.name) != unit.sources
+            && Sources::find_in(&self.folders(), &unit.name, |folder| {
+                self.drop_in_folders.contains(folder)
+            }) != unit.sources
     }
 
     /// The same for a loaded unit's name.
@@ -70,6 +72,7 @@ impl Manager {
     }
 
     fn read(&mut self, unit: &mut Unit) {
+        self.drop_in_folders = find::drop_in_folders(&self.folders());
         unit.sources = Sources::find(&self.folders(), &unit.name);
         unit.settings = Settings::default();
         if unit.sources.fragment.is_none() {

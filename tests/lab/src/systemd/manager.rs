@@ -1,6 +1,6 @@
 //! The manager of one host's units: owns them, hears events, and forgets what nobody needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,8 @@ pub(crate) struct Manager {
     /// Units whose jobs may have to go on.
     pub(crate) unsettled: Vec<String>,
     pub(crate) last_job: u32,
+    /// As of the last time that a unit was read: `NeedDaemonReload` does not see newer ones, as with systemd.
+    pub(crate) drop_in_folders: BTreeSet<PathBuf>,
 }
 
 impl Manager {
@@ -74,6 +76,7 @@ impl Manager {
             events,
             unsettled: Vec::new(),
             last_job: 0,
+            drop_in_folders: BTreeSet::new(),
         };
         for target in ["basic.target", "timers.target", "default.target"] {
             let mut unit = Unit::new(target);
@@ -197,10 +200,10 @@ impl Manager {
         self.units.retain(|name, unit| {
             let is_target =
                 matches!(unit.settings.kind, Kind::Target) && unit.load == LoadState::Loaded;
-            let needed = unit.sub != Sub::Dead
-                || unit.job.is_some()
-                || wanted.contains(name)
-                || triggered.contains(name);
+            let is_over =
+                unit.sub == Sub::Dead || (unit.sub == Sub::Failed && unit.settings.collect_failed);
+            let needed =
+                !is_over || unit.job.is_some() || wanted.contains(name) || triggered.contains(name);
             if !needed && !is_target {
                 // A transient unit's file goes with it.
                 if let Some(file) = unit

@@ -115,6 +115,7 @@ impl Reader<'_> {
             "Description" => self.settings.description = Some(self.specifiers.expand(value)?),
             "StartLimitIntervalSec" | "StartLimitInterval" => limit.interval = span::parse(value)?,
             "StartLimitBurst" => limit.burst = value.parse().ok()?,
+            "CollectMode" => self.settings.collect_failed = value == "inactive-or-failed",
             _ => {}
         }
         Some(())

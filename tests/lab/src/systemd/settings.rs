@@ -11,6 +11,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(90);
 pub(crate) struct Settings {
     pub(crate) description: Option<String>,
     pub(crate) start_limit: StartLimit,
+    /// `CollectMode=inactive-or-failed`: forgotten when it is down, even if it failed.
+    pub(crate) collect_failed: bool,
     pub(crate) install: Install,
     pub(crate) kind: Kind,
 }

@@ -288,7 +288,15 @@ impl Manager {
         to.add("StartLimitBurst", limit.burst.to_string());
         to.add("LoadError", load_error(unit));
         to.add("InvocationID", &unit.invocation);
-        to.add("CollectMode", "inactive");
+        let collect_failed = unit.settings.collect_failed;
+        to.add(
+            "CollectMode",
+            if collect_failed {
+                "inactive-or-failed"
+            } else {
+                "inactive"
+            },
+        );
     }
 }
 

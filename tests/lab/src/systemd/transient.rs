@@ -13,6 +13,8 @@ pub(crate) struct Transient {
     /// With its suffix.
     pub(crate) unit: String,
     pub(crate) description: Option<String>,
+    /// Forgotten even if it failed.
+    pub(crate) collect: bool,
     pub(crate) command: Vec<String>,
     /// `KEY=VALUE` of `[Service]`.
     pub(crate) properties: Vec<String>,
@@ -38,8 +40,13 @@ impl Manager {
             .description
             .clone()
             .unwrap_or_else(|| transient.command.join(" ").replace('%', "%%"));
+        let collect = if transient.collect {
+            "CollectMode=inactive-or-failed\n"
+        } else {
+            ""
+        };
         let mut service = format!(
-            "[Unit]\nDescription={description}\n[Service]\nExecStart={}\n",
+            "[Unit]\nDescription={description}\n{collect}[Service]\nExecStart={}\n",
             quoted.join(" ")
         );
         for property in &transient.properties {

@@ -64,6 +64,7 @@ fn sort(words: Vec<Word>) -> Request {
         match word {
             Word::Operand(operand) => transient.command.push(operand),
             Word::Option("user", _) => request.user = true,
+            Word::Option("collect", _) => transient.collect = true,
             Word::Option("no-block", _) => request.no_block = true,
             Word::Option("wait", _) => request.wait = true,
             Word::Option("quiet", _) => request.quiet = true,
