@@ -97,11 +97,15 @@ fn a_changed_and_an_unknown_host_key_stop_those_hosts_alone() {
         let address = fleet.host(n).address().to_string();
         known
             .lines()
-            .find(|line| line.split_whitespace().next() == Some(&address))
+            .find(|line| line.split([' ', ',']).any(|word| word == address))
             .unwrap()
             .to_owned()
     };
-    let swapped = line_of(0).split_whitespace().next().unwrap().to_owned() + " " + key_of(2).trim();
+    let swapped = format!(
+        "{} {}",
+        line_of(0).split(' ').next().unwrap(),
+        key_of(2).trim()
+    );
     let file = controller.write("known_hosts", format!("{swapped}\n{}\n", line_of(2)));
     controller.inventory_of(
         fleet.hosts(),

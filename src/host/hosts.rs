@@ -303,13 +303,3 @@ fn excerpt(answer: &str) -> JournalExcerpt {
         _ => JournalExcerpt::NotReadable,
     }
 }
-
-/// Milliseconds since 1970 by this machine's clock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
-    }
-}

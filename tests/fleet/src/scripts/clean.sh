@@ -29,6 +29,10 @@ for group in $(cgroups); do
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
 done
 
+# Unsent data of a dead connection keeps a host's network, and with it the cable, for minutes.
+for cable in /sys/class/net/vb-rf"$slot"-*; do
+    [ -e "$cable" ] && ip link delete "${cable##*/}" 2>/dev/null
+done
 if [ -e "/sys/class/net/$bridge" ]; then
     ip link delete "$bridge"
 fi
