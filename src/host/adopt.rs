@@ -39,7 +39,12 @@ impl Found {
     }
 
     /// Its manifest. The ledger gives the number.
-    pub(crate) fn manifest(&self, service: &Service, controller: &Controller, at: Timestamp) -> Manifest {
+    pub(crate) fn manifest(
+        &self,
+        service: &Service,
+        controller: &Controller,
+        at: Timestamp,
+    ) -> Manifest {
         Manifest {
             service: service.name.clone(),
             number: RevisionNumber(0),
@@ -89,7 +94,11 @@ pub(crate) async fn runs(
     })
 }
 
-async fn find(machine: &Machine, service: &Service, facts: &Facts) -> Result<Option<Found>, HostError> {
+async fn find(
+    machine: &Machine,
+    service: &Service,
+    facts: &Facts,
+) -> Result<Option<Found>, HostError> {
     let units = unit_texts(machine, facts).await?;
     if let Current::Link(target) = &facts.current {
         return folder(machine, facts, target, units).await;
@@ -112,7 +121,12 @@ async fn find(machine: &Machine, service: &Service, facts: &Facts) -> Result<Opt
     Ok(Some(single(service, origin, file, units)))
 }
 
-fn single(service: &Service, origin: String, file: &Seen, units: BTreeMap<UnitName, String>) -> Found {
+fn single(
+    service: &Service,
+    origin: String,
+    file: &Seen,
+    units: BTreeMap<UnitName, String>,
+) -> Found {
     let mut text = format!("adopted file\n{origin}\n{:o}\n{}\n", file.mode, file.sha256);
     describe(&units, &mut text);
     Found {
@@ -146,16 +160,26 @@ async fn folder(
     if target.contains('\n') {
         return Ok(None);
     }
-    let known = machine.folders.lock().ok().and_then(|known| known.get(target).cloned());
+    let known = machine
+        .folders
+        .lock()
+        .ok()
+        .and_then(|known| known.get(target).cloned());
     let sum = match known {
         Some(sum) => sum,
         None => {
             let path = format!("{}/current", facts.dir);
-            let seen = parse_look(&machine.read(Queue::Work, Request::new("look").arg(&path)).await?);
-            if !seen.first().is_some_and(|seen| seen.kind == "folder") {
+            let seen = parse_look(
+                &machine
+                    .read(Queue::Work, Request::new("look").arg(&path))
+                    .await?,
+            );
+            if seen.first().is_none_or(|seen| seen.kind != "folder") {
                 return Ok(None);
             }
-            let answer = machine.read(Queue::Work, Request::new("tree").arg(&path)).await?;
+            let answer = machine
+                .read(Queue::Work, Request::new("tree").arg(&path))
+                .await?;
             let sum = String::from_utf8_lossy(&answer).trim().to_owned();
             if let Ok(mut known) = machine.folders.lock() {
                 known.insert(target.to_owned(), sum.clone());
@@ -186,7 +210,10 @@ fn describe(units: &BTreeMap<UnitName, String>, text: &mut String) {
 }
 
 /// The host's own unit files.
-async fn unit_texts(machine: &Machine, facts: &Facts) -> Result<BTreeMap<UnitName, String>, HostError> {
+async fn unit_texts(
+    machine: &Machine,
+    facts: &Facts,
+) -> Result<BTreeMap<UnitName, String>, HostError> {
     let files: Vec<(&UnitName, &String)> = facts
         .units
         .iter()
@@ -222,11 +249,18 @@ fn candidates(service: &Service, facts: &Facts) -> Vec<String> {
 
 /// The file at `link`, else what the first unit starts; of an interpreter the script it is given.
 fn origin(service: &Service, facts: &Facts, seen: &BTreeMap<&str, &Seen>) -> Option<String> {
-    let is_file = |path: &str| seen.get(path).is_some_and(|seen| seen.kind == "file" && seen.sha256 != "-");
+    let is_file = |path: &str| {
+        seen.get(path)
+            .is_some_and(|seen| seen.kind == "file" && seen.sha256 != "-")
+    };
     if let Some(link) = service.link.as_deref().filter(|link| is_file(link)) {
         return Some(link.to_owned());
     }
-    let exec: &Exec = facts.units.iter().flat_map(|unit| &unit.exec_start).next()?;
+    let exec: &Exec = facts
+        .units
+        .iter()
+        .flat_map(|unit| &unit.exec_start)
+        .next()?;
     if is_of_system(&exec.path) {
         let script = exec
             .argv

@@ -69,7 +69,9 @@ async fn attest(
     let request = service
         .units
         .iter()
-        .fold(Request::new("attest"), |request, unit| request.option("unit", unit));
+        .fold(Request::new("attest"), |request, unit| {
+            request.option("unit", unit)
+        });
     let processes = parse_attest(&machine.read(Queue::Work, request).await?);
     let mut is_running_file = false;
     for process in &processes {
@@ -84,7 +86,9 @@ async fn attest(
         .option("digest", &wanted.digest);
     match machine.read(Queue::Work, request).await?.as_slice() {
         b"whole\n" => Ok(Attestation::FilesAndRestart),
-        _ => Err(failed(format!("files of `{wanted}` in `{folder}` were changed"))),
+        _ => Err(failed(format!(
+            "files of `{wanted}` in `{folder}` were changed"
+        ))),
     }
 }
 
@@ -102,7 +106,10 @@ fn check_process(
             _ => None,
         })
     };
-    let exe = process.exe.strip_suffix(" (deleted)").unwrap_or(&process.exe);
+    let exe = process
+        .exe
+        .strip_suffix(" (deleted)")
+        .unwrap_or(&process.exe);
     if exe.is_empty() {
         // Restricted rights do not show the path: a known content is proof enough, another may be an interpreter.
         return Ok(manifest.files.iter().any(|file| {

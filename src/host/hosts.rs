@@ -21,10 +21,9 @@ use crate::core::event::Started;
 use crate::core::fleet::Service;
 use crate::core::ids::{BootId, HostName, RevisionName};
 use crate::core::revision::Revision;
-use crate::core::time::Timestamp;
 use crate::ports::{
-    Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt, Staged, Stream,
-    Switch, UnitState, UploadProgress,
+    Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt, Staged,
+    Stream, Switch, UnitState, UploadProgress,
 };
 
 /// One service on its hosts, over SSH.
@@ -113,7 +112,10 @@ impl Hosts for ServiceHosts {
         let request = step("claim", &self.service, controller)
             .option("machine", encoded(&controller.owner.machine))
             .option("service", &self.service.name);
-        self.machine(host)?.step(request, PATIENCE).await.map(|_| ())
+        self.machine(host)?
+            .step(request, PATIENCE)
+            .await
+            .map(|_| ())
     }
 
     async fn stage(
@@ -149,7 +151,14 @@ impl Hosts for ServiceHosts {
         switch: &Switch,
         started: &Started,
     ) -> Result<Confirmed, HostError> {
-        confirm(self.machine(host)?, &self.service, controller, switch, started).await
+        confirm(
+            self.machine(host)?,
+            &self.service,
+            controller,
+            switch,
+            started,
+        )
+        .await
     }
 
     async fn prune(
@@ -262,15 +271,5 @@ fn excerpt(answer: &str) -> JournalExcerpt {
                 .collect(),
         ),
         _ => JournalExcerpt::NotReadable,
-    }
-}
-
-/// Milliseconds since 1970 by this machine's clock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
     }
 }

@@ -41,16 +41,24 @@ impl Lane {
     }
 
     /// Asks, and gives the output of a verb that ended well.
-    pub(crate) async fn ask(&self, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+    pub(crate) async fn ask(
+        &self,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Vec<u8>, HostError> {
         let verb = request.verb();
         let (reply, answered) = oneshot::channel();
-        if self.requests.send((request, reply)).await.is_err() {
-            return Err(lost("the script on the host has ended"));
-        }
-        match tokio::time::timeout(patience, answered).await {
-            Ok(Ok(answer)) => answer?.output(&self.token, verb),
-            Ok(Err(_)) => Err(lost("the script on the host has ended")),
-            Err(_) => Err(lost(format!("no answer to `{verb}` within {} s", patience.as_secs()))),
+        let asking = async {
+            self.requests.send((request, reply)).await.ok()?;
+            answered.await.ok()
+        };
+        match tokio::time::timeout(patience, asking).await {
+            Ok(Some(answer)) => answer?.output(&self.token, verb),
+            Ok(None) => Err(lost("the script on the host has ended")),
+            Err(_) => Err(lost(format!(
+                "no answer to `{verb}` within {} s",
+                patience.as_secs()
+            ))),
         }
     }
 }
@@ -93,7 +101,10 @@ impl Script {
             Ok(Ok(())) => Ok(script),
             Ok(Err(ending)) => Err(not_started(manner, &ending)),
             Err(_) => Err(refused(
-                format!("the login shell did not run `sh` within {} s", GREETING.as_secs()),
+                format!(
+                    "the login shell did not run `sh` within {} s",
+                    GREETING.as_secs()
+                ),
                 Some("look for profile scripts that wait for a terminal".into()),
             )),
         }
@@ -137,7 +148,12 @@ impl Script {
 
     /// Reads exactly `size` bytes that a verb announces by the line `bytes`, and hands them on piece by piece. Its
     /// answer is still to be read.
-    pub(crate) async fn output_of<W>(&mut self, id: u64, size: u64, into: &mut W) -> Result<(), HostError>
+    pub(crate) async fn output_of<W>(
+        &mut self,
+        id: u64,
+        size: u64,
+        into: &mut W,
+    ) -> Result<(), HostError>
     where
         W: tokio::io::AsyncWrite + Unpin,
     {
@@ -158,10 +174,13 @@ impl Script {
             if self.buffer.is_empty() {
                 self.read_more().await?;
             }
-            let length = usize::try_from(left).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
+            let length =
+                usize::try_from(left).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
             into.write_all(self.buffer.get(..length).unwrap_or_default())
                 .await
-                .map_err(|error| refused(format!("cannot write a temporary file: {error}"), None))?;
+                .map_err(|error| {
+                    refused(format!("cannot write a temporary file: {error}"), None)
+                })?;
             self.buffer.drain(..length);
             left -= length as u64;
         }
@@ -210,7 +229,8 @@ impl Script {
         match stdout.read(&mut piece).await {
             Ok(0) | Err(_) => false,
             Ok(length) => {
-                self.buffer.extend_from_slice(piece.get(..length).unwrap_or_default());
+                self.buffer
+                    .extend_from_slice(piece.get(..length).unwrap_or_default());
                 true
             }
         }
@@ -218,7 +238,11 @@ impl Script {
 
     async fn gone(&mut self) -> HostError {
         let ending = self.wire.ending().await;
-        lost(format!("the script on the host ended: {}{}", ending.how, tail(&ending.stderr)))
+        lost(format!(
+            "the script on the host ended: {}{}",
+            ending.how,
+            tail(&ending.stderr)
+        ))
     }
 }
 
@@ -242,21 +266,26 @@ fn not_started(manner: Manner, ending: &Ending) -> HostError {
     let stderr = &ending.stderr;
     let rule = "add `USER ALL=(root) NOPASSWD: /bin/sh, /usr/bin/sh` to /etc/sudoers.d/rollctl on the host (USER logs in)";
     if manner.uses_sudo() {
-        let message = if stderr.contains("password is required") || stderr.contains("terminal is required") {
-            Some("sudo asks for a password")
-        } else if stderr.contains("not allowed") || stderr.contains("not in the sudoers") {
-            Some("sudo does not allow the login user to run `sh`")
-        } else if stderr.contains("not found") {
-            Some("the host has no sudo")
-        } else {
-            None
-        };
+        let message =
+            if stderr.contains("password is required") || stderr.contains("terminal is required") {
+                Some("sudo asks for a password")
+            } else if stderr.contains("not allowed") || stderr.contains("not in the sudoers") {
+                Some("sudo does not allow the login user to run `sh`")
+            } else if stderr.contains("not found") {
+                Some("the host has no sudo")
+            } else {
+                None
+            };
         if let Some(message) = message {
             return refused(message, Some(rule.to_owned()));
         }
     }
     refused(
-        format!("the login shell did not run `sh`: {}{}", ending.how, tail(stderr)),
+        format!(
+            "the login shell did not run `sh`: {}{}",
+            ending.how,
+            tail(stderr)
+        ),
         None,
     )
 }

@@ -46,7 +46,11 @@ impl Meta {
         let digest = hex::encode(digest.finalize());
         let mut files: Vec<(String, u32, Vec<u8>)> = vec![
             ("manifest.json".into(), 0o644, json),
-            ("digest".into(), 0o644, format!("{}\n", manifest.digest).into_bytes()),
+            (
+                "digest".into(),
+                0o644,
+                format!("{}\n", manifest.digest).into_bytes(),
+            ),
             ("SHA256SUMS".into(), 0o644, sums.into_bytes()),
             ("modes".into(), 0o644, modes.into_bytes()),
         ];
@@ -61,7 +65,10 @@ impl Meta {
         }
         let archive = archive(&files, !units.is_empty())
             .map_err(|error| refused(format!("the manifest cannot be packed: {error}"), None))?;
-        Ok(Self { archive, sums: digest })
+        Ok(Self {
+            archive,
+            sums: digest,
+        })
     }
 }
 

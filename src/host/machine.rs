@@ -54,17 +54,23 @@ impl Machine {
 
     /// Asks something that changes nothing.
     pub(crate) async fn read(&self, queue: Queue, request: Request) -> Result<Vec<u8>, HostError> {
-        self.ask(queue, request, PATIENCE).await.map_err(|error| HostError {
-            kind: match error.kind {
-                HostErrorKind::Lost => HostErrorKind::Unreachable,
-                kind => kind,
-            },
-            ..error
-        })
+        self.ask(queue, request, PATIENCE)
+            .await
+            .map_err(|error| HostError {
+                kind: match error.kind {
+                    HostErrorKind::Lost => HostErrorKind::Unreachable,
+                    kind => kind,
+                },
+                ..error
+            })
     }
 
     /// Asks for a step. When it may have been done or not, the error says so.
-    pub(crate) async fn step(&self, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+    pub(crate) async fn step(
+        &self,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Vec<u8>, HostError> {
         self.ask(Queue::Work, request, patience).await
     }
 
@@ -79,7 +85,12 @@ impl Machine {
         Facts::parse(&self.read(Queue::Work, request).await?, &service.units)
     }
 
-    async fn ask(&self, queue: Queue, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+    async fn ask(
+        &self,
+        queue: Queue,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Vec<u8>, HostError> {
         let mut cut_off: Option<HostError> = None;
         for attempt in 0..=AGAIN {
             if attempt > 0 {
@@ -99,7 +110,12 @@ impl Machine {
         Err(cut_off.unwrap_or_else(|| super::lane::lost("the connection was lost")))
     }
 
-    async fn once(&self, queue: Queue, request: Request, patience: Duration) -> Result<Vec<u8>, HostError> {
+    async fn once(
+        &self,
+        queue: Queue,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Vec<u8>, HostError> {
         let slot = match queue {
             Queue::Work => &self.lanes[0],
             Queue::Poll => &self.lanes[1],

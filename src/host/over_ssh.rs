@@ -38,7 +38,13 @@ impl ServiceHosts {
                 };
                 Machine::new(host.name.clone(), Box::new(shell), manner)
             });
-        Self::with_machines(service.clone(), machines, artifacts, clock, fleet.max_uploads)
+        Self::with_machines(
+            service.clone(),
+            machines,
+            artifacts,
+            clock,
+            fleet.max_uploads,
+        )
     }
 }
 
@@ -69,7 +75,11 @@ impl SshShell {
         if let Some(session) = held.as_ref().filter(|session| !session.is_closed()) {
             return Ok(session.clone());
         }
-        let session = self.connector.connect(&self.target).await.map_err(|error| not_connected(&error))?;
+        let session = self
+            .connector
+            .connect(&self.target)
+            .await
+            .map_err(|error| not_connected(&error))?;
         *held = Some(session.clone());
         Ok(session)
     }
@@ -79,13 +89,19 @@ impl SshShell {
 impl Shell for SshShell {
     async fn open(&self, command: &str) -> Result<Box<dyn Wire>, HostError> {
         let session = self.session().await?;
-        let channel = session.open_exec(command).await.map_err(|error| cut_off(&error))?;
+        let channel = session
+            .open_exec(command)
+            .await
+            .map_err(|error| cut_off(&error))?;
         Ok(Box::new(SshWire(channel)))
     }
 
     async fn dial(&self, address: &str, port: u16) -> Result<Box<dyn Stream>, HostError> {
         let session = self.session().await?;
-        let tunnel = session.forward(address, port).await.map_err(|error| cut_off(&error))?;
+        let tunnel = session
+            .forward(address, port)
+            .await
+            .map_err(|error| cut_off(&error))?;
         Ok(Box::new(tunnel))
     }
 

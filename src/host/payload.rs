@@ -57,7 +57,11 @@ pub(crate) struct Payload {
 pub(crate) struct Payloads(Mutex<HashMap<(String, Codec), Payload>>);
 
 impl Payloads {
-    pub(crate) async fn get(&self, package: &Package, tools: &BTreeSet<String>) -> Result<Payload, HostError> {
+    pub(crate) async fn get(
+        &self,
+        package: &Package,
+        tools: &BTreeSet<String>,
+    ) -> Result<Payload, HostError> {
         let codec = Codec::for_tools(tools);
         if codec == Codec::Zstd {
             return Ok(Payload {
@@ -76,7 +80,9 @@ impl Payloads {
         let recompressed = tokio::task::spawn_blocking(move || recompress(&source, codec))
             .await
             .map_err(|error| refused(format!("the package cannot be recompressed: {error}"), None))?
-            .map_err(|error| refused(format!("the package cannot be recompressed: {error}"), None))?;
+            .map_err(|error| {
+                refused(format!("the package cannot be recompressed: {error}"), None)
+            })?;
         made.insert(key, recompressed.clone());
         Ok(recompressed)
     }

@@ -31,7 +31,10 @@ pub(crate) fn check_host(service: &Service, facts: &Facts) -> Result<(), HostErr
     if facts.lingers == Some(false) {
         return Err(refused(
             format!("the services of `{}` end with its last login", facts.login),
-            Some(format!("`loginctl enable-linger {}` on the host", facts.login)),
+            Some(format!(
+                "`loginctl enable-linger {}` on the host",
+                facts.login
+            )),
         ));
     }
     if facts.current == Current::Other {
@@ -65,7 +68,10 @@ fn check_rights(service: &Service, facts: &Facts) -> Result<(), HostError> {
 }
 
 /// Whether a program of that machine runs on the host.
-pub(crate) fn check_architecture(elf: Option<&Architecture>, facts: &Facts) -> Result<(), HostError> {
+pub(crate) fn check_architecture(
+    elf: Option<&Architecture>,
+    facts: &Facts,
+) -> Result<(), HostError> {
     let Some(Architecture(elf)) = elf else {
         return Ok(());
     };
@@ -73,15 +79,22 @@ pub(crate) fn check_architecture(elf: Option<&Architecture>, facts: &Facts) -> R
     let runs = elf == host
         || matches!(
             (elf.as_str(), host),
-            ("i386" | "i486" | "i586" | "i686" | "x86", "x86_64" | "i386" | "i486" | "i586" | "i686")
-                | ("arm" | "armv6l" | "armv7l", "arm" | "armv6l" | "armv7l" | "armv8l" | "aarch64")
+            (
+                "i386" | "i486" | "i586" | "i686" | "x86",
+                "x86_64" | "i386" | "i486" | "i586" | "i686"
+            ) | (
+                "arm" | "armv6l" | "armv7l",
+                "arm" | "armv6l" | "armv7l" | "armv8l" | "aarch64"
+            )
         );
     if runs {
         return Ok(());
     }
     Err(refused(
         format!("the artifact is for {elf}, the host is {host}"),
-        Some(format!("give an artifact for it: `artifact = {{ {host} = \"...\" }}`")),
+        Some(format!(
+            "give an artifact for it: `artifact = {{ {host} = \"...\" }}`"
+        )),
     ))
 }
 
@@ -100,7 +113,9 @@ pub(crate) fn check_units(
                 Some(format!("`systemctl unmask {name}` on the host")),
             ));
         }
-        let text = texts.get(name).map(|text| parse_unit_text(text, &home(service, facts)));
+        let text = texts
+            .get(name)
+            .map(|text| parse_unit_text(text, &home(service, facts)));
         let has_file = unit.state.load != "not-found" && !unit.fragment.is_empty();
         if text.is_none() && !has_file {
             return Err(refused(
@@ -126,7 +141,12 @@ pub(crate) fn check_units(
     Ok(())
 }
 
-fn check_reach(service: &Service, facts: &Facts, unit: &UnitName, exec: &[Exec]) -> Result<(), HostError> {
+fn check_reach(
+    service: &Service,
+    facts: &Facts,
+    unit: &UnitName,
+    exec: &[Exec],
+) -> Result<(), HostError> {
     let mut paths = vec![format!("{}/current", facts.dir)];
     paths.extend(service.link.clone());
     if exec.iter().any(|exec| exec.reaches(&paths)) {
@@ -162,6 +182,7 @@ pub(crate) async fn check_place(
 ) -> Result<(), HostError> {
     let mut request = Request::new("preflight").option("dir", dir(service));
     if let Some(user) = user(service, facts, contents) {
+        check_modes(service, facts, contents, &user)?;
         request = request.option("user", user);
     }
     for unit in &service.units {
@@ -175,7 +196,10 @@ pub(crate) async fn check_place(
             ("writable", "no") => {
                 return Err(refused(
                     format!("cannot write in `{dir}`"),
-                    Some(format!("`{}` must own it; is the disk full or read-only?", facts.login)),
+                    Some(format!(
+                        "`{}` must own it; is the disk full or read-only?",
+                        facts.login
+                    )),
                 ));
             }
             ("exec", "no") => {
@@ -206,6 +230,34 @@ pub(crate) async fn check_place(
     Ok(())
 }
 
+/// A revision's files belong to who installs them: the unit's user needs the rights of others.
+fn check_modes(
+    service: &Service,
+    facts: &Facts,
+    contents: &PackageContents,
+    user: &str,
+) -> Result<(), HostError> {
+    let owner = if facts.uid == 0 {
+        "root"
+    } else {
+        facts.login.as_str()
+    };
+    let is_closed = contents
+        .files
+        .iter()
+        .any(|file| file.path == service.binary && file.mode & 0o005 != 0o005);
+    if user == owner || contents.adopted.is_some() || !is_closed {
+        return Ok(());
+    }
+    Err(refused(
+        format!(
+            "the unit's user `{user}` could not execute `{}`",
+            service.binary
+        ),
+        Some("`chmod a+rx` the artifact".into()),
+    ))
+}
+
 /// The user of the first unit, as it will be.
 fn user(service: &Service, facts: &Facts, contents: &PackageContents) -> Option<String> {
     if service.scope == Scope::User {
@@ -221,7 +273,12 @@ fn user(service: &Service, facts: &Facts, contents: &PackageContents) -> Option<
 }
 
 /// `AVAILABLE_KB INODES FREE_INODES`; file systems without a table of inodes say 0 or `-`.
-fn check_space(dir: &str, columns: &str, contents: &PackageContents, need: Option<u64>) -> Result<(), HostError> {
+fn check_space(
+    dir: &str,
+    columns: &str,
+    contents: &PackageContents,
+    need: Option<u64>,
+) -> Result<(), HostError> {
     let Some(need) = need else {
         return Ok(());
     };
@@ -241,7 +298,10 @@ fn check_space(dir: &str, columns: &str, contents: &PackageContents, need: Optio
                 available / 1024,
                 wanted.div_ceil(1 << 20)
             ),
-            Some("free space there; `revision_history_limit` says how many revisions are kept".into()),
+            Some(
+                "free space there; `revision_history_limit` says how many revisions are kept"
+                    .into(),
+            ),
         ));
     }
     let files = contents.files.len() as u64 + SPARE_INODES;
@@ -262,8 +322,18 @@ mod tests {
     fn space_is_counted_with_a_margin() {
         let contents = PackageContents::default();
         for (columns, need, is_enough, why) in [
-            ("20480 1000 900", Some(1 << 20), true, "20 MB for 1 MB and 16 MB to spare"),
-            ("17408 1000 900", Some(1 << 20), false, "17 MB are not 1.1 + 16"),
+            (
+                "20480 1000 900",
+                Some(1 << 20),
+                true,
+                "20 MB for 1 MB and 16 MB to spare",
+            ),
+            (
+                "17408 1000 900",
+                Some(1 << 20),
+                false,
+                "17 MB are not 1.1 + 16",
+            ),
             ("20480 1000 63", Some(1 << 20), false, "no inodes"),
             ("20480 0 0", Some(1 << 20), true, "btrfs counts no inodes"),
             ("20480 - -", Some(1 << 20), true, "nor do others"),

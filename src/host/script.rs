@@ -47,11 +47,7 @@ impl Manner {
             Scope::User => "user",
         };
         let acting = if self.uses_sudo() { "sudo" } else { "none" };
-        format!(
-            "{}\n{SCRIPT}{token}\n{scope}\n{acting}\n",
-            SCRIPT.len()
-        )
-        .into_bytes()
+        format!("{}\n{SCRIPT}{token}\n{scope}\n{acting}\n", SCRIPT.len()).into_bytes()
     }
 }
 
@@ -92,8 +88,7 @@ impl Request {
 
     /// The lines that ask for it.
     pub(crate) fn lines(&self, id: u64) -> Result<Vec<u8>, HostError> {
-        let mut lines =
-            format!("{id} {} {}\n", self.verb, self.arguments.len()).into_bytes();
+        let mut lines = format!("{id} {} {}\n", self.verb, self.arguments.len()).into_bytes();
         for argument in &self.arguments {
             if argument.contains(&0) {
                 return Err(refused("a name or path holds a NUL byte", None));
@@ -230,7 +225,9 @@ fn in_words(kind: HostErrorKind, code: &str, message: &str, stderr: &str) -> Hos
                 .into(),
         ),
         "taken" => Some("release under another `--name`".into()),
-        "changed" => Some("somebody changed the host in the meantime; run the command again".into()),
+        "changed" => {
+            Some("somebody changed the host in the meantime; run the command again".into())
+        }
         "tool" => Some("rollctl needs coreutils, flock, tar and systemd on the hosts".into()),
         _ => None,
     };

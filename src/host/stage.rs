@@ -18,7 +18,8 @@ use crate::core::ids::{Digest, RevisionName};
 use crate::core::revision::{Adopted, Architecture, FileContent, Manifest, Revision};
 use crate::core::time::Timestamp;
 use crate::ports::{
-    ArtifactError, Artifacts, Controller, HostError, Package, PackageContents, Staged, UploadProgress,
+    ArtifactError, Artifacts, Controller, HostError, Package, PackageContents, Staged,
+    UploadProgress,
 };
 
 /// What staging works with, besides the host.
@@ -40,7 +41,11 @@ pub(crate) struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    pub(crate) async fn run(&self, revision: &Revision, progress: UploadProgress<'_>) -> Result<Staged, HostError> {
+    pub(crate) async fn run(
+        &self,
+        revision: &Revision,
+        progress: UploadProgress<'_>,
+    ) -> Result<Staged, HostError> {
         let facts = self.machine.facts(self.service).await?;
         check_host(self.service, &facts)?;
         let clean = step("clean", self.service, self.controller);
@@ -48,7 +53,12 @@ impl Stage<'_> {
         let (_, found) = adopt::runs(self.machine, self.service, &facts).await?;
         let wanted = self.wanted(revision, &facts, found.as_ref()).await?;
         check_architecture(wanted.contents.elf.as_ref(), &facts)?;
-        check_units(self.service, &facts, &wanted.contents.units, revision.adopted.is_some())?;
+        check_units(
+            self.service,
+            &facts,
+            &wanted.contents.units,
+            revision.adopted.is_some(),
+        )?;
         let need = wanted.package.as_ref().map(|package| package.unpacked_size);
         check_place(self.machine, self.service, &facts, &wanted.contents, need).await?;
         let adopted = match &found {
@@ -59,11 +69,19 @@ impl Stage<'_> {
             Some(package) => self.send(revision, &facts, package, progress).await?,
             None => 0,
         };
-        Ok(Staged { bytes_sent, adopted })
+        Ok(Staged {
+            bytes_sent,
+            adopted,
+        })
     }
 
     /// What the revision is made of, and the package when it has to travel.
-    async fn wanted(&self, revision: &Revision, facts: &Facts, found: Option<&Found>) -> Result<Wanted, HostError> {
+    async fn wanted(
+        &self,
+        revision: &Revision,
+        facts: &Facts,
+        found: Option<&Found>,
+    ) -> Result<Wanted, HostError> {
         if let Some(found) = found.filter(|found| found.digest == revision.digest) {
             return Ok(Wanted {
                 contents: found.contents.clone(),
@@ -84,7 +102,9 @@ impl Stage<'_> {
             if let Some(Adopted::File { origin }) = &revision.adopted {
                 self.check_origin(origin, facts, &package.contents).await?;
             }
-            let sums = self.meta(revision, &facts.architecture, &package.contents)?.sums;
+            let sums = self
+                .meta(revision, &facts.architecture, &package.contents)?
+                .sums;
             let is_here = self.has(name, &revision.digest, &sums).await?;
             return Ok(Wanted {
                 contents: package.contents.clone(),
@@ -108,7 +128,12 @@ impl Stage<'_> {
     }
 
     /// An adopted folder is there or it is not; it cannot be shipped.
-    async fn folder(&self, revision: &Revision, facts: &Facts, target: &str) -> Result<Wanted, HostError> {
+    async fn folder(
+        &self,
+        revision: &Revision,
+        facts: &Facts,
+        target: &str,
+    ) -> Result<Wanted, HostError> {
         let name = revision.reference().name;
         let is_kept = facts
             .kept
@@ -133,7 +158,12 @@ impl Stage<'_> {
     }
 
     /// An adopted unit starts its file at `origin`: nothing else may lie there.
-    async fn check_origin(&self, origin: &str, facts: &Facts, contents: &PackageContents) -> Result<(), HostError> {
+    async fn check_origin(
+        &self,
+        origin: &str,
+        facts: &Facts,
+        contents: &PackageContents,
+    ) -> Result<(), HostError> {
         if self.service.link.as_deref() == Some(origin) {
             return Ok(());
         }
@@ -146,7 +176,9 @@ impl Stage<'_> {
             return Ok(());
         }
         Err(refused(
-            format!("`{origin}`, where the adopted revision is started, holds something else on this host"),
+            format!(
+                "`{origin}`, where the adopted revision is started, holds something else on this host"
+            ),
             Some("move it away".into()),
         ))
     }
@@ -159,7 +191,12 @@ impl Stage<'_> {
         Ok(parse_look(&answer).into_iter().next().unwrap_or_default())
     }
 
-    async fn has(&self, name: &RevisionName, digest: &Digest, sums: &str) -> Result<bool, HostError> {
+    async fn has(
+        &self,
+        name: &RevisionName,
+        digest: &Digest,
+        sums: &str,
+    ) -> Result<bool, HostError> {
         let request = Request::new("have")
             .option("dir", super::machine::dir(self.service))
             .option("name", name)
@@ -169,11 +206,19 @@ impl Stage<'_> {
     }
 
     /// The unit files of a revision that is on the host.
-    async fn contents_on_host(&self, facts: &Facts, name: &RevisionName) -> Result<PackageContents, HostError> {
+    async fn contents_on_host(
+        &self,
+        facts: &Facts,
+        name: &RevisionName,
+    ) -> Result<PackageContents, HostError> {
         let folder = folder_of(&facts.dir, name);
-        let request = self.service.units.iter().fold(Request::new("text"), |request, unit| {
-            request.arg(format!("{folder}/.rollctl/units/{unit}"))
-        });
+        let request = self
+            .service
+            .units
+            .iter()
+            .fold(Request::new("text"), |request, unit| {
+                request.arg(format!("{folder}/.rollctl/units/{unit}"))
+            });
         let texts = parse_texts(&self.machine.read(Queue::Work, request).await?);
         let units: BTreeMap<_, _> = self
             .service
@@ -231,7 +276,14 @@ impl Stage<'_> {
             meta: &self.meta(revision, &facts.architecture, &package.contents)?,
             source: Source::Payload(&payload),
         };
-        ship(self.machine, self.service, self.controller, &shipment, progress).await
+        ship(
+            self.machine,
+            self.service,
+            self.controller,
+            &shipment,
+            progress,
+        )
+        .await
     }
 
     /// Keeps what the host ran before rollctl: there among its revisions, and in the controller's store.
@@ -254,7 +306,14 @@ impl Stage<'_> {
                     Adopted::Folder { .. } => Source::Nowhere,
                 },
             };
-            ship(self.machine, self.service, self.controller, &shipment, progress).await?;
+            ship(
+                self.machine,
+                self.service,
+                self.controller,
+                &shipment,
+                progress,
+            )
+            .await?;
         }
         if found.file().is_some() {
             self.fetch_once(found, facts, &name).await?;
@@ -262,8 +321,20 @@ impl Stage<'_> {
         Ok(manifest)
     }
 
-    async fn fetch_once(&self, found: &Found, facts: &Facts, name: &RevisionName) -> Result<(), HostError> {
-        let guard = Arc::clone(self.depot.fetching.lock().await.entry(found.digest.clone()).or_default());
+    async fn fetch_once(
+        &self,
+        found: &Found,
+        facts: &Facts,
+        name: &RevisionName,
+    ) -> Result<(), HostError> {
+        let guard = Arc::clone(
+            self.depot
+                .fetching
+                .lock()
+                .await
+                .entry(found.digest.clone())
+                .or_default(),
+        );
         let _only_one = guard.lock().await;
         let artifacts = &self.depot.artifacts;
         let stored = artifacts.package(&found.digest, &facts.architecture).await;
@@ -297,7 +368,10 @@ fn of_store(error: ArtifactError) -> HostError {
 fn elf_machine(path: &std::path::Path) -> Option<Architecture> {
     use std::io::Read;
     let mut header = [0; 20];
-    std::fs::File::open(path).ok()?.read_exact(&mut header).ok()?;
+    std::fs::File::open(path)
+        .ok()?
+        .read_exact(&mut header)
+        .ok()?;
     let [0x7f, b'E', b'L', b'F', _, order, .., low, high] = header else {
         return None;
     };

@@ -61,7 +61,11 @@ pub(crate) async fn plan(
         let (runs, _) = adopt::runs(machine, service, &facts).await?;
         if !is_same(&runs, &switch.from) {
             return Err(refused(
-                format!("it runs {}, not {}", in_words(&runs), in_words(&switch.from)),
+                format!(
+                    "it runs {}, not {}",
+                    in_words(&runs),
+                    in_words(&switch.from)
+                ),
                 Some("somebody changed the host in the meantime; run the command again".into()),
             ));
         }
@@ -188,8 +192,9 @@ impl Destination {
         }
         let mut origin = None;
         if name.is_adopted()
-            && let Some(Adopted::File { origin: path }) =
-                manifest(machine, &folder).await?.and_then(|manifest| manifest.adopted)
+            && let Some(Adopted::File { origin: path }) = manifest(machine, &folder)
+                .await?
+                .and_then(|manifest| manifest.adopted)
         {
             origin = Some(path);
         }

@@ -37,7 +37,9 @@ impl Exec {
         std::iter::once(&self.path).chain(&self.argv).any(|word| {
             paths.iter().any(|path| {
                 word.match_indices(path.as_str()).any(|(at, found)| {
-                    let next = word.get(at + found.len()..).and_then(|rest| rest.chars().next());
+                    let next = word
+                        .get(at + found.len()..)
+                        .and_then(|rest| rest.chars().next());
                     matches!(next, None | Some('/' | ':' | ',' | '"' | '\''))
                 })
             })
@@ -116,7 +118,11 @@ fn parse_exec(value: &str) -> Option<Exec> {
     let (argv, _) = rest.split_once(" ; ignore_errors=").unwrap_or((rest, ""));
     Some(Exec {
         path: path.to_owned(),
-        argv: argv.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+        argv: argv
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
@@ -125,7 +131,9 @@ fn parse_span(text: &str) -> Option<Duration> {
     let mut micros = 0_u64;
     let mut is_any = false;
     for word in text.split_whitespace() {
-        let digits = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+        let digits = word
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(word.len());
         let (number, unit) = word.split_at(digits);
         let factor = match unit {
             "us" => 1.0,

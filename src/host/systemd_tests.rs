@@ -60,7 +60,11 @@ fn blocks_are_read_in_the_order_of_the_units() {
         web.exec_start,
         [Exec {
             path: "/opt/web/current/web".into(),
-            argv: vec!["/opt/web/current/web".into(), "--port".into(), "8080".into()],
+            argv: vec![
+                "/opt/web/current/web".into(),
+                "--port".into(),
+                "8080".into()
+            ],
         }]
     );
     assert_eq!(worker.state.load, "not-found");
@@ -77,22 +81,38 @@ fn spans() {
         ("infinity", None),
         ("", None),
     ] {
-        assert_eq!(parse_span(text), seconds.map(Duration::from_secs_f64), "{text:?}");
+        assert_eq!(
+            parse_span(text),
+            seconds.map(Duration::from_secs_f64),
+            "{text:?}"
+        );
     }
 }
 
 #[test]
 fn what_reaches_the_current_revision() {
-    let paths = ["/opt/web/current".to_owned(), "/usr/local/bin/web".to_owned()];
+    let paths = [
+        "/opt/web/current".to_owned(),
+        "/usr/local/bin/web".to_owned(),
+    ];
     for (text, reaches) in [
         ("ExecStart=/opt/web/current/web", true),
         ("ExecStart=/usr/bin/python3 /opt/web/current/app.py", true),
-        ("ExecStart=-/usr/bin/java -cp /opt/web/current:/x Main", true),
+        (
+            "ExecStart=-/usr/bin/java -cp /opt/web/current:/x Main",
+            true,
+        ),
         ("ExecStart=/usr/local/bin/web --port 80", true),
-        ("ExecStart=/bin/sh -c \\\n \"exec /opt/web/current/web\"", true),
+        (
+            "ExecStart=/bin/sh -c \\\n \"exec /opt/web/current/web\"",
+            true,
+        ),
         ("ExecStart=\"/opt/web/current/web\" 'a b'", true),
         ("ExecStart=/opt\\x2fweb/current/web", true),
-        ("ExecStart=/usr/bin/env sh -c '/opt/web/curr\\x65nt/web'", true),
+        (
+            "ExecStart=/usr/bin/env sh -c '/opt/web/curr\\x65nt/web'",
+            true,
+        ),
         ("ExecStart=/opt/web/current-old/web", false),
         ("ExecStart=/usr/local/bin/webby", false),
         ("ExecStart=/opt/web/revisions/v1/web", false),
@@ -101,7 +121,9 @@ fn what_reaches_the_current_revision() {
     ] {
         let read = parse_unit_text(&format!("[Service]\n{text}\n"), "/root");
         assert_eq!(
-            read.exec_start.first().is_some_and(|exec| exec.reaches(&paths)),
+            read.exec_start
+                .first()
+                .is_some_and(|exec| exec.reaches(&paths)),
             reaches,
             "{text}"
         );

@@ -133,7 +133,9 @@ async fn send(
                 Some("the artifact store was changed; release the revision again".into()),
             )
         };
-        let mut file = tokio::fs::File::open(&payload.path).await.map_err(unreadable)?;
+        let mut file = tokio::fs::File::open(&payload.path)
+            .await
+            .map_err(unreadable)?;
         let mut piece = vec![0; PIECE];
         let mut sent = 0;
         progress(0, payload.size);
@@ -145,7 +147,11 @@ async fn send(
                     Some("the artifact store was changed; release the revision again".into()),
                 ));
             }
-            if script.write(piece.get(..length).unwrap_or_default()).await.is_err() {
+            if script
+                .write(piece.get(..length).unwrap_or_default())
+                .await
+                .is_err()
+            {
                 return Ok(false);
             }
             sent += length as u64;
@@ -163,11 +169,14 @@ pub(crate) async fn fetch(
     sha256: &str,
     size: u64,
 ) -> Result<tempfile::NamedTempFile, HostError> {
-    let local = |error: std::io::Error| refused(format!("cannot write a temporary file: {error}"), None);
+    let local =
+        |error: std::io::Error| refused(format!("cannot write a temporary file: {error}"), None);
     let file = tempfile::NamedTempFile::new().map_err(local)?;
     let mut writer = tokio::fs::File::from_std(file.reopen().map_err(local)?);
     let mut script = Script::start(machine.shell.as_ref(), machine.manner).await?;
-    let id = script.send(&Request::new("fetch").arg(path).arg(size.to_string())).await?;
+    let id = script
+        .send(&Request::new("fetch").arg(path).arg(size.to_string()))
+        .await?;
     script.output_of(id, size, &mut writer).await?;
     writer.flush().await.map_err(local)?;
     let answer = script.answer_to(id).await?;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use rand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite};
-use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 

@@ -69,17 +69,17 @@ impl Connector {
     ) -> Result<Option<PublicKey>, SshError> {
         self.persist(resolved, |way, deadline| {
             Box::pin(async move {
-            let seen = Arc::new(Mutex::new(None));
-            let check = HostKeyCheck::Look(algorithm.clone(), Arc::clone(&seen));
-            let refused = self.greet(way, check, deadline, resolved).await;
-            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match (seen, refused) {
-                (Some(key), _) => Ok(Some(key)),
-                (None, Ok(_)) => Ok(None),
-                (None, Err(problem)) if has_no_such_key(&problem) => Ok(None),
-                (None, Err(problem)) => Err(problem),
-            }
-        })
+                let seen = Arc::new(Mutex::new(None));
+                let check = HostKeyCheck::Look(algorithm.clone(), Arc::clone(&seen));
+                let refused = self.greet(way, check, deadline, resolved).await;
+                let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match (seen, refused) {
+                    (Some(key), _) => Ok(Some(key)),
+                    (None, Ok(_)) => Ok(None),
+                    (None, Err(problem)) if has_no_such_key(&problem) => Ok(None),
+                    (None, Err(problem)) => Err(problem),
+                }
+            })
         })
         .await
     }

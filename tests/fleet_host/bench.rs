@@ -9,22 +9,26 @@ use async_trait::async_trait;
 use rollctl::core::budget::Quantity;
 use rollctl::core::event::Runs;
 use rollctl::core::fleet::{
-    Become, Fleet, HealthCheck, Host, OnFailure, Probe, Scope, Service, SshSettings, Strategy, Through,
+    Become, Fleet, HealthCheck, Host, OnFailure, Probe, Scope, Service, SshSettings, Strategy,
+    Through,
 };
 use rollctl::core::ids::{
-    Digest, Epoch, FleetName, HostName, LedgerId, RevisionName, RevisionNumber, RolloutId, ServiceName, UnitName,
+    Digest, Epoch, FleetName, HostName, LedgerId, RevisionName, RevisionNumber, RolloutId,
+    ServiceName, UnitName,
 };
 use rollctl::core::revision::{Architecture, FileContent, Manifest, ManifestFile, Revision};
 use rollctl::core::time::Timestamp;
 use rollctl::host::ServiceHosts;
-use rollctl::ports::{ArtifactError, Artifacts, Clock, Controller, Owner, Package, PackageContents};
+use rollctl::ports::{
+    ArtifactError, Artifacts, Clock, Controller, Owner, Package, PackageContents,
+};
 use rollctl::ssh::{Connector, SshConfig, Tuning};
 use rollctl_fleet::{Base, FleetOptions};
 use sha2::{Digest as _, Sha256};
 
 /// Who logs in, and what they roll.
 #[derive(Clone, Copy)]
-pub struct Login {
+pub(crate) struct Login {
     user: &'static str,
     acting: Become,
     scope: Scope,
@@ -34,7 +38,7 @@ pub struct Login {
 }
 
 impl Login {
-    pub const ROOT: Self = Self {
+    pub(crate) const ROOT: Self = Self {
         user: "root",
         acting: Become::LoginUser,
         scope: Scope::System,
@@ -42,25 +46,25 @@ impl Login {
         install_dir: "/opt/api",
         link: Some("/usr/local/bin/api"),
     };
-    pub const DEPLOY: Self = Self {
+    pub(crate) const DEPLOY: Self = Self {
         user: "deploy",
         acting: Become::Sudo,
         install_dir: "~/my app",
         link: None,
         ..Self::ROOT
     };
-    pub const LOCKED: Self = Self {
+    pub(crate) const LOCKED: Self = Self {
         user: "locked",
         ..Self::DEPLOY
     };
-    pub const LIMITED: Self = Self {
+    pub(crate) const LIMITED: Self = Self {
         user: "limited",
         unit: "web.service",
         install_dir: "/srv/web",
         link: None,
         ..Self::ROOT
     };
-    pub const SVC: Self = Self {
+    pub(crate) const SVC: Self = Self {
         user: "svc",
         scope: Scope::User,
         install_dir: "~/api",
@@ -69,7 +73,7 @@ impl Login {
     };
 }
 
-pub struct Bench {
+pub(crate) struct Bench {
     fleet: Arc<rollctl_fleet::Fleet>,
     store: Arc<Store>,
     service: Service,
@@ -79,22 +83,37 @@ pub struct Bench {
 
 impl Bench {
     /// Nothing where there can be no real hosts.
-    pub async fn boot(login: Login) -> Option<Self> {
+    pub(crate) async fn boot(login: Login) -> Option<Self> {
+        Self::boot_with(login, Base::Full).await
+    }
+
+    /// The same with another base system.
+    pub(crate) async fn boot_with(login: Login, base: Base) -> Option<Self> {
         if rollctl_fleet::skip() {
             return None;
         }
-        let options = FleetOptions::hosts(1, Base::Full).prefix("web");
-        let fleet = tokio::task::spawn_blocking(|| rollctl_fleet::Fleet::boot(options)).await.unwrap().unwrap();
+        let options = FleetOptions::hosts(1, base).prefix("web");
+        let fleet = tokio::task::spawn_blocking(|| rollctl_fleet::Fleet::boot(options))
+            .await
+            .unwrap()
+            .unwrap();
         Some(Self::of(Arc::new(fleet), Arc::default(), login, |_| ()))
     }
 
-    pub fn other(&self, login: Login) -> Self {
-        Self::of(Arc::clone(&self.fleet), Arc::clone(&self.store), login, |_| ())
+    pub(crate) fn other(&self, login: Login) -> Self {
+        Self::of(
+            Arc::clone(&self.fleet),
+            Arc::clone(&self.store),
+            login,
+            |_| (),
+        )
     }
 
-    pub fn with_unit_file(self) -> Self {
+    pub(crate) fn with_unit_file(self) -> Self {
         Self::of(self.fleet, self.store, self.login, |service| {
-            service.unit_files.insert(UnitName::new("web.service"), "web.service".into());
+            service
+                .unit_files
+                .insert(UnitName::new("web.service"), "web.service".into());
         })
     }
 
@@ -107,7 +126,10 @@ impl Bench {
         let mut service = service(login);
         change(&mut service);
         let inventory = inventory(&fleet, login, &service);
-        let connector = Arc::new(Connector::new(SshConfig::own_reader(Vec::new()), Tuning::default()));
+        let connector = Arc::new(Connector::new(
+            SshConfig::own_reader(Vec::new()),
+            Tuning::default(),
+        ));
         let artifacts: Arc<dyn Artifacts> = Arc::<Store>::clone(&store);
         let hosts = ServiceHosts::new(&service, &inventory, &connector, artifacts, Arc::new(Now));
         Self {
@@ -119,19 +141,19 @@ impl Bench {
         }
     }
 
-    pub fn hosts(&self) -> &ServiceHosts {
+    pub(crate) fn hosts(&self) -> &ServiceHosts {
         &self.hosts
     }
 
-    pub fn host(&self) -> &rollctl_fleet::Host {
+    pub(crate) fn host(&self) -> &rollctl_fleet::Host {
         self.fleet.host(0)
     }
 
-    pub fn name(&self) -> HostName {
+    pub(crate) fn name(&self) -> HostName {
         HostName::new("web-01")
     }
 
-    pub fn controller(&self) -> Controller {
+    pub(crate) fn controller(&self) -> Controller {
         Controller {
             rollout: RolloutId(1),
             epoch: Epoch(1),
@@ -143,12 +165,12 @@ impl Bench {
         }
     }
 
-    pub fn add(&self, name: &str, number: u32, recipe: &Recipe) -> Revision {
+    pub(crate) fn add(&self, name: &str, number: u32, recipe: &Recipe) -> Revision {
         self.store.add(&self.service, name, number, recipe)
     }
 
     /// How many adopted files came to the controller.
-    pub fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         *self.store.kept.lock().unwrap()
     }
 }
@@ -217,14 +239,14 @@ fn service(login: Login) -> Service {
 }
 
 /// A program that runs until it is stopped, different for each text.
-pub fn elf(text: &str) -> Vec<u8> {
+pub(crate) fn elf(text: &str) -> Vec<u8> {
     let mut bytes = std::fs::read("/usr/bin/sleep").unwrap();
     bytes.extend(text.as_bytes());
     bytes
 }
 
 /// Bytes that do not compress.
-pub fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut block = sha(b"seed");
     let mut bytes = Vec::with_capacity(length + 32);
     while bytes.len() < length {
@@ -234,26 +256,28 @@ pub fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
-pub fn sha(bytes: &[u8]) -> String {
+pub(crate) fn sha(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
 /// SHA-256 of the file that a unit's main process runs, read without rollctl.
-pub fn sha_of_running(host: &rollctl_fleet::Host, unit: &str) -> String {
+pub(crate) fn sha_of_running(host: &rollctl_fleet::Host, unit: &str) -> String {
     let sum = host
-        .sh(&format!("sha256sum </proc/$(systemctl show -p MainPID --value {unit})/exe"))
+        .sh(&format!(
+            "sha256sum </proc/$(systemctl show -p MainPID --value {unit})/exe"
+        ))
         .unwrap();
     sum.split(' ').next().unwrap().to_owned()
 }
 
-pub fn runs(revision: &Revision) -> Runs {
+pub(crate) fn runs(revision: &Revision) -> Runs {
     Runs::Revision {
         revision: revision.reference(),
     }
 }
 
 /// What the ledger would make of an adopted manifest.
-pub fn recorded(manifest: Manifest) -> Revision {
+pub(crate) fn recorded(manifest: Manifest) -> Revision {
     Revision {
         number: RevisionNumber(1),
         names: manifest.names,
@@ -265,7 +289,7 @@ pub fn recorded(manifest: Manifest) -> Revision {
     }
 }
 
-pub struct Recipe {
+pub(crate) struct Recipe {
     program: Vec<u8>,
     unit: Option<String>,
     environment: Option<String>,
@@ -273,7 +297,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    pub fn new(program: Vec<u8>) -> Self {
+    pub(crate) fn new(program: Vec<u8>) -> Self {
         Self {
             program,
             unit: None,
@@ -282,17 +306,17 @@ impl Recipe {
         }
     }
 
-    pub fn unit(mut self, text: &str) -> Self {
+    pub(crate) fn unit(mut self, text: &str) -> Self {
         self.unit = Some(text.to_owned());
         self
     }
 
-    pub fn environment(mut self, text: &str) -> Self {
+    pub(crate) fn environment(mut self, text: &str) -> Self {
         self.environment = Some(text.to_owned());
         self
     }
 
-    pub fn machine(mut self, name: &str) -> Self {
+    pub(crate) fn machine(mut self, name: &str) -> Self {
         self.elf = Some(Architecture(name.to_owned()));
         self
     }
@@ -311,11 +335,19 @@ impl Store {
         let mut header = tar::Header::new_gnu();
         header.set_size(recipe.program.len() as u64);
         header.set_mode(0o755);
-        archive.append_data(&mut header, &service.binary, recipe.program.as_slice()).unwrap();
+        archive
+            .append_data(&mut header, &service.binary, recipe.program.as_slice())
+            .unwrap();
         let bytes = archive.into_inner().unwrap().finish().unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &bytes).unwrap();
-        let digest = Digest::new(sha(format!("{}{:?}{:?}", sha(&bytes), recipe.unit, recipe.environment).as_bytes()));
+        let digest = Digest::new(sha(format!(
+            "{}{:?}{:?}",
+            sha(&bytes),
+            recipe.unit,
+            recipe.environment
+        )
+        .as_bytes()));
         let package = Package {
             path: file.path().to_owned(),
             size: bytes.len() as u64,
@@ -330,14 +362,21 @@ impl Store {
                         size: recipe.program.len() as u64,
                     },
                 }],
-                units: recipe.unit.iter().map(|text| (service.units[0].clone(), text.clone())).collect(),
+                units: recipe
+                    .unit
+                    .iter()
+                    .map(|text| (service.units[0].clone(), text.clone()))
+                    .collect(),
                 environment: recipe.environment.clone(),
                 elf: recipe.elf.clone(),
                 adopted: None,
             },
         };
         self.files.lock().unwrap().push(file);
-        self.packages.lock().unwrap().insert(digest.clone(), Arc::new(package));
+        self.packages
+            .lock()
+            .unwrap()
+            .insert(digest.clone(), Arc::new(package));
         Revision {
             number: RevisionNumber(number),
             names: vec![RevisionName::parse(name).unwrap()],
@@ -352,17 +391,37 @@ impl Store {
 
 #[async_trait]
 impl Artifacts for Store {
-    async fn package(&self, digest: &Digest, _: &Architecture) -> Result<Option<Arc<Package>>, ArtifactError> {
+    async fn package(
+        &self,
+        digest: &Digest,
+        _: &Architecture,
+    ) -> Result<Option<Arc<Package>>, ArtifactError> {
         Ok(self.packages.lock().unwrap().get(digest).cloned())
     }
 
-    async fn keep_adopted(&self, _: &Digest, contents: &PackageContents, file: &Path) -> Result<(), ArtifactError> {
+    async fn keep_adopted(
+        &self,
+        digest: &Digest,
+        contents: &PackageContents,
+        file: &Path,
+    ) -> Result<(), ArtifactError> {
         let FileContent::File { sha256, .. } = &contents.files[0].content else {
             panic!("a file is kept");
         };
         assert_eq!(sha(&std::fs::read(file).unwrap()), *sha256);
         assert!(contents.elf.is_some());
         *self.kept.lock().unwrap() += 1;
+        let package = Package {
+            path: file.to_owned(),
+            size: 0,
+            unpacked_size: 0,
+            sha256: String::new(),
+            contents: contents.clone(),
+        };
+        self.packages
+            .lock()
+            .unwrap()
+            .insert(digest.clone(), Arc::new(package));
         Ok(())
     }
 }

@@ -35,7 +35,12 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
             let me = controller(1);
 
             let facts = hosts.observe(&host()).await.unwrap();
-            assert_eq!(facts.unadopted, Some(Adopted::File { origin: origin.clone() }));
+            assert_eq!(
+                facts.unadopted,
+                Some(Adopted::File {
+                    origin: origin.clone()
+                })
+            );
             let old = facts.runs.revision().unwrap().clone();
             assert!(old.name.is_adopted());
             hosts.claim(&host(), &me).await.unwrap();
@@ -54,18 +59,27 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
             assert_eq!(bench.read("bin-old/web"), OLD, "nothing was changed");
             let kept = bench.store.kept.lock().unwrap().clone();
             assert_eq!(kept.len(), 1);
-            assert_eq!((&kept[0].0, kept[0].2.as_slice()), (&old.digest, OLD.as_bytes()));
+            assert_eq!(
+                (&kept[0].0, kept[0].2.as_slice()),
+                (&old.digest, OLD.as_bytes())
+            );
             let facts = hosts.observe(&host()).await.unwrap();
             assert_eq!((facts.unadopted, facts.runs.is(&old)), (None, true));
 
-            let old_runs = Runs::Revision { revision: old.clone() };
+            let old_runs = Runs::Revision {
+                revision: old.clone(),
+            };
             let go = Switch {
                 from: old_runs.clone(),
                 to: runs(&new),
                 event_hash: "h1".into(),
             };
             let started = hosts.switch(&host(), &me, &go).await.unwrap();
-            assert_eq!(bench.running(), "#!/bin/sh\necho new\n", "{shell} {brings_unit}");
+            assert_eq!(
+                bench.running(),
+                "#!/bin/sh\necho new\n",
+                "{shell} {brings_unit}"
+            );
             assert_eq!(
                 std::fs::read_link(&origin).unwrap(),
                 bench.path("web/current/web"),
@@ -80,7 +94,10 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
             };
             let reverted = hosts.switch(&host(), &me, &back).await.unwrap();
             assert!(!bench.path("bin-old/web").is_symlink());
-            assert_eq!((bench.running().as_str(), bench.installed_unit().as_str()), (OLD, old_unit));
+            assert_eq!(
+                (bench.running().as_str(), bench.installed_unit().as_str()),
+                (OLD, old_unit)
+            );
             assert_eq!(bench.current(), None);
             assert!(hosts.observe(&host()).await.unwrap().runs.is(&old));
             assert_eq!(hosts.switch(&host(), &me, &back).await.unwrap(), reverted);
@@ -88,15 +105,27 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
             assert_ne!(reverted, started);
 
             // Confirmed, and rolled back to much later: by its revision.
-            let go = Switch { event_hash: "h3".into(), ..go };
+            let go = Switch {
+                event_hash: "h3".into(),
+                ..go
+            };
             let started = hosts.switch(&host(), &me, &go).await.unwrap();
             hosts.confirm(&host(), &me, &go, &started).await.unwrap();
-            let staged = hosts.stage(&host(), &me, &recorded(manifest), &no_progress).await.unwrap();
+            let staged = hosts
+                .stage(&host(), &me, &recorded(manifest), &no_progress)
+                .await
+                .unwrap();
             assert_eq!(staged.bytes_sent, 0);
-            let back = Switch { event_hash: "h4".into(), ..back };
+            let back = Switch {
+                event_hash: "h4".into(),
+                ..back
+            };
             let started = hosts.switch(&host(), &me, &back).await.unwrap();
             hosts.confirm(&host(), &me, &back, &started).await.unwrap();
-            assert_eq!((bench.running().as_str(), bench.installed_unit().as_str()), (OLD, old_unit));
+            assert_eq!(
+                (bench.running().as_str(), bench.installed_unit().as_str()),
+                (OLD, old_unit)
+            );
             assert!(hosts.observe(&host()).await.unwrap().runs.is(&old));
         }
     }
@@ -129,9 +158,19 @@ async fn a_folder_that_current_points_to_is_adopted_by_reference() {
                 ..Recipe::default()
             },
         );
-        let adopted = hosts.stage(&host(), &me, &new, &no_progress).await.unwrap().adopted.unwrap();
-        assert!(bench.store.kept.lock().unwrap().is_empty(), "a folder is not fetched");
-        let old_runs = Runs::Revision { revision: old.clone() };
+        let adopted = hosts
+            .stage(&host(), &me, &new, &no_progress)
+            .await
+            .unwrap()
+            .adopted
+            .unwrap();
+        assert!(
+            bench.store.kept.lock().unwrap().is_empty(),
+            "a folder is not fetched"
+        );
+        let old_runs = Runs::Revision {
+            revision: old.clone(),
+        };
         let go = Switch {
             from: old_runs.clone(),
             to: runs(&new),
@@ -139,7 +178,10 @@ async fn a_folder_that_current_points_to_is_adopted_by_reference() {
         };
         let started = hosts.switch(&host(), &me, &go).await.unwrap();
         hosts.confirm(&host(), &me, &go, &started).await.unwrap();
-        hosts.stage(&host(), &me, &recorded(adopted.clone()), &no_progress).await.unwrap();
+        hosts
+            .stage(&host(), &me, &recorded(adopted.clone()), &no_progress)
+            .await
+            .unwrap();
         let back = Switch {
             from: runs(&new),
             to: old_runs,
@@ -155,7 +197,10 @@ async fn a_folder_that_current_points_to_is_adopted_by_reference() {
         elsewhere.unit_file(UNIT);
         let hosts = elsewhere.hosts(service());
         hosts.claim(&host(), &me).await.unwrap();
-        let error = hosts.stage(&host(), &me, &recorded(adopted), &no_progress).await.unwrap_err();
+        let error = hosts
+            .stage(&host(), &me, &recorded(adopted), &no_progress)
+            .await
+            .unwrap_err();
         assert!(error.message.contains("is not on this host"), "{error}");
     }
 }
@@ -187,8 +232,14 @@ async fn what_is_taken_for_the_instance() {
     bench.program("app/server", OLD);
     let at = |name: &str| bench.path(name).display().to_string();
     for (exec, expected) in [
-        (format!("/usr/bin/env {} --port 80", at("app/main.py")), Some(at("app/main.py"))),
-        (format!("{} --config {}", at("app/server"), at("app/main.py")), Some(at("app/server"))),
+        (
+            format!("/usr/bin/env {} --port 80", at("app/main.py")),
+            Some(at("app/main.py")),
+        ),
+        (
+            format!("{} --config {}", at("app/server"), at("app/main.py")),
+            Some(at("app/server")),
+        ),
         ("/usr/bin/env x".to_owned(), Some("/usr/bin/env".to_owned())),
         (at("web/current/web"), None),
         ("/nonexistent/web".to_owned(), None),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::super::hosts::{ServiceHosts, SystemClock};
+use super::super::hosts::ServiceHosts;
 use super::super::layout::sha256;
 use super::super::machine::Machine;
 use super::super::script::{Manner, refused};
@@ -105,7 +105,7 @@ impl Bench {
 
     pub(super) fn hosts(&self, service: Service) -> ServiceHosts {
         let store: Arc<dyn Artifacts> = Arc::<Store>::clone(&self.store);
-        ServiceHosts::with_machines(service, [self.machine()], store, Arc::new(SystemClock), 4)
+        ServiceHosts::with_machines(service, [self.machine()], store, Arc::new(Stopped), 4)
     }
 
     pub(super) fn unit_file(&self, text: &str) {
@@ -172,7 +172,8 @@ pub(super) fn service() -> Service {
     }
 }
 
-pub(super) const UNIT: &str = "[Service]\nExecStart=%h/web/current/web\n[Install]\nWantedBy=default.target\n";
+pub(super) const UNIT: &str =
+    "[Service]\nExecStart=%h/web/current/web\n[Install]\nWantedBy=default.target\n";
 
 /// A revision in the store: a program with that text, its unit file, its environment.
 #[derive(Default, Clone)]
@@ -203,7 +204,9 @@ impl Store {
             header.set_size(text.len() as u64);
             // Not the mode that is wanted: the manifest's counts.
             header.set_mode(0o600);
-            archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+            archive
+                .append_data(&mut header, path, text.as_bytes())
+                .unwrap();
             unpacked_size += text.len() as u64;
             files.push(ManifestFile {
                 path: (*path).to_owned(),
@@ -228,14 +231,21 @@ impl Store {
             sha256: sha256(&bytes),
             contents: PackageContents {
                 files,
-                units: recipe.unit.iter().map(|text| (unit(), (*text).to_owned())).collect(),
+                units: recipe
+                    .unit
+                    .iter()
+                    .map(|text| (unit(), (*text).to_owned()))
+                    .collect(),
                 environment: recipe.environment.map(str::to_owned),
                 elf: None,
                 adopted: None,
             },
         };
         self.files.lock().unwrap().push(file);
-        self.packages.lock().unwrap().insert(digest.clone(), Arc::new(package));
+        self.packages
+            .lock()
+            .unwrap()
+            .insert(digest.clone(), Arc::new(package));
         Revision {
             number: RevisionNumber(number),
             names: vec![RevisionName::parse(name).unwrap()],
@@ -250,7 +260,11 @@ impl Store {
 
 #[async_trait]
 impl Artifacts for Store {
-    async fn package(&self, digest: &Digest, _: &Architecture) -> Result<Option<Arc<Package>>, ArtifactError> {
+    async fn package(
+        &self,
+        digest: &Digest,
+        _: &Architecture,
+    ) -> Result<Option<Arc<Package>>, ArtifactError> {
         Ok(self.packages.lock().unwrap().get(digest).cloned())
     }
 
@@ -261,7 +275,10 @@ impl Artifacts for Store {
         file: &Path,
     ) -> Result<(), ArtifactError> {
         let bytes = std::fs::read(file).unwrap();
-        self.kept.lock().unwrap().push((digest.clone(), contents.clone(), bytes));
+        self.kept
+            .lock()
+            .unwrap()
+            .push((digest.clone(), contents.clone(), bytes));
         Ok(())
     }
 }
@@ -293,7 +310,13 @@ impl Shell for LocalShell {
             .args(["-c", &noisy])
             .env_clear()
             .env("HOME", &self.home)
-            .env("PATH", format!("{0}/kill:{0}/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.home.display()))
+            .env(
+                "PATH",
+                format!(
+                    "{0}/kill:{0}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    self.home.display()
+                ),
+            )
             .env("FAKE", self.home.join("fake"))
             .current_dir(&self.home)
             .stdin(Stdio::piped())
@@ -305,7 +328,11 @@ impl Shell for LocalShell {
             .map_err(|error| refused(error.to_string(), None))?;
         let stdin = child.stdin.take().unwrap();
         let stdout = child.stdout.take().unwrap();
-        Ok(Box::new(LocalWire { child, stdin, stdout }))
+        Ok(Box::new(LocalWire {
+            child,
+            stdin,
+            stdout,
+        }))
     }
 
     async fn dial(&self, _: &str, _: u16) -> Result<Box<dyn Stream>, HostError> {
@@ -334,9 +361,22 @@ impl Wire for LocalWire {
             let _ = pipe.read_to_string(&mut stderr).await;
         }
         Ending {
-            how: self.child.wait().await.map_or_else(|e| e.to_string(), |s| s.to_string()),
+            how: self
+                .child
+                .wait()
+                .await
+                .map_or_else(|e| e.to_string(), |s| s.to_string()),
             stderr,
             is_lost: false,
         }
+    }
+}
+
+/// A clock that stands still.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
     }
 }

@@ -1,15 +1,35 @@
 //! A script that is killed between any two of its commands: the next step finds the old or the new, and ends well.
 
-use super::bench::*;
 use super::super::lane::Lane;
 use super::super::switch::{Plan, plan};
+use super::bench::*;
 use crate::core::event::Runs;
 use crate::core::ids::Epoch;
 use crate::ports::*;
 
 const COMMANDS: [&str; 22] = [
-    "systemctl", "readlink", "sha256sum", "base64", "mv", "ln", "cp", "rm", "mkdir", "chmod", "cat", "sync", "flock",
-    "tail", "date", "timeout", "dd", "tar", "zstd", "stat", "rmdir", "id",
+    "systemctl",
+    "readlink",
+    "sha256sum",
+    "base64",
+    "mv",
+    "ln",
+    "cp",
+    "rm",
+    "mkdir",
+    "chmod",
+    "cat",
+    "sync",
+    "flock",
+    "tail",
+    "date",
+    "timeout",
+    "dd",
+    "tar",
+    "zstd",
+    "stat",
+    "rmdir",
+    "id",
 ];
 
 /// Shims that kill the whole script instead of running the n-th command.
@@ -31,8 +51,16 @@ fn arm(bench: &Bench) {
 
 fn recipe(n: u32) -> Recipe {
     Recipe {
-        program: if n == 1 { "#!/bin/sh\necho one\n" } else { "#!/bin/sh\necho two\n" },
-        unit: Some(if n == 1 { UNIT } else { "[Service]\nExecStart=%h/web/current/web --two\n" }),
+        program: if n == 1 {
+            "#!/bin/sh\necho one\n"
+        } else {
+            "#!/bin/sh\necho two\n"
+        },
+        unit: Some(if n == 1 {
+            UNIT
+        } else {
+            "[Service]\nExecStart=%h/web/current/web --two\n"
+        }),
         environment: (n == 1).then_some("A=\"1\"\n"),
         files: Vec::new(),
     }
@@ -41,19 +69,36 @@ fn recipe(n: u32) -> Recipe {
 /// What is true at every moment: `current` leads to a whole revision, and a whole program runs.
 fn assert_whole(bench: &Bench, at: u32) {
     let current = bench.current().unwrap_or_default();
-    assert!(["revisions/v1", "revisions/v2"].contains(&current.as_str()), "at {at}: {current:?}");
+    assert!(
+        ["revisions/v1", "revisions/v2"].contains(&current.as_str()),
+        "at {at}: {current:?}"
+    );
     let running = bench.running();
-    assert!([recipe(1).program, recipe(2).program].contains(&running.as_str()), "at {at}: {running:?}");
+    assert!(
+        [recipe(1).program, recipe(2).program].contains(&running.as_str()),
+        "at {at}: {running:?}"
+    );
     let unit = bench.installed_unit();
-    assert!([recipe(1).unit, recipe(2).unit].contains(&Some(unit.as_str())), "at {at}: {unit:?}");
+    assert!(
+        [recipe(1).unit, recipe(2).unit].contains(&Some(unit.as_str())),
+        "at {at}: {unit:?}"
+    );
 }
 
 /// Everything belongs together: files, unit, drop-in, and what was started.
 fn assert_is(bench: &Bench, n: u32, at: u32) {
-    assert_eq!(bench.current().unwrap(), format!("revisions/v{n}"), "at {at}");
+    assert_eq!(
+        bench.current().unwrap(),
+        format!("revisions/v{n}"),
+        "at {at}"
+    );
     assert_eq!(bench.running(), recipe(n).program, "at {at}");
     assert_eq!(bench.installed_unit(), recipe(n).unit.unwrap(), "at {at}");
-    assert_eq!(bench.read("fake/web.service.unit"), recipe(n).unit.unwrap(), "at {at}");
+    assert_eq!(
+        bench.read("fake/web.service.unit"),
+        recipe(n).unit.unwrap(),
+        "at {at}"
+    );
     let drop_in = bench.path(".config/systemd/user/web.service.d/50-rollctl.conf");
     assert_eq!(drop_in.exists(), recipe(n).environment.is_some(), "at {at}");
 }
@@ -109,11 +154,15 @@ impl Scene {
         }
         copy(self.before.path(), self.bench.home.path());
         let machine = self.bench.machine();
-        let plan = plan(&machine, &service(), &controller(1), &self.second).await.unwrap();
+        let plan = plan(&machine, &service(), &controller(1), &self.second)
+            .await
+            .unwrap();
         let Plan::Ask(request, patience) = plan else {
             panic!("{plan:?}");
         };
-        let lane = Lane::open(machine.shell.as_ref(), machine.manner).await.unwrap();
+        let lane = Lane::open(machine.shell.as_ref(), machine.manner)
+            .await
+            .unwrap();
         self.bench.write("fake/countdown", &format!("{n}\n"));
         let answer = lane.ask(request, patience).await;
         std::fs::remove_file(self.bench.path("fake/countdown")).unwrap();
@@ -144,9 +193,15 @@ async fn the_same_step_asked_again_ends_well() {
         while scene.kill_switch_at(n).await {
             assert_whole(&scene.bench, n);
             let hosts = scene.bench.hosts(service());
-            let started = hosts.switch(&host(), &controller(1), &scene.second).await.unwrap();
+            let started = hosts
+                .switch(&host(), &controller(1), &scene.second)
+                .await
+                .unwrap();
             assert_is(&scene.bench, 2, n);
-            hosts.confirm(&host(), &controller(1), &scene.second, &started).await.unwrap();
+            hosts
+                .confirm(&host(), &controller(1), &scene.second, &started)
+                .await
+                .unwrap();
             n += if shell == "dash" { 3 } else { 11 };
         }
         assert!(n > 40, "{shell}: the script runs {n} commands only");
@@ -178,10 +233,61 @@ async fn the_next_controller_finds_the_old_or_the_new() {
             if is_new == 0 {
                 let started = hosts.switch(&host(), &controller(2), &next).await.unwrap();
                 assert_is(&scene.bench, 2, n);
-                hosts.confirm(&host(), &controller(2), &next, &started).await.unwrap();
+                hosts
+                    .confirm(&host(), &controller(2), &next, &started)
+                    .await
+                    .unwrap();
             }
             n += if shell == "dash" { 1 } else { 7 };
         }
-        assert!(ended.iter().all(|count| *count > 0), "{shell}: both were seen: {ended:?}");
+        assert!(
+            ended.iter().all(|count| *count > 0),
+            "{shell}: both were seen: {ended:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_revert_that_is_killed_and_asked_again_ends_well() {
+    for shell in SHELLS {
+        let mut scene = Scene::new(shell).await;
+        let hosts = scene.bench.hosts(service());
+        hosts
+            .switch(&host(), &controller(1), &scene.second)
+            .await
+            .unwrap();
+        drop(hosts);
+        scene.before = tempfile::tempdir().unwrap();
+        copy(scene.bench.home.path(), scene.before.path());
+        scene.second = Switch {
+            from: scene.second.to.clone(),
+            to: scene.one.clone(),
+            event_hash: "h3".into(),
+        };
+        let mut n = 1;
+        while scene.kill_switch_at(n).await {
+            assert_whole(&scene.bench, n);
+            let hosts = scene.bench.hosts(service());
+            if n % 2 == 0 {
+                let started = hosts
+                    .switch(&host(), &controller(1), &scene.second)
+                    .await
+                    .unwrap();
+                hosts
+                    .confirm(&host(), &controller(1), &scene.second, &started)
+                    .await
+                    .unwrap();
+                assert_is(&scene.bench, 1, n);
+            } else {
+                let seen = hosts.observe(&host()).await.unwrap().runs;
+                hosts.claim(&host(), &controller(2)).await.unwrap();
+                let runs = hosts.observe(&host()).await.unwrap().runs;
+                assert_eq!(runs, seen, "at {n}: what was seen is what it becomes");
+                let is_back = runs == scene.one;
+                assert_is(&scene.bench, if is_back { 1 } else { 2 }, n);
+            }
+            n += if shell == "dash" { 1 } else { 7 };
+        }
+        assert!(n > 25, "{shell}: the script runs {n} commands only");
     }
 }

@@ -1,11 +1,11 @@
 //! Whatever a person wrote arrives byte for byte, and nothing of it is run.
 
+use super::bench::host;
 use super::bench::{Bench, SHELLS, service};
+use crate::core::fleet::{Become, Scope};
 use crate::host::machine::Queue;
 use crate::host::script::{Manner, Request, SCRIPT};
-use crate::core::fleet::{Become, Scope};
 use crate::ports::{HostErrorKind, Hosts};
-use super::bench::host;
 
 const NAMES: [&[u8]; 18] = [
     b"",
@@ -53,12 +53,17 @@ async fn arguments_arrive_byte_for_byte() {
     for shell in SHELLS {
         let bench = Bench::new(shell);
         let machine = bench.machine();
-        let request = NAMES.iter().fold(Request::new("ping"), |request, name| request.arg(name));
+        let request = NAMES
+            .iter()
+            .fold(Request::new("ping"), |request, name| request.arg(name));
         let output = machine.read(Queue::Work, request).await.unwrap();
         assert_eq!(seen(&output), NAMES.map(<[u8]>::to_vec), "{shell}");
         assert!(!bench.path("pwned").exists(), "{shell} ran a name");
         // The channel is still in step.
-        let output = machine.read(Queue::Work, Request::new("ping").arg("x")).await.unwrap();
+        let output = machine
+            .read(Queue::Work, Request::new("ping").arg("x"))
+            .await
+            .unwrap();
         assert_eq!(seen(&output), [b"x".to_vec()], "{shell}");
     }
 }
@@ -78,7 +83,10 @@ async fn a_nul_byte_is_refused_before_it_travels() {
 async fn noise_of_the_login_shell_is_no_answer() {
     for shell in SHELLS {
         let bench = Bench::new(shell);
-        bench.write(".profile-noise", "\nrollctl-0 ready\n\nrollctl-0 begin 1\nX\nrollctl-0 end 1 0\n");
+        bench.write(
+            ".profile-noise",
+            "\nrollctl-0 ready\n\nrollctl-0 begin 1\nX\nrollctl-0 end 1 0\n",
+        );
         let output = bench
             .machine()
             .read(Queue::Work, Request::new("ping").arg("x"))
@@ -95,7 +103,11 @@ async fn health_commands_are_run_as_they_are_written() {
         let hosts = bench.hosts(service());
         for (command, status, output) in [
             ("echo 'a  b'; exit 3", 3, "a  b"),
-            ("test -e \"$HOME/fake\" && printf %s \"it's \\there\"", 0, "it's \\there"),
+            (
+                "test -e \"$HOME/fake\" && printf %s \"it's \\there\"",
+                0,
+                "it's \\there",
+            ),
             ("cat", 0, ""),
             ("sleep 5", 124, ""),
         ] {
@@ -103,7 +115,11 @@ async fn health_commands_are_run_as_they_are_written() {
                 .run_check(&host(), command, std::time::Duration::from_millis(700))
                 .await
                 .unwrap();
-            assert_eq!((seen.0, seen.1.trim_end()), (status, output), "{shell}: {command}");
+            assert_eq!(
+                (seen.0, seen.1.trim_end()),
+                (status, output),
+                "{shell}: {command}"
+            );
         }
     }
 }
@@ -117,6 +133,9 @@ fn the_login_shell_is_given_a_short_fixed_command() {
     let command = manner.command();
     assert!(command.starts_with("sudo -n sh -c '"), "{command}");
     assert_eq!(command.matches('\'').count(), 2, "{command}");
-    assert!(!command.contains(['\\', '!']), "fish and csh would read it: {command}");
+    assert!(
+        !command.contains(['\\', '!']),
+        "fish and csh would read it: {command}"
+    );
     assert!(!SCRIPT.contains('\''), "it could not be quoted");
 }

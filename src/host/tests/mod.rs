@@ -1,7 +1,7 @@
 //! The scripts on this machine: local shells, a fake systemd, a home of their own.
 
+mod adoption;
 mod bench;
 mod cut_off;
 mod hostile;
 mod rollout;
-mod adoption;

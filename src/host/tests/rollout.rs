@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use crate::core::event::Runs;
-use crate::core::ids::{Epoch, RevisionName, LedgerId};
+use crate::core::ids::{Epoch, LedgerId, RevisionName};
 use crate::ports::*;
 
 fn switch_of(from: Runs, to: Runs, hash: &str) -> Switch {
@@ -36,7 +36,10 @@ async fn a_service_from_nothing_over_two_releases_and_back() {
         let bench = Bench::new(shell);
         let hosts = bench.hosts(service());
         let me = controller(1);
-        let (one, two) = (bench.store.add("v1", 1, &v(1)), bench.store.add("v2", 2, &v(2)));
+        let (one, two) = (
+            bench.store.add("v1", 1, &v(1)),
+            bench.store.add("v2", 2, &v(2)),
+        );
 
         let facts = hosts.observe(&host()).await.unwrap();
         assert_eq!(facts.runs, Runs::Nothing);
@@ -71,7 +74,10 @@ async fn a_service_from_nothing_over_two_releases_and_back() {
         let started = hosts.switch(&host(), &me, &first).await.unwrap();
         assert_eq!(bench.running(), v(1).program);
         assert_eq!(bench.installed_unit(), UNIT);
-        assert_eq!(bench.calls(), ["daemon-reload", "enable web.service", "restart web.service"]);
+        assert_eq!(
+            bench.calls(),
+            ["daemon-reload", "enable web.service", "restart web.service"]
+        );
         let again = hosts.switch(&host(), &me, &first).await.unwrap();
         assert_eq!(again, started, "{shell}: done twice, the same answer");
         assert_eq!(bench.calls().len(), 3, "{shell}: and nothing done");
@@ -88,22 +94,36 @@ async fn a_service_from_nothing_over_two_releases_and_back() {
         let journal = bench.read("web/.rollctl/journal");
         assert_eq!(journal.lines().count(), 2, "switched, confirmed: {journal}");
         let line: Vec<&str> = journal.lines().last().unwrap().split('\t').collect();
-        assert_eq!(&line[1..], ["7", "1", "ann@ops box", "-", "v1", "confirmed", "h1"]);
+        assert_eq!(
+            &line[1..],
+            ["7", "1", "ann@ops box", "-", "v1", "confirmed", "h1"]
+        );
 
         hosts.stage(&host(), &me, &two, &no_progress).await.unwrap();
         let second = switch_of(runs(&one), runs(&two), "h2");
         let started = hosts.switch(&host(), &me, &second).await.unwrap();
-        hosts.confirm(&host(), &me, &second, &started).await.unwrap();
+        hosts
+            .confirm(&host(), &me, &second, &started)
+            .await
+            .unwrap();
         assert_eq!(bench.running(), v(2).program);
         assert_eq!(bench.installed_unit(), v(2).unit.unwrap());
-        assert!(!bench.path(".config/systemd/user/web.service.d/50-rollctl.conf").exists());
+        assert!(
+            !bench
+                .path(".config/systemd/user/web.service.d/50-rollctl.conf")
+                .exists()
+        );
         assert_eq!(hosts.observe(&host()).await.unwrap().runs, runs(&two));
 
         let back = switch_of(runs(&two), runs(&one), "h3");
         let started = hosts.switch(&host(), &me, &back).await.unwrap();
         assert_eq!(bench.running(), v(1).program);
         assert_eq!(bench.installed_unit(), UNIT);
-        assert!(bench.path(".config/systemd/user/web.service.d/50-rollctl.conf").exists());
+        assert!(
+            bench
+                .path(".config/systemd/user/web.service.d/50-rollctl.conf")
+                .exists()
+        );
         hosts.confirm(&host(), &me, &back, &started).await.unwrap();
 
         let gone = switch_of(runs(&one), Runs::Nothing, "h4");
@@ -119,7 +139,10 @@ async fn a_service_from_nothing_over_two_releases_and_back() {
 
         let keep = [RevisionName::parse("v2").unwrap()];
         let pruned = hosts.prune(&host(), &me, &keep).await.unwrap();
-        assert!(pruned.iter().all(|name| name.as_str() == "v1"), "{pruned:?}");
+        assert!(
+            pruned.iter().all(|name| name.as_str() == "v1"),
+            "{pruned:?}"
+        );
         assert!(bench.path("web/revisions/v2/web").exists());
         assert!(!bench.path("pwned").exists());
         let (boot, units) = hosts.units(&host()).await.unwrap();
@@ -133,10 +156,16 @@ async fn an_unconfirmed_switch_is_reverted_by_renames() {
         let bench = Bench::new(shell);
         let hosts = bench.hosts(service());
         let me = controller(1);
-        let (one, two) = (bench.store.add("v1", 1, &v(1)), bench.store.add("v2", 2, &v(2)));
+        let (one, two) = (
+            bench.store.add("v1", 1, &v(1)),
+            bench.store.add("v2", 2, &v(2)),
+        );
         hosts.claim(&host(), &me).await.unwrap();
         for revision in [&one, &two] {
-            hosts.stage(&host(), &me, revision, &no_progress).await.unwrap();
+            hosts
+                .stage(&host(), &me, revision, &no_progress)
+                .await
+                .unwrap();
         }
         let first = switch_of(Runs::Nothing, runs(&one), "h1");
         let started = hosts.switch(&host(), &me, &first).await.unwrap();
@@ -146,9 +175,16 @@ async fn an_unconfirmed_switch_is_reverted_by_renames() {
         let bad = switch_of(runs(&one), runs(&two), "h2");
         let error = hosts.switch(&host(), &me, &bad).await.unwrap_err();
         assert_eq!(error.kind, HostErrorKind::Failed);
-        assert!(error.message.contains("Job for web.service failed"), "{error}");
+        assert!(
+            error.message.contains("Job for web.service failed"),
+            "{error}"
+        );
         assert!(error.message.contains("exit-code"), "{error}");
-        assert_eq!(hosts.observe(&host()).await.unwrap().runs, runs(&two), "in place, down");
+        assert_eq!(
+            hosts.observe(&host()).await.unwrap().runs,
+            runs(&two),
+            "in place, down"
+        );
 
         std::fs::remove_file(bench.path("fake/refuse")).unwrap();
         let revert = switch_of(runs(&two), runs(&one), "h3");
@@ -156,10 +192,17 @@ async fn an_unconfirmed_switch_is_reverted_by_renames() {
         assert_eq!(bench.running(), v(1).program);
         assert_eq!(bench.installed_unit(), UNIT);
         assert_eq!(bench.current().as_deref(), Some("revisions/v1"));
-        assert!(bench.path(".config/systemd/user/web.service.d/50-rollctl.conf").exists());
+        assert!(
+            bench
+                .path(".config/systemd/user/web.service.d/50-rollctl.conf")
+                .exists()
+        );
         assert!(!bench.path("web/.rollctl/previous").exists());
         assert_eq!(hosts.switch(&host(), &me, &revert).await.unwrap(), started);
-        hosts.confirm(&host(), &me, &revert, &started).await.unwrap();
+        hosts
+            .confirm(&host(), &me, &revert, &started)
+            .await
+            .unwrap();
         // And what failed can be tried again.
         let again = switch_of(runs(&one), runs(&two), "h4");
         hosts.switch(&host(), &me, &again).await.unwrap();
@@ -181,9 +224,22 @@ async fn a_first_release_that_fails_leaves_nothing() {
         hosts.switch(&host(), &me, &first).await.unwrap_err();
         let revert = switch_of(runs(&one), Runs::Nothing, "h2");
         let started = hosts.switch(&host(), &me, &revert).await.unwrap();
-        hosts.confirm(&host(), &me, &revert, &started).await.unwrap();
-        assert_eq!((bench.current(), bench.installed_unit().as_str()), (None, ""));
-        assert_eq!(bench.calls().iter().filter(|call| call.starts_with("stop")).count(), 1);
+        hosts
+            .confirm(&host(), &me, &revert, &started)
+            .await
+            .unwrap();
+        assert_eq!(
+            (bench.current(), bench.installed_unit().as_str()),
+            (None, "")
+        );
+        assert_eq!(
+            bench
+                .calls()
+                .iter()
+                .filter(|call| call.starts_with("stop"))
+                .count(),
+            1
+        );
         assert_eq!(hosts.observe(&host()).await.unwrap().runs, Runs::Nothing);
     }
 }
@@ -203,7 +259,10 @@ async fn who_may_not_work_here() {
     for (controller, word) in [(&older, "epoch 5"), (&other, "11111111-2222")] {
         for error in [
             hosts.claim(&host(), controller).await.unwrap_err(),
-            hosts.stage(&host(), controller, &one, &no_progress).await.unwrap_err(),
+            hosts
+                .stage(&host(), controller, &one, &no_progress)
+                .await
+                .unwrap_err(),
             hosts.switch(&host(), controller, &first).await.unwrap_err(),
             hosts.prune(&host(), controller, &[]).await.unwrap_err(),
         ] {
@@ -216,7 +275,10 @@ async fn who_may_not_work_here() {
     let mut shared = service();
     shared.name = crate::core::ids::ServiceName::new("api");
     let error = bench.hosts(shared).claim(&host(), &me).await.unwrap_err();
-    assert!(error.message.contains("belongs to the service `web`"), "{error}");
+    assert!(
+        error.message.contains("belongs to the service `web`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -232,24 +294,48 @@ async fn what_is_refused_before_anything_goes_down() {
     let no_unit = bench.store.add("v1", 1, &plain);
     let table = [
         ("no unit anywhere", None, None, "is not installed"),
-        ("a oneshot", None, Some("[Service]\nType=oneshot\nExecStart=%h/web/current/web\n"), "oneshot"),
-        ("past current", None, Some("[Service]\nExecStart=/usr/bin/true\n"), "would not change"),
-        ("no lingering", Some("no"), Some(UNIT), "end with its last login"),
+        (
+            "a oneshot",
+            None,
+            Some("[Service]\nType=oneshot\nExecStart=%h/web/current/web\n"),
+            "oneshot",
+        ),
+        (
+            "past current",
+            None,
+            Some("[Service]\nExecStart=/usr/bin/true\n"),
+            "would not change",
+        ),
+        (
+            "no lingering",
+            Some("no"),
+            Some(UNIT),
+            "end with its last login",
+        ),
     ];
     for (why, linger, unit_text, words) in table {
         if let Some(text) = unit_text {
             bench.unit_file(text);
         }
         bench.write("fake/linger", linger.unwrap_or("yes"));
-        let error = hosts.stage(&host(), &me, &no_unit, &no_progress).await.unwrap_err();
+        let error = hosts
+            .stage(&host(), &me, &no_unit, &no_progress)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, HostErrorKind::Refused, "{why}: {error}");
         assert!(error.message.contains(words), "{why}: {error}");
         assert!(error.hint.is_some(), "{why}");
     }
     bench.write("fake/linger", "yes");
-    hosts.stage(&host(), &me, &no_unit, &no_progress).await.unwrap();
+    hosts
+        .stage(&host(), &me, &no_unit, &no_progress)
+        .await
+        .unwrap();
     let other = bench.store.add("v1", 2, &v(2));
-    let error = hosts.stage(&host(), &me, &other, &no_progress).await.unwrap_err();
+    let error = hosts
+        .stage(&host(), &me, &other, &no_progress)
+        .await
+        .unwrap_err();
     assert!(error.message.contains("is another revision"), "{error}");
 }
 
@@ -263,10 +349,18 @@ async fn a_damaged_revision_is_replaced() {
         let one = bench.store.add("v1", 1, &v(1));
         hosts.stage(&host(), &me, &one, &no_progress).await.unwrap();
         let damages: [(&str, &dyn Fn()); 4] = [
-            ("other content", &|| bench.write("web/revisions/v1/web", "#!/bin/sh\nrm -rf /\n")),
-            ("a file too many", &|| bench.write("web/revisions/v1/etc/.extra", "")),
-            ("a file too few", &|| std::fs::remove_file(bench.path("web/revisions/v1/etc/b")).unwrap()),
-            ("another list", &|| bench.write("web/revisions/v1/.rollctl/SHA256SUMS", "")),
+            ("other content", &|| {
+                bench.write("web/revisions/v1/web", "#!/bin/sh\nrm -rf /\n")
+            }),
+            ("a file too many", &|| {
+                bench.write("web/revisions/v1/etc/.extra", "")
+            }),
+            ("a file too few", &|| {
+                std::fs::remove_file(bench.path("web/revisions/v1/etc/b")).unwrap()
+            }),
+            ("another list", &|| {
+                bench.write("web/revisions/v1/.rollctl/SHA256SUMS", "")
+            }),
         ];
         for (why, damage) in damages {
             damage();
@@ -274,7 +368,9 @@ async fn a_damaged_revision_is_replaced() {
             assert!(staged.bytes_sent > 0, "{shell}: {why}");
             assert_eq!(bench.read("web/revisions/v1/web"), v(1).program, "{why}");
             assert_eq!(
-                std::fs::read_dir(bench.path("web/revisions")).unwrap().count(),
+                std::fs::read_dir(bench.path("web/revisions"))
+                    .unwrap()
+                    .count(),
                 1,
                 "{why}: nothing is left over"
             );
@@ -291,7 +387,10 @@ async fn an_interrupted_upload_leaves_no_revision_and_is_cleaned() {
     bench.write("web/revisions/.incoming-dead/web", "half");
     let mut one = bench.store.add("v1", 1, &v(1));
     one.digest = crate::core::ids::Digest::new("0".repeat(64));
-    hosts.stage(&host(), &me, &one, &no_progress).await.unwrap_err();
+    hosts
+        .stage(&host(), &me, &one, &no_progress)
+        .await
+        .unwrap_err();
     assert!(!bench.path("web/revisions/.incoming-dead").exists());
 }
 
@@ -303,18 +402,78 @@ async fn journals_that_may_not_be_read_are_not_empty() {
     bench.write("fake/web.service.invocation", "00ff\n");
     let hint = "Hint: You are currently not seeing messages from other users and the system.\n      Users in groups ...\n";
     for (lines, hint, expected) in [
-        ("Nov 22 web[1]: a\nNov 22 web[1]: b\n", "", JournalExcerpt::Lines(vec!["Nov 22 web[1]: a".into(), "Nov 22 web[1]: b".into()])),
-        ("Nov 22 web[1]: a\n", hint, JournalExcerpt::Lines(vec!["Nov 22 web[1]: a".into()])),
+        (
+            "Nov 22 web[1]: a\nNov 22 web[1]: b\n",
+            "",
+            JournalExcerpt::Lines(vec!["Nov 22 web[1]: a".into(), "Nov 22 web[1]: b".into()]),
+        ),
+        (
+            "Nov 22 web[1]: a\n",
+            hint,
+            JournalExcerpt::Lines(vec!["Nov 22 web[1]: a".into()]),
+        ),
         ("-- No entries --\n", "", JournalExcerpt::Lines(Vec::new())),
         ("-- No entries --\n", hint, JournalExcerpt::NotReadable),
-        ("", "No journal files were opened due to insufficient permissions.\n", JournalExcerpt::NotReadable),
+        (
+            "",
+            "No journal files were opened due to insufficient permissions.\n",
+            JournalExcerpt::NotReadable,
+        ),
     ] {
         bench.write("fake/journal", lines);
         bench.write("fake/journal-hint", hint);
-        assert_eq!(hosts.journal(&host(), 20).await.unwrap(), expected, "{lines:?} {hint:?}");
+        assert_eq!(
+            hosts.journal(&host(), 20).await.unwrap(),
+            expected,
+            "{lines:?} {hint:?}"
+        );
     }
     assert_eq!(
         bench.read("fake/journal-args").trim(),
         "--user-unit web.service _SYSTEMD_INVOCATION_ID=00ff + USER_INVOCATION_ID=00ff -n 20 --no-pager -o short"
     );
+}
+
+#[tokio::test]
+async fn a_pair_of_units_is_switched_and_confirmed_together() {
+    for shell in SHELLS {
+        let bench = Bench::new(shell);
+        let worker = crate::core::ids::UnitName::new("worker.service");
+        let mut service = service();
+        service.units.push(worker);
+        let hosts = bench.hosts(service);
+        let me = controller(1);
+        bench.unit_file(UNIT);
+        bench.write(".config/systemd/user/worker.service", UNIT);
+        hosts.claim(&host(), &me).await.unwrap();
+        let plain = Recipe { unit: None, ..v(2) };
+        let one = bench.store.add("v1", 1, &plain);
+        hosts.stage(&host(), &me, &one, &no_progress).await.unwrap();
+        let step = switch_of(Runs::Nothing, runs(&one), "h1");
+        let started = hosts.switch(&host(), &me, &step).await.unwrap();
+        assert_eq!(started.units.len(), 2);
+        assert_eq!(
+            bench.calls(),
+            ["restart web.service", "restart worker.service"]
+        );
+        hosts.confirm(&host(), &me, &step, &started).await.unwrap();
+        bench.write("fake/worker.service.invocation", "ffff\n");
+        let error = hosts
+            .confirm(&host(), &me, &step, &started)
+            .await
+            .unwrap_err();
+        assert!(
+            error.message.contains("`worker.service` was started again"),
+            "{error}"
+        );
+        bench.write("fake/worker.service.active", "failed\n");
+        let error = hosts
+            .confirm(&host(), &me, &step, &started)
+            .await
+            .unwrap_err();
+        assert!(
+            error.message.contains("`worker.service` is failed"),
+            "{error}"
+        );
+    }
 }
