@@ -441,3 +441,47 @@ async fn what_a_host_cannot_take_is_refused_and_a_cut_upload_goes_on() {
     assert!(cut.into_inner());
     assert_eq!(host.sh("ls -A /opt/api/revisions").unwrap().trim(), "v3");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_does_not_stop_a_revert() {
+    let Some(bench) = Bench::boot(Login::ROOT).await else {
+        return;
+    };
+    let host = bench.host();
+    host.sh("mkdir -p /opt/api").unwrap();
+    host.mount_small_tmpfs("/opt/api", "20M").unwrap();
+    let hosts = bench.hosts();
+    let (name, me) = (bench.name(), bench.controller());
+    hosts.claim(&name, &me).await.unwrap();
+    let unit = "[Service]\nExecStart=/opt/api/current/api infinity\n";
+    let other_unit =
+        "[Unit]\nDescription=two\n[Service]\nExecStart=/opt/api/current/api infinity\n";
+    let v1 = bench.add(
+        "v1",
+        1,
+        &Recipe::new(elf("one")).unit(unit).environment("A=1\n"),
+    );
+    let v2 = bench.add("v2", 2, &Recipe::new(elf("two")).unit(other_unit));
+    release(&bench, &Runs::Nothing, &v1, "h1").await;
+    hosts.stage(&name, &me, &v2, &|_, _| ()).await.unwrap();
+    let step = switch(&runs(&v1), &runs(&v2), "h2");
+    hosts.switch(&name, &me, &step).await.unwrap();
+    assert_eq!(sha_of_running(host, "api.service"), bench::sha(&elf("two")));
+    host.sh("cat /dev/zero >/opt/api/filler 2>/dev/null; ! (echo x >/opt/api/x) 2>/dev/null")
+        .unwrap();
+    let back = switch(&runs(&v2), &runs(&v1), "h3");
+    let started = hosts.switch(&name, &me, &back).await.unwrap();
+    assert_eq!(sha_of_running(host, "api.service"), bench::sha(&elf("one")));
+    assert_eq!(
+        host.read_file("/etc/systemd/system/api.service").unwrap(),
+        unit.as_bytes()
+    );
+    assert!(
+        host.sh("cat /etc/systemd/system/api.service.d/50-rollctl.conf")
+            .unwrap()
+            .contains("/opt/api/current")
+    );
+    host.sh("rm /opt/api/filler").unwrap();
+    hosts.confirm(&name, &me, &back, &started).await.unwrap();
+    hosts.close(&name).await;
+}
