@@ -174,7 +174,7 @@ async fn folder(
                     .read(Queue::Work, Request::new("look").arg(&path))
                     .await?,
             );
-            if !seen.first().is_some_and(|seen| seen.kind == "folder") {
+            if seen.first().is_none_or(|seen| seen.kind != "folder") {
                 return Ok(None);
             }
             let answer = machine

@@ -61,6 +61,8 @@ pub(crate) struct Step {
     pub(crate) state: String,
     pub(crate) rollout: String,
     pub(crate) hash: String,
+    /// `back` when it puts back what the step before it saved.
+    pub(crate) way: String,
     pub(crate) to: String,
     pub(crate) from_name: String,
     pub(crate) from_digest: String,
@@ -104,9 +106,19 @@ impl Facts {
                 .starts_with("revisions/")
     }
 
-    /// A step that was cut off before all units were restarted: what still runs is what it came from.
+    /// A step that was cut off before all units were restarted: what the next claim makes of it. A revert is finished,
+    /// any other is put back.
     pub(crate) fn cut_off(&self) -> Option<Runs> {
         let step = self.step.as_ref().filter(|step| step.state == "begun")?;
+        if step.way == "back" {
+            let digest = Digest::new(step.to_digest.clone());
+            return Some(match self.name_of(&digest).cloned() {
+                Some(name) => Runs::Revision {
+                    revision: RevisionRef { name, digest },
+                },
+                None => Runs::Nothing,
+            });
+        }
         let is_restarted = step.started.units.iter().all(|before| {
             self.units.iter().any(|unit| {
                 unit.state.started.unit == before.unit
@@ -244,6 +256,7 @@ impl Step {
             state: field("state"),
             rollout: field("rollout"),
             hash: field("hash"),
+            way: field("way"),
             to: field("to"),
             from_name: field("from_name"),
             from_digest: field("from_digest"),

@@ -48,12 +48,13 @@ impl Lane {
     ) -> Result<Vec<u8>, HostError> {
         let verb = request.verb();
         let (reply, answered) = oneshot::channel();
-        if self.requests.send((request, reply)).await.is_err() {
-            return Err(lost("the script on the host has ended"));
-        }
-        match tokio::time::timeout(patience, answered).await {
-            Ok(Ok(answer)) => answer?.output(&self.token, verb),
-            Ok(Err(_)) => Err(lost("the script on the host has ended")),
+        let asking = async {
+            self.requests.send((request, reply)).await.ok()?;
+            answered.await.ok()
+        };
+        match tokio::time::timeout(patience, asking).await {
+            Ok(Some(answer)) => answer?.output(&self.token, verb),
+            Ok(None) => Err(lost("the script on the host has ended")),
             Err(_) => Err(lost(format!(
                 "no answer to `{verb}` within {} s",
                 patience.as_secs()

@@ -182,6 +182,7 @@ pub(crate) async fn check_place(
 ) -> Result<(), HostError> {
     let mut request = Request::new("preflight").option("dir", dir(service));
     if let Some(user) = user(service, facts, contents) {
+        check_modes(service, facts, contents, &user)?;
         request = request.option("user", user);
     }
     for unit in &service.units {
@@ -227,6 +228,34 @@ pub(crate) async fn check_place(
         }
     }
     Ok(())
+}
+
+/// A revision's files belong to who installs them: the unit's user needs the rights of others.
+fn check_modes(
+    service: &Service,
+    facts: &Facts,
+    contents: &PackageContents,
+    user: &str,
+) -> Result<(), HostError> {
+    let owner = if facts.uid == 0 {
+        "root"
+    } else {
+        facts.login.as_str()
+    };
+    let is_closed = contents
+        .files
+        .iter()
+        .any(|file| file.path == service.binary && file.mode & 0o005 != 0o005);
+    if user == owner || contents.adopted.is_some() || !is_closed {
+        return Ok(());
+    }
+    Err(refused(
+        format!(
+            "the unit's user `{user}` could not execute `{}`",
+            service.binary
+        ),
+        Some("`chmod a+rx` the artifact".into()),
+    ))
 }
 
 /// The user of the first unit, as it will be.

@@ -195,14 +195,44 @@ pub(crate) fn parse_unit_text(text: &str, home: &str) -> UnitText {
 }
 
 fn exec_of(value: &str) -> Exec {
-    let words: Vec<String> = value
-        .trim_start_matches(['-', '@', ':', '+', '!', '|'])
-        .split_whitespace()
-        .map(|word| word.trim_matches(['"', '\'']).to_owned())
-        .collect();
+    let words = words(value.trim_start_matches(['-', '@', ':', '+', '!', '|']));
     Exec {
         path: words.first().cloned().unwrap_or_default(),
         argv: words,
+    }
+}
+
+/// Splits as systemd does: quotes of both kinds, `\x20`, `\s`, and the character itself after any other backslash.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => word.get_or_insert_default().push(escaped(&mut rest)),
+            _ if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            _ if c.is_whitespace() && quote.is_none() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn escaped(rest: &mut std::str::Chars<'_>) -> char {
+    match rest.next() {
+        Some('x') => {
+            let digits: String = rest.by_ref().take(2).collect();
+            u8::from_str_radix(&digits, 16).map_or('x', char::from)
+        }
+        Some('s') => ' ',
+        Some(other) => other,
+        None => '\\',
     }
 }
 

@@ -107,6 +107,12 @@ fn what_reaches_the_current_revision() {
             "ExecStart=/bin/sh -c \\\n \"exec /opt/web/current/web\"",
             true,
         ),
+        ("ExecStart=\"/opt/web/current/web\" 'a b'", true),
+        ("ExecStart=/opt\\x2fweb/current/web", true),
+        (
+            "ExecStart=/usr/bin/env sh -c '/opt/web/curr\\x65nt/web'",
+            true,
+        ),
         ("ExecStart=/opt/web/current-old/web", false),
         ("ExecStart=/usr/local/bin/webby", false),
         ("ExecStart=/opt/web/revisions/v1/web", false),

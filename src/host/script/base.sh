@@ -3,6 +3,8 @@
 # lock end with it.
 LC_ALL=C
 export LC_ALL
+PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
 umask 022
 # A step that began is finished even if the connection dies.
 trap "" HUP PIPE

@@ -4,6 +4,13 @@
 # Sets $changed when systemd has to read the path again.
 changed_unit() { case $1 in "$unit_dir"/*) changed=yes ;; esac; }
 
+# The folder of our drop-in goes with it, when it holds no other.
+vanish() {
+    rm -f -- "$1" || return 1
+    case $1 in */50-rollctl.conf) rmdir -- "${1%/*}" 2>/dev/null ;; esac
+    return 0
+}
+
 commit() {
     changed=$again
     while IFS= read -r item; do
@@ -15,7 +22,7 @@ commit() {
                 mv -fT -- "$aside" "$path" || fail "cannot replace \`$path\`"
             fi
             ;;
-        "gone "*) rm -f -- "$path" || fail "cannot remove \`$path\`" ;;
+        "gone "*) vanish "$path" || fail "cannot remove \`$path\`" ;;
         esac
         changed_unit "$path"
     done <"$dir/.rollctl/next/list"
@@ -48,7 +55,7 @@ put_back() {
             if exists "$aside"; then replace "$aside" "$path" || fail "cannot put \`$path\` back"; fi
             ;;
         "absent "*)
-            if exists "$path"; then rm -f -- "$path" || fail "cannot remove \`$path\`"; fi
+            if exists "$path"; then vanish "$path" || fail "cannot remove \`$path\`"; fi
             ;;
         esac
         changed_unit "$path"

@@ -51,6 +51,7 @@ forget() {
     while IFS= read -r item; do
         aside "${item#* }" previous
         rm -f -- "$aside"
+        case $aside in */.50-rollctl.conf.*) rmdir -- "${aside%/*}" 2>/dev/null ;; esac
     done <"$dir/.rollctl/previous/list"
     rm -rf -- "$dir/.rollctl/previous"
 }

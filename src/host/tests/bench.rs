@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::super::hosts::{ServiceHosts, SystemClock};
+use super::super::hosts::ServiceHosts;
 use super::super::layout::sha256;
 use super::super::machine::Machine;
 use super::super::script::{Manner, refused};
@@ -105,7 +105,7 @@ impl Bench {
 
     pub(super) fn hosts(&self, service: Service) -> ServiceHosts {
         let store: Arc<dyn Artifacts> = Arc::<Store>::clone(&self.store);
-        ServiceHosts::with_machines(service, [self.machine()], store, Arc::new(SystemClock), 4)
+        ServiceHosts::with_machines(service, [self.machine()], store, Arc::new(Stopped), 4)
     }
 
     pub(super) fn unit_file(&self, text: &str) {
@@ -369,5 +369,14 @@ impl Wire for LocalWire {
             stderr,
             is_lost: false,
         }
+    }
+}
+
+/// A clock that stands still.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
     }
 }

@@ -202,12 +202,9 @@ async fn the_same_step_asked_again_ends_well() {
                 .confirm(&host(), &controller(1), &scene.second, &started)
                 .await
                 .unwrap();
-            n += if shell == "dash" { 1 } else { 7 };
+            n += if shell == "dash" { 3 } else { 11 };
         }
-        assert!(
-            n > 40,
-            "{shell}: the script was killed at {n} commands only"
-        );
+        assert!(n > 40, "{shell}: the script runs {n} commands only");
     }
 }
 
@@ -247,5 +244,50 @@ async fn the_next_controller_finds_the_old_or_the_new() {
             ended.iter().all(|count| *count > 0),
             "{shell}: both were seen: {ended:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_revert_that_is_killed_and_asked_again_ends_well() {
+    for shell in SHELLS {
+        let mut scene = Scene::new(shell).await;
+        let hosts = scene.bench.hosts(service());
+        hosts
+            .switch(&host(), &controller(1), &scene.second)
+            .await
+            .unwrap();
+        drop(hosts);
+        scene.before = tempfile::tempdir().unwrap();
+        copy(scene.bench.home.path(), scene.before.path());
+        scene.second = Switch {
+            from: scene.second.to.clone(),
+            to: scene.one.clone(),
+            event_hash: "h3".into(),
+        };
+        let mut n = 1;
+        while scene.kill_switch_at(n).await {
+            assert_whole(&scene.bench, n);
+            let hosts = scene.bench.hosts(service());
+            if n % 2 == 0 {
+                let started = hosts
+                    .switch(&host(), &controller(1), &scene.second)
+                    .await
+                    .unwrap();
+                hosts
+                    .confirm(&host(), &controller(1), &scene.second, &started)
+                    .await
+                    .unwrap();
+                assert_is(&scene.bench, 1, n);
+            } else {
+                let seen = hosts.observe(&host()).await.unwrap().runs;
+                hosts.claim(&host(), &controller(2)).await.unwrap();
+                let runs = hosts.observe(&host()).await.unwrap().runs;
+                assert_eq!(runs, seen, "at {n}: what was seen is what it becomes");
+                let is_back = runs == scene.one;
+                assert_is(&scene.bench, if is_back { 1 } else { 2 }, n);
+            }
+            n += if shell == "dash" { 1 } else { 7 };
+        }
+        assert!(n > 25, "{shell}: the script runs {n} commands only");
     }
 }

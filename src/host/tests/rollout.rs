@@ -433,3 +433,47 @@ async fn journals_that_may_not_be_read_are_not_empty() {
         "--user-unit web.service _SYSTEMD_INVOCATION_ID=00ff + USER_INVOCATION_ID=00ff -n 20 --no-pager -o short"
     );
 }
+
+#[tokio::test]
+async fn a_pair_of_units_is_switched_and_confirmed_together() {
+    for shell in SHELLS {
+        let bench = Bench::new(shell);
+        let worker = crate::core::ids::UnitName::new("worker.service");
+        let mut service = service();
+        service.units.push(worker);
+        let hosts = bench.hosts(service);
+        let me = controller(1);
+        bench.unit_file(UNIT);
+        bench.write(".config/systemd/user/worker.service", UNIT);
+        hosts.claim(&host(), &me).await.unwrap();
+        let plain = Recipe { unit: None, ..v(2) };
+        let one = bench.store.add("v1", 1, &plain);
+        hosts.stage(&host(), &me, &one, &no_progress).await.unwrap();
+        let step = switch_of(Runs::Nothing, runs(&one), "h1");
+        let started = hosts.switch(&host(), &me, &step).await.unwrap();
+        assert_eq!(started.units.len(), 2);
+        assert_eq!(
+            bench.calls(),
+            ["restart web.service", "restart worker.service"]
+        );
+        hosts.confirm(&host(), &me, &step, &started).await.unwrap();
+        bench.write("fake/worker.service.invocation", "ffff\n");
+        let error = hosts
+            .confirm(&host(), &me, &step, &started)
+            .await
+            .unwrap_err();
+        assert!(
+            error.message.contains("`worker.service` was started again"),
+            "{error}"
+        );
+        bench.write("fake/worker.service.active", "failed\n");
+        let error = hosts
+            .confirm(&host(), &me, &step, &started)
+            .await
+            .unwrap_err();
+        assert!(
+            error.message.contains("`worker.service` is failed"),
+            "{error}"
+        );
+    }
+}
