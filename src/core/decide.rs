@@ -374,9 +374,19 @@ impl<'a> Draft<'a> {
             () if broken => Some(Verdict::End(Outcome::Failed)),
             () if self.state.pause.is_some() => Some(Verdict::Paused),
             () if self.has_hope() && !self.is_stalled() => None,
-            () if self.candidates().is_empty() => Some(Verdict::End(Outcome::Completed)),
+            () if self.candidates().is_empty() && self.reached_any() => {
+                Some(Verdict::End(Outcome::Completed))
+            }
             () => Some(Verdict::End(Outcome::StoodStill)),
         };
+    }
+
+    /// Whether any selected host runs the target; else there is nothing that was completed.
+    fn reached_any(&self) -> bool {
+        self.state
+            .instances
+            .iter()
+            .any(|i| i.selected && matches!(i.stage, Stage::Updated { .. }))
     }
 
     fn is_stalled(&self) -> bool {

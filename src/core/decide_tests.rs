@@ -551,6 +551,12 @@ fn how_a_rollout_comes_to_rest() {
             Some(Verdict::End(Outcome::Completed)),
         ),
         (
+            "not one host could be worked on",
+            "xx",
+            1,
+            Some(Verdict::End(Outcome::StoodStill)),
+        ),
+        (
             "a host that cannot be reached uses up the budget",
             "nxo",
             1,

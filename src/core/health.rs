@@ -32,7 +32,7 @@ pub enum Health {
     Unknown,
     /// Failing.
     NotReady {
-        /// Failed polls in a row, counted up to [`FAILED_AFTER`].
+        /// Failed polls in a row as far as it matters: 1, [`BROKEN_AFTER`] or [`FAILED_AFTER`], and maybe some more.
         failed_polls: u32,
     },
     /// Passing.
@@ -115,10 +115,14 @@ impl HealthTracker {
             }
             Poll::Fail => {
                 self.passed = 0;
-                self.failed = self.failed.saturating_add(1).min(FAILED_AFTER);
-                Health::NotReady {
-                    failed_polls: self.failed,
-                }
+                self.failed = self.failed.saturating_add(1);
+                // Between these, one more failed poll changes nothing that anybody decides on.
+                let failed_polls = match self.failed {
+                    FAILED_AFTER.. => FAILED_AFTER,
+                    BROKEN_AFTER.. => BROKEN_AFTER,
+                    _ => 1,
+                };
+                Health::NotReady { failed_polls }
             }
             Poll::Pass => {
                 self.passed = self.passed.saturating_add(1);
@@ -188,17 +192,10 @@ mod tests {
                 vec![ready(0), not_ready(1), None, ready(4)],
             ),
             (
-                "failures are counted up to five",
+                "one, three and five failures in a row matter",
                 new.clone(),
                 "------",
-                vec![
-                    not_ready(1),
-                    not_ready(2),
-                    not_ready(3),
-                    not_ready(4),
-                    not_ready(5),
-                    None,
-                ],
+                vec![not_ready(1), None, not_ready(3), None, not_ready(5), None],
             ),
             (
                 "unknown starts both counts again",
@@ -210,12 +207,7 @@ mod tests {
                 "unknown is not a failure",
                 old,
                 "--?-",
-                vec![
-                    not_ready(1),
-                    not_ready(2),
-                    Some(Health::Unknown),
-                    not_ready(1),
-                ],
+                vec![not_ready(1), None, Some(Health::Unknown), not_ready(1)],
             ),
             (
                 "a restart is seen even while the probe passes",

@@ -22,7 +22,6 @@ use crate::core::event::Started;
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{BootId, HostName, RevisionName};
 use crate::core::revision::Revision;
-use crate::core::time::Timestamp;
 use crate::ports::{
     Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
     PackageContents, Staged, Stream, Switch, UnitState, UploadProgress,

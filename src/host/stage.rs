@@ -13,7 +13,8 @@ use super::payload::Payloads;
 use super::preflight::{check_architecture, check_host, check_place, check_units};
 use super::script::{Request, refused};
 use super::upload::{Shipment, Source, fetch, ship, step};
-use crate::core::fleet::Service;
+use crate::artifact::environment_text;
+use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{Digest, RevisionName};
 use crate::core::revision::{Adopted, Architecture, FileContent, Manifest, Revision};
 use crate::core::time::Timestamp;
@@ -103,7 +104,7 @@ impl Stage<'_> {
                 self.check_origin(origin, facts, &package.contents).await?;
             }
             let sums = self
-                .meta(revision, &facts.architecture, &package.contents)?
+                .meta(revision, &facts, &package.contents)?
                 .sums;
             let is_here = self.has(name, &revision.digest, &sums).await?;
             return Ok(Wanted {
@@ -237,28 +238,33 @@ impl Stage<'_> {
     fn meta(
         &self,
         revision: &Revision,
-        architecture: &Architecture,
+        facts: &Facts,
         contents: &PackageContents,
     ) -> Result<Meta, HostError> {
+        let name = revision.reference().name;
+        // In the restricted set-up there is no drop-in that would bring it to the unit.
+        let may_bring = facts.uid == 0 || self.service.scope == Scope::User;
+        let base = contents.environment.as_deref().filter(|_| may_bring);
+        let environment = base.map(|base| environment_text(base, &name, self.service.port));
         let manifest = Manifest {
             service: self.service.name.clone(),
             number: revision.number,
             names: revision.names.clone(),
             digest: revision.digest.clone(),
-            architecture: contents.elf.as_ref().map(|_| architecture.clone()),
+            architecture: contents.elf.as_ref().map(|_| facts.architecture.clone()),
             files: contents.files.clone(),
             units: contents
                 .units
                 .iter()
                 .map(|(unit, text)| (unit.clone(), sha256(text.as_bytes())))
                 .collect(),
-            environment: contents.environment.is_some(),
+            environment: environment.is_some(),
             created_at: revision.created_at,
             created_by: revision.created_by.clone(),
             cause: revision.cause.clone(),
             adopted: contents.adopted.clone(),
         };
-        Meta::new(&manifest, &contents.units, contents.environment.as_deref())
+        Meta::new(&manifest, &contents.units, environment.as_deref())
     }
 
     async fn send(
@@ -273,7 +279,7 @@ impl Stage<'_> {
         let shipment = Shipment {
             name: &revision.reference().name,
             digest: &revision.digest,
-            meta: &self.meta(revision, &facts.architecture, &package.contents)?,
+            meta: &self.meta(revision, facts, &package.contents)?,
             source: Source::Payload(&payload),
         };
         ship(

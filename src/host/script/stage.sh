@@ -25,8 +25,11 @@ $service
 # preflight dir= user= unit=...: what can be known before anything goes down.
 preflight() {
     options "$@"
-    printf "space %s\n" "$(df -k --output=avail,itotal,iavail -- "$dir" | tail -n 1)"
-    probe=$dir/.rollctl/exec-test-$$
+    # Revisions may lie on a file system of their own.
+    place=$dir/.rollctl
+    if [ -d "$dir/revisions" ]; then place=$dir/revisions; fi
+    printf "space %s\n" "$(df -k --output=avail,itotal,iavail -- "$place" | tail -n 1)"
+    probe=$place/.exec-test-$$
     if printf "#!/bin/sh\nexit 0\n" >"$probe" && chmod 755 "$probe"; then
         printf "writable yes\n"
         if "$probe" 2>/dev/null; then printf "exec yes\n"; else printf "exec no\n"; fi
