@@ -181,6 +181,9 @@ pub trait Hosts: Send + Sync {
     /// Connects when necessary and reads what the host runs; changes nothing.
     async fn observe(&self, host: &HostName) -> Result<HostFacts, HostError>;
 
+    /// Looks whether the service could be rolled out here; changes nothing. What was found, in words.
+    async fn check(&self, host: &HostName) -> Result<String, HostError>;
+
     /// Writes owner and epoch; refused by a host that another ledger owns or that has seen a later epoch.
     async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError>;
 

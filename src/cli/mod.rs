@@ -1,1 +1,32 @@
-//! The commands; the only place that joins all rooms.
+//! The commands: what a person types, what they see, and the exit code. One file per command.
+//!
+//! [`args`] is what may be typed, [`dispatch`] joins a command to the rooms, [`exit`] and [`error`] are how it ends.
+
+mod access;
+pub mod args;
+pub mod check;
+pub mod completions;
+pub mod describe;
+pub mod dispatch;
+pub mod error;
+pub mod exit;
+pub(crate) mod help;
+pub mod history;
+mod launch;
+pub mod man;
+mod overview;
+mod plan;
+mod release;
+mod rollback;
+mod rollout;
+pub mod screen;
+pub mod status;
+pub mod trust;
+pub mod values;
+mod wire;
+
+pub use args::{Cli, Command, Global};
+pub use dispatch::run;
+pub use error::CliError;
+pub use exit::ExitCode;
+pub use screen::Screen;

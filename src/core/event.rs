@@ -37,6 +37,13 @@ pub enum Event {
         /// To what.
         health: Health,
     },
+    /// A host rebooted by itself: its instance starts its wait anew, and that counts against nobody.
+    HostRebooted {
+        /// Which.
+        host: HostName,
+        /// How its units run after the boot.
+        started: Started,
+    },
     /// An action was decided; the host is touched only after this is in the ledger.
     ActionStarted {
         /// Where.
@@ -85,6 +92,7 @@ impl Event {
         match self {
             Self::HostObserved { host, .. }
             | Self::HealthChanged { host, .. }
+            | Self::HostRebooted { host, .. }
             | Self::ActionStarted { host, .. }
             | Self::ActionEnded { host, .. }
             | Self::InstanceMarked { host, .. } => Some(host),
@@ -202,6 +210,11 @@ pub enum ActionOutcome {
     /// It was not begun: a fresh look at the host showed something else than it was decided on.
     Declined {
         /// What.
+        reason: String,
+    },
+    /// The host refused and changed nothing: it is not touched again in this rollout.
+    Refused {
+        /// Why, with the way out.
         reason: String,
     },
     /// It failed.

@@ -15,9 +15,9 @@ pub struct Fleet {
     pub name: FleetName,
     /// The folder that relative paths are relative to (they are already joined with it).
     pub folder: PathBuf,
-    /// `[ledger] url`, when given.
+    /// `[ledger] url`, when given: `sqlite:` and an absolute path, taken as it is (no options, no percent-encoding).
     pub ledger_url: Option<String>,
-    /// `[artifacts] url`, when given.
+    /// `[artifacts] url`, when given: `file:` and an absolute path, taken as it is.
     pub artifacts_url: Option<String>,
     /// How many uploads may run at once.
     pub max_uploads: usize,
@@ -67,7 +67,7 @@ pub struct SshSettings {
     pub identity: Option<PathBuf>,
     /// The file with the known host keys.
     pub known_hosts: Option<PathBuf>,
-    /// ProxyJump: `[user@]host[:port]`, several separated by commas.
+    /// ProxyJump: `[user@]host[:port]`, several separated by commas; `none`: no jump host, whatever `ssh_config` says.
     pub jump: Option<String>,
     /// Who does the work on the host.
     pub r#become: Become,
@@ -108,7 +108,7 @@ pub struct Service {
     pub scope: Scope,
     /// The unit files that belong to the revision; empty: the host's own are kept.
     pub unit_files: BTreeMap<UnitName, PathBuf>,
-    /// Where revisions are kept on the host; may start with `~`.
+    /// Where revisions are kept on the host: absolute, or `~/...` in the login user's home; no trailing slash.
     pub install_dir: String,
     /// The artifact's name inside the revision.
     pub binary: String,

@@ -69,8 +69,7 @@ pub struct HealthTracker {
     successes_needed: u32,
     passed: u32,
     failed: u32,
-    first: bool,
-    health: Health,
+    health: Option<Health>,
 }
 
 impl HealthTracker {
@@ -80,32 +79,31 @@ impl HealthTracker {
             successes_needed,
             passed: 0,
             failed: 0,
-            first: true,
-            health: Health::Unknown,
+            health: None,
         }
     }
 
     /// For an instance that was started just now: it must pass `successes_needed` polls in a row.
     pub fn of_started(successes_needed: u32) -> Self {
         Self {
-            first: false,
+            health: Some(Health::Unknown),
             ..Self::of_running(successes_needed)
         }
     }
 
-    /// The health as of the last poll.
-    pub fn health(&self) -> Health {
+    /// The health as of the last poll; nothing before the first one of an instance that ran before.
+    pub fn health(&self) -> Option<Health> {
         self.health
     }
 
     /// Takes one poll and returns the new health when it changed in a way that matters.
     ///
-    /// Ready begins with the first of the passing polls in a row, as Kubernetes counts from the probe that passed.
+    /// Ready begins with the poll that completes `successes_needed`, as a Kubernetes pod's condition does.
     pub fn poll(&mut self, at: Timestamp, poll: Poll) -> Option<Health> {
-        let before = self.health;
-        self.health = self.next(at, poll);
-        self.first = false;
-        (self.health != before).then_some(self.health)
+        let next = self.next(at, poll);
+        let changed = self.health != Some(next);
+        self.health = Some(next);
+        changed.then_some(next)
     }
 
     fn next(&mut self, at: Timestamp, poll: Poll) -> Health {
@@ -125,10 +123,10 @@ impl HealthTracker {
             Poll::Pass => {
                 self.passed = self.passed.saturating_add(1);
                 match self.health {
-                    ready @ Health::Ready { .. } => ready,
-                    _ if self.first => self.ready(Timestamp::LONG_AGO),
-                    _ if self.passed >= self.successes_needed => self.ready(at),
-                    before => before,
+                    None => self.ready(Timestamp::LONG_AGO),
+                    Some(ready @ Health::Ready { .. }) => ready,
+                    Some(_) if self.passed >= self.successes_needed => self.ready(at),
+                    Some(before) => before,
                 }
             }
         }
@@ -236,7 +234,10 @@ mod tests {
         for poll in [Poll::Fail, Poll::Fail, Poll::Fail, Poll::Pass] {
             tracker.poll(Timestamp::from_millis(1), poll);
         }
-        assert!(tracker.health().is_broken());
-        assert!(!tracker.health().is_lost());
+        assert!(
+            tracker
+                .health()
+                .is_some_and(|health| health.is_broken() && !health.is_lost())
+        );
     }
 }

@@ -8,10 +8,17 @@ pub mod decide;
 pub mod event;
 pub mod fleet;
 pub mod health;
+pub mod history;
 pub mod ids;
 pub mod invariant;
 pub mod plan;
 pub mod revision;
 pub mod rollout;
+pub(crate) mod rules;
 pub mod spec;
 pub mod time;
+
+#[cfg(test)]
+mod decide_tests;
+#[cfg(test)]
+mod world_tests;

@@ -1,1 +1,21 @@
 //! The loop that turns observations into events, events into decisions and decisions into effects.
+//!
+//! For every input: append, apply, report, decide, append "action started", spawn. The intent is on disk before a
+//! host is touched. Workers and watchers own no state; they send what they saw to the one loop.
+
+mod clock;
+mod execute;
+mod look;
+mod run;
+mod stop;
+mod watch;
+
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod tests;
+
+pub use clock::SystemClock;
+pub use look::{Sights, look};
+pub use run::{Adapters, DriverError, Finished, Job, run};
+pub use stop::{Stop, signals};

@@ -12,18 +12,19 @@ use super::confirm::confirm;
 use super::facts::{Facts, decode};
 use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
+use super::preflight::{check_host, check_place, check_units};
 use super::script::{Request, encoded, refused};
 use super::stage::{Depot, Stage};
 use super::switch::switch;
 use super::systemd::parse_show;
 use super::upload::step;
 use crate::core::event::Started;
-use crate::core::fleet::Service;
+use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{BootId, HostName, RevisionName};
 use crate::core::revision::Revision;
 use crate::ports::{
-    Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt, Staged,
-    Stream, Switch, UnitState, UploadProgress,
+    Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
+    PackageContents, Staged, Stream, Switch, UnitState, UploadProgress,
 };
 
 /// One service on its hosts, over SSH.
@@ -105,6 +106,34 @@ impl Hosts for ServiceHosts {
         let facts = machine.facts(&self.service).await?;
         let (runs, found) = adopt::runs(machine, &self.service, &facts).await?;
         Ok(host_facts(facts, runs, found))
+    }
+
+    async fn check(&self, host: &HostName) -> Result<String, HostError> {
+        check_service(&self.service)?;
+        let machine = self.machine(host)?;
+        let facts = machine.facts(&self.service).await?;
+        check_host(&self.service, &facts)?;
+        if self.service.unit_files.is_empty() {
+            check_units(&self.service, &facts, &BTreeMap::new(), false)?;
+        }
+        check_place(
+            machine,
+            &self.service,
+            &facts,
+            &PackageContents::default(),
+            Some(0),
+        )
+        .await?;
+        let rights = match (facts.uid, machine.manner.uses_sudo()) {
+            _ if self.service.scope == Scope::User => "its own user manager",
+            (0, true) => "root by sudo",
+            (0, false) => "root",
+            _ => "sudo for the unit only",
+        };
+        Ok(format!(
+            "systemd {}, {}, {rights}",
+            facts.systemd, facts.architecture
+        ))
     }
 
     async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError> {

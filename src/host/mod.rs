@@ -25,3 +25,4 @@ mod upload;
 mod tests;
 
 pub use hosts::ServiceHosts;
+pub use over_ssh::target;

@@ -1,9 +1,11 @@
 //! The way to a host over SSH: one connection, opened when first needed and kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::hosts::ServiceHosts;
 use super::machine::Machine;
@@ -30,7 +32,7 @@ impl ServiceHosts {
                 let shell = SshShell {
                     connector: Arc::clone(connector),
                     target: target(host),
-                    session: Mutex::new(None),
+                    line: Mutex::default(),
                 };
                 let manner = Manner {
                     scope: service.scope,
@@ -48,8 +50,8 @@ impl ServiceHosts {
     }
 }
 
-/// Where the inventory says a host is.
-fn target(host: &Host) -> Target {
+/// Where the inventory says a host is, and how to log in.
+pub fn target(host: &Host) -> Target {
     Target {
         host: host.name.to_string(),
         address: host.address.clone(),
@@ -62,26 +64,50 @@ fn target(host: &Host) -> Target {
     }
 }
 
+/// A host that could not be reached is not tried again for so long: every poll would be a login otherwise.
+const REST: Duration = Duration::from_secs(2);
+
 struct SshShell {
     connector: Arc<Connector>,
     target: Target,
-    session: Mutex<Option<Session>>,
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    session: Option<Session>,
+    failed: Option<(Instant, SshError)>,
 }
 
 impl SshShell {
     /// The connection; one login however many ask at once.
     async fn session(&self) -> Result<Session, HostError> {
-        let mut held = self.session.lock().await;
-        if let Some(session) = held.as_ref().filter(|session| !session.is_closed()) {
+        let mut line = self.line.lock().await;
+        if let Some(session) = line.session.as_ref().filter(|session| !session.is_closed()) {
             return Ok(session.clone());
         }
-        let session = self
-            .connector
-            .connect(&self.target)
-            .await
-            .map_err(|error| not_connected(&error))?;
-        *held = Some(session.clone());
-        Ok(session)
+        if let Some((at, error)) = &line.failed
+            && at.elapsed() < REST
+        {
+            return Err(not_connected(error));
+        }
+        match self.connector.connect(&self.target).await {
+            Ok(session) => {
+                *line = Line {
+                    session: Some(session.clone()),
+                    failed: None,
+                };
+                Ok(session)
+            }
+            Err(error) => {
+                let told = not_connected(&error);
+                *line = Line {
+                    session: None,
+                    failed: Some((Instant::now(), error)),
+                };
+                Err(told)
+            }
+        }
     }
 }
 
@@ -101,12 +127,19 @@ impl Shell for SshShell {
         let tunnel = session
             .forward(address, port)
             .await
-            .map_err(|error| cut_off(&error))?;
+            .map_err(|error| HostError {
+                // Where the host is there, it is the port that refuses.
+                kind: match error.is_connection_lost() {
+                    true => HostErrorKind::Lost,
+                    false => HostErrorKind::Failed,
+                },
+                ..cut_off(&error)
+            })?;
         Ok(Box::new(tunnel))
     }
 
     async fn close(&self) {
-        if let Some(session) = self.session.lock().await.take() {
+        if let Some(session) = self.line.lock().await.session.take() {
             session.close().await;
         }
     }
@@ -158,18 +191,24 @@ fn cut_off(error: &SshError) -> HostError {
     }
 }
 
-/// The problem and its causes, without the host's name.
+/// The problem, its causes and the address, without the host's name.
 fn in_words(error: &SshError) -> String {
     use std::error::Error as _;
     let mut words = error.problem.to_string();
     let mut cause = error.problem.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if !words.contains(&text) {
+        // "connection refused: Connection refused (os error 111)" says it twice.
+        let first = text
+            .split(" (os error")
+            .next()
+            .unwrap_or(&text)
+            .to_lowercase();
+        if !words.to_lowercase().contains(&first) {
             words.push_str(": ");
             words.push_str(&text);
         }
         cause = error.source();
     }
-    words
+    format!("{words} ({})", error.address)
 }

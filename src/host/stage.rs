@@ -13,7 +13,8 @@ use super::payload::Payloads;
 use super::preflight::{check_architecture, check_host, check_place, check_units};
 use super::script::{Request, refused};
 use super::upload::{Shipment, Source, fetch, ship, step};
-use crate::core::fleet::Service;
+use crate::artifact::environment_text;
+use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{Digest, RevisionName};
 use crate::core::revision::{Adopted, Architecture, FileContent, Manifest, Revision};
 use crate::core::time::Timestamp;
@@ -102,9 +103,7 @@ impl Stage<'_> {
             if let Some(Adopted::File { origin }) = &revision.adopted {
                 self.check_origin(origin, facts, &package.contents).await?;
             }
-            let sums = self
-                .meta(revision, &facts.architecture, &package.contents)?
-                .sums;
+            let sums = self.meta(revision, facts, &package.contents)?.sums;
             let is_here = self.has(name, &revision.digest, &sums).await?;
             return Ok(Wanted {
                 contents: package.contents.clone(),
@@ -237,28 +236,49 @@ impl Stage<'_> {
     fn meta(
         &self,
         revision: &Revision,
-        architecture: &Architecture,
+        facts: &Facts,
         contents: &PackageContents,
     ) -> Result<Meta, HostError> {
+        let environment = self.environment(revision, facts, contents);
         let manifest = Manifest {
             service: self.service.name.clone(),
             number: revision.number,
             names: revision.names.clone(),
             digest: revision.digest.clone(),
-            architecture: contents.elf.as_ref().map(|_| architecture.clone()),
+            architecture: contents.elf.as_ref().map(|_| facts.architecture.clone()),
             files: contents.files.clone(),
             units: contents
                 .units
                 .iter()
                 .map(|(unit, text)| (unit.clone(), sha256(text.as_bytes())))
                 .collect(),
-            environment: contents.environment.is_some(),
+            environment: environment.is_some(),
             created_at: revision.created_at,
             created_by: revision.created_by.clone(),
             cause: revision.cause.clone(),
             adopted: contents.adopted.clone(),
         };
-        Meta::new(&manifest, &contents.units, contents.environment.as_deref())
+        Meta::new(&manifest, &contents.units, environment.as_deref())
+    }
+
+    /// The environment file: the revision's own variables, its name and its port. What was there before rollctl has
+    /// none, and restricted rights install no drop-in that would lead to it.
+    fn environment(
+        &self,
+        revision: &Revision,
+        facts: &Facts,
+        contents: &PackageContents,
+    ) -> Option<String> {
+        let is_restricted = facts.uid != 0 && self.service.scope == Scope::System;
+        if revision.adopted.is_some() || is_restricted {
+            return None;
+        }
+        let own = contents.environment.as_deref().unwrap_or_default();
+        Some(environment_text(
+            own,
+            &revision.reference().name,
+            self.service.port,
+        ))
     }
 
     async fn send(
@@ -273,7 +293,7 @@ impl Stage<'_> {
         let shipment = Shipment {
             name: &revision.reference().name,
             digest: &revision.digest,
-            meta: &self.meta(revision, &facts.architecture, &package.contents)?,
+            meta: &self.meta(revision, facts, &package.contents)?,
             source: Source::Payload(&payload),
         };
         ship(

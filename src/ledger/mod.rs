@@ -1,1 +1,46 @@
 //! What is remembered: revisions, rollouts, events, instances and leases.
+//!
+//! Two implementations of [`crate::ports::Ledger`] behind one contract test: SQLite for one machine, and one in
+//! memory for tests. What the ledger decides (who may take a lease, what an event does to its rollout's row, which
+//! number a revision gets, what goes into a hash) is decided in [`chain`] and in the private modules `lease`, `row`
+//! and `naming`, which know no database; the rest only stores it.
+//!
+//! The SQL goes through sqlx's `Any` driver, with `BIGINT` and `TEXT` columns and `$1` placeholders: every query is
+//! the same text and the same code for SQLite and for PostgreSQL, so a second database needs only its own way of
+//! opening, of beginning a write and of making `events` append-only. With sqlx's typed drivers every function that
+//! takes a connection would be there twice.
+
+pub mod chain;
+mod fault;
+mod filesystem;
+mod here;
+mod inspect;
+mod lease;
+mod memory;
+mod migrate;
+mod naming;
+mod open;
+mod place;
+mod row;
+mod sql_events;
+mod sql_leases;
+mod sql_revisions;
+mod sql_rollouts;
+mod sqlite;
+
+#[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod sequence_tests;
+#[cfg(test)]
+mod testing;
+
+pub use chain::{Chain, Chained};
+pub use here::Here;
+pub use lease::{LEASE, RENEW_EVERY};
+pub use memory::MemoryLedger;
+pub use open::{open, open_existing};
+pub use place::{default_path, sqlite_path};
+pub use sqlite::SqliteLedger;

@@ -1,1 +1,37 @@
-//! Events and states as sentences, lines, tables and JSON.
+//! What people and programs are shown: sentences, live progress, plain lines, JSON, tables.
+//!
+//! [`words`] makes sentences and is pure. Everything else only decides where and when they are printed.
+
+mod board;
+mod choose;
+pub mod describe;
+pub mod ending;
+mod escape;
+pub mod history;
+pub mod json;
+pub mod live;
+mod notice;
+mod output;
+pub mod plain;
+pub mod plan;
+#[cfg(test)]
+pub(crate) mod sample;
+mod sink;
+pub mod state;
+pub mod status;
+pub(crate) mod table;
+pub mod time;
+pub mod waits;
+pub mod words;
+
+pub use choose::{Style, reporter};
+pub use escape::printable;
+pub use notice::Notice;
+pub use output::Output;
+
+/// What tests of other rooms may use too.
+#[cfg(test)]
+pub(crate) mod testing {
+    pub(crate) use super::sample::{Sample, at};
+    pub(crate) use super::sink::Shared;
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -75,28 +76,37 @@ impl Connector {
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn connect_resolved(&self, resolved: &Resolved) -> Result<Session, SshError> {
-        self.persist(resolved, |way: Way, deadline| {
-            Box::pin(async move {
-            let policy = HostKeyPolicy::read(resolved)?;
-            let via = way.via.clone();
-            let mut client = self.greet(way, HostKeyCheck::Policy(policy), deadline, resolved).await?;
-            match timeout_at(deadline, auth::login(&mut client, resolved)).await {
-                Ok(done) => done?,
-                Err(_) => return Err(timed_out("authentication", resolved)),
-            }
-            let session = Session::new(
-                client,
-                &resolved.host,
-                resolved.endpoint(),
-                &resolved.user,
-                &self.tuning,
-                via,
-            );
-            tracing::debug!(host = %resolved.host, address = %resolved.endpoint(), user = %resolved.user, "logged in");
-            Ok(session)
-        })
+        self.persist(resolved, |way, deadline| {
+            self.log_in(way, deadline, resolved).boxed()
         })
         .await
+    }
+
+    async fn log_in(
+        &self,
+        way: Way,
+        deadline: Instant,
+        resolved: &Resolved,
+    ) -> Result<Session, Problem> {
+        let policy = HostKeyPolicy::read(resolved)?;
+        let via = way.via.clone();
+        let mut client = self
+            .greet(way, HostKeyCheck::Policy(policy), deadline, resolved)
+            .await?;
+        match timeout_at(deadline, auth::login(&mut client, resolved)).await {
+            Ok(done) => done?,
+            Err(_) => return Err(timed_out("authentication", resolved)),
+        }
+        let (endpoint, user) = (resolved.endpoint(), &resolved.user);
+        tracing::debug!(host = %resolved.host, address = %endpoint, %user, "logged in");
+        Ok(Session::new(
+            client,
+            &resolved.host,
+            endpoint,
+            user,
+            &self.tuning,
+            via,
+        ))
     }
 
     /// Ends the sessions to jump hosts, and with them everything that goes through them.

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
+use tokio::time::Instant;
 
 use super::client::HostKeyCheck;
-use super::connector::Connector;
+use super::connector::{Connector, Way};
 use super::error::{Problem, SshError};
 use super::host_key::HOST_KEY_ALGORITHMS;
 use super::known_hosts::{KnownHosts, Verdict, fingerprint};
@@ -68,20 +70,29 @@ impl Connector {
         algorithm: &Algorithm,
     ) -> Result<Option<PublicKey>, SshError> {
         self.persist(resolved, |way, deadline| {
-            Box::pin(async move {
-                let seen = Arc::new(Mutex::new(None));
-                let check = HostKeyCheck::Look(algorithm.clone(), Arc::clone(&seen));
-                let refused = self.greet(way, check, deadline, resolved).await;
-                let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-                match (seen, refused) {
-                    (Some(key), _) => Ok(Some(key)),
-                    (None, Ok(_)) => Ok(None),
-                    (None, Err(problem)) if has_no_such_key(&problem) => Ok(None),
-                    (None, Err(problem)) => Err(problem),
-                }
-            })
+            self.look_once(way, deadline, resolved, algorithm.clone())
+                .boxed()
         })
         .await
+    }
+
+    async fn look_once(
+        &self,
+        way: Way,
+        deadline: Instant,
+        resolved: &Resolved,
+        algorithm: Algorithm,
+    ) -> Result<Option<PublicKey>, Problem> {
+        let seen = Arc::new(Mutex::new(None));
+        let check = HostKeyCheck::Look(algorithm, Arc::clone(&seen));
+        let refused = self.greet(way, check, deadline, resolved).await;
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (seen, refused) {
+            (Some(key), _) => Ok(Some(key)),
+            (None, Ok(_)) => Ok(None),
+            (None, Err(problem)) if has_no_such_key(&problem) => Ok(None),
+            (None, Err(problem)) => Err(problem),
+        }
     }
 }
 

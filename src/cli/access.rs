@@ -1,0 +1,234 @@
+//! `check` and `trust`, joined to the rooms: the inventory's mistakes, what hosts say, host keys.
+
+use futures::StreamExt;
+
+use super::args::{CheckArgs, Global, TrustArgs};
+use super::check::{Checked, Finding, HostFinding};
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::screen::Screen;
+use super::trust::{Key, Offered, Scan, trust as ask};
+use super::wire::{Field, connector, find_inventory, store};
+use crate::core::fleet::{Fleet, Host, Service};
+use crate::host::target;
+use crate::inventory::{self, Loaded, Mistake, Severity, check_files, parse_selector};
+use crate::ports::HostError;
+use crate::ssh::{Connector, HostKey, Resolved, SshError, Verdict, append_known_host};
+
+/// Hosts that are asked at once.
+const AT_ONCE: usize = 64;
+
+/// Looks for mistakes in the inventory and, when asked to, on the hosts.
+///
+/// # Errors
+/// When the inventory cannot be found, or stdout cannot be written.
+pub(crate) async fn check(
+    args: CheckArgs,
+    global: &Global,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let path = find_inventory(global)?;
+    let loaded = match inventory::load(&path) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let findings = errors
+                .mistakes
+                .iter()
+                .map(|mistake| finding(mistake, screen.colour))
+                .collect();
+            return Checked {
+                inventory: errors.to_string(),
+                findings,
+                hosts: None,
+            }
+            .show(screen);
+        }
+    };
+    let fleet = &loaded.fleet;
+    let missing = check_files(&loaded);
+    let findings = loaded
+        .warnings
+        .iter()
+        .chain(&missing)
+        .map(|mistake| finding(mistake, screen.colour))
+        .collect();
+    let (hosts, services) = (fleet.hosts.len(), fleet.services.len());
+    let inventory = format!("{}: {hosts} hosts, {services} services", fleet.name);
+    let hosts = if args.connect {
+        Some(check_hosts(fleet, args.hosts.as_deref()).await?)
+    } else {
+        None
+    };
+    Checked {
+        inventory,
+        findings,
+        hosts,
+    }
+    .show(screen)
+}
+
+fn finding(mistake: &Mistake, colour: bool) -> Finding {
+    Finding {
+        is_warning: mistake.severity == Severity::Warning,
+        text: mistake.render(colour),
+        json: serde_json::to_value(mistake).unwrap_or_default(),
+    }
+}
+
+async fn check_hosts(fleet: &Fleet, selector: Option<&str>) -> Result<Vec<HostFinding>, CliError> {
+    let selector = match selector {
+        Some(text) => Some(
+            parse_selector(text).map_err(|error| CliError::usage(format!("--hosts: {error}")))?,
+        ),
+        None => None,
+    };
+    let mut findings = Vec::new();
+    for service in &fleet.services {
+        let field = Field::of(fleet, service, store(fleet)?)?;
+        let asked = fleet.hosts.iter().filter(|host| {
+            service.hosts.contains(&host.name)
+                && selector.as_ref().is_none_or(|one| one.matches(host))
+        });
+        let asked: Vec<_> = asked.cloned().collect();
+        let mut seen: Vec<HostFinding> = futures::stream::iter(asked)
+            .map(|host| {
+                let hosts = field.hosts.clone();
+                async move { host_finding(service, &host, hosts.check(&host.name).await) }
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        findings.append(&mut seen);
+    }
+    Ok(findings)
+}
+
+fn host_finding(service: &Service, host: &Host, checked: Result<String, HostError>) -> HostFinding {
+    let (ok, what, hint) = match checked {
+        Ok(what) => (true, what, None),
+        Err(error) => (false, error.message, error.hint),
+    };
+    HostFinding {
+        host: host.name.clone(),
+        ok,
+        what: format!("{}: {what}", service.name),
+        hint,
+    }
+}
+
+/// Shows the keys of hosts, asks, and remembers them.
+///
+/// # Errors
+/// When a host is not in the inventory, nobody can be asked, or a key cannot be written.
+pub(crate) async fn trust(
+    args: TrustArgs,
+    loaded: &Loaded,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let connector = connector();
+    let mut scans = Vec::new();
+    let mut keys = Vec::new();
+    for name in &args.hosts {
+        let host = loaded.fleet.host(name).ok_or_else(|| {
+            CliError::usage(format!(
+                "host `{name}` is not in the inventory of `{}`",
+                loaded.fleet.name
+            ))
+        })?;
+        let (scan, offered) = scan(&connector, host).await;
+        keys.push((name.clone(), offered));
+        scans.push(scan);
+    }
+    ask(&args, &scans, screen, &mut |scan| {
+        let found = keys
+            .iter()
+            .find(|(name, _)| *name == scan.host)
+            .and_then(|(_, offered)| offered.as_ref());
+        let (resolved, keys) =
+            found.ok_or_else(|| CliError::usage("there is no key to remember"))?;
+        remember(resolved, keys)
+    })
+}
+
+type Seen = Option<(Resolved, Vec<HostKey>)>;
+
+async fn scan(connector: &Connector, host: &Host) -> (Scan, Seen) {
+    let failed = |address: String, error: &SshError| Scan {
+        host: host.name.clone(),
+        address,
+        offered: Offered::Failed {
+            reason: in_words(error),
+        },
+    };
+    let resolved = match connector.resolve(&target(host)).await {
+        Ok(resolved) => resolved,
+        Err(error) => return (failed(host.address.clone(), &error), None),
+    };
+    let address = resolved.endpoint();
+    match connector.scan(&resolved).await {
+        Ok(keys) => {
+            let scan = Scan {
+                host: host.name.clone(),
+                address,
+                offered: offered(&keys),
+            };
+            (scan, Some((resolved, keys)))
+        }
+        Err(error) => (failed(address, &error), None),
+    }
+}
+
+fn in_words(error: &SshError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{}; hint: {hint}", error.problem),
+        None => error.problem.to_string(),
+    }
+}
+
+/// One changed or revoked key is worse than any number of known ones; one known key is enough, as it is for ssh.
+fn offered(keys: &[HostKey]) -> Offered {
+    let shown = |key: &HostKey| Key {
+        algorithm: key.algorithm.clone(),
+        fingerprint: key.fingerprint.clone(),
+    };
+    let bad = keys.iter().find_map(|key| match &key.verdict {
+        Verdict::Changed { file, line, .. } | Verdict::Revoked { file, line } => {
+            Some((key, format!("{}:{line}", file.display())))
+        }
+        Verdict::Known | Verdict::Unknown { .. } => None,
+    });
+    if let Some((key, known_at)) = bad {
+        return Offered::Changed {
+            key: shown(key),
+            known_at,
+        };
+    }
+    let of = |known: bool| {
+        keys.iter()
+            .filter(|key| (key.verdict == Verdict::Known) == known)
+            .map(shown)
+            .collect()
+    };
+    match keys.iter().any(|key| key.verdict == Verdict::Known) {
+        true => Offered::Known { keys: of(true) },
+        false => Offered::New { keys: of(false) },
+    }
+}
+
+fn remember(resolved: &Resolved, keys: &[HostKey]) -> Result<String, CliError> {
+    let file = resolved.trust_file().ok_or_else(|| {
+        CliError::usage("there is no known_hosts file to add to")
+            .hint("give one: `known_hosts` in `[ssh]`")
+    })?;
+    for key in keys {
+        append_known_host(file, &resolved.known_as, resolved.trust_port(), &key.key).map_err(
+            |error| {
+                CliError::new(
+                    ExitCode::Unexpected,
+                    format!("{} cannot be written: {error}", file.display()),
+                )
+            },
+        )?;
+    }
+    Ok(file.display().to_string())
+}

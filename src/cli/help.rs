@@ -1,0 +1,123 @@
+//! The longer texts of `--help`: an introduction, examples, exit codes.
+
+pub(crate) const ABOUT: &str = "\
+Rolls a new version of a systemd service over a fleet of hosts, over plain SSH, with nothing installed \
+on the hosts: never more than `max_unavailable` instances down, each new one proven healthy before the \
+next one starts, every revision kept so that you can go back to it by name.";
+
+pub(crate) const ROOT_SHORT: &str = "\
+Start with `rollctl check --connect`. More: `rollctl --help`, `rollctl COMMAND --help`, `rollctl man`.";
+
+pub(crate) const ROOT: &str = "\
+Examples:
+  rollctl check --connect                      is the inventory right, do the hosts answer?
+  rollctl plan web ./web                       what would happen, in which order?
+  rollctl release web ./web --name v1.4.2      roll it out
+  rollctl status web --watch                   what runs where, what does it wait for?
+  rollctl rollback web --to v1.4.1             go back
+
+Exit codes (the first that applies, in this order):
+    2  usage or inventory, nothing touched
+    4  another controller works on the service
+  130  interrupted
+   11  failed and mixed: somebody must look
+   10  failed and rolled back: the fleet is as it was
+    5  paused, held or refused: waits for somebody
+    3  done, but some hosts were skipped (listed)
+    1  unexpected error
+    0  done, or nothing to do
+
+Results go to stdout, progress and errors to stderr; with `--output json` everything is JSON on stdout, \
+one object a line, each with \"version\": 1. NO_COLOR switches colours off. ROLLCTL_LOG filters the log \
+(`ROLLCTL_LOG=rollctl=debug,russh=info`) and wins over -v.";
+
+pub(crate) const RELEASE: &str = "\
+The artifact is shipped and verified on every host before anything goes down. Then host by host, within \
+the budgets: switch, restart, prove health for `min_ready`. A host that fails gets back what it ran \
+before, and the rollout pauses. Releasing what already runs everywhere does nothing.
+
+Ctrl-C once: finish what is in flight, then pause. Twice: stop now; hosts are left consistent.
+
+Examples:
+  rollctl release web ./web --name v1.4.2 --cause \"fixes the login\"
+  rollctl release web                          ships `artifact` of the service, named r<number>
+  rollctl release web ./web --hosts 'zone=a'   only these; does not become the service's revision
+  rollctl release web ./web --max-unavailable 25%
+
+Exit codes: 0 done or nothing to do, 2 nothing touched, 3 some hosts skipped, 4 another controller is at \
+work, 5 paused, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
+
+pub(crate) const ROLLBACK: &str = "\
+The artifacts of earlier revisions are kept: you need nothing but the name. What hosts ran before \
+rollctl came is a revision too (`adopted-...`).
+
+Examples:
+  rollctl rollback web                         to the one before
+  rollctl rollback web --to v1.4.1             by name
+  rollctl rollback web --to 7                  by number, as `rollctl history web` lists it
+
+Exit codes: 0 done or nothing to do, 2 nothing touched, 3 some hosts skipped, 4 another controller is at \
+work, 5 paused, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
+
+pub(crate) const PLAN: &str = "\
+Looks at the hosts and changes nothing, neither there nor in the ledger.
+
+Examples:
+  rollctl plan web ./web
+  rollctl plan web ./web --max-unavailable 3
+  rollctl plan web ./web --output json | jq '.instances[] | .host'
+
+Exit codes: 0 it could be released, 2 it would be refused, 3 some hosts would be skipped.";
+
+pub(crate) const STATUS: &str = "\
+  DESIRED      hosts of the service that are in service
+  CURRENT      instances that run
+  UP-TO-DATE   of these, on the revision that was released last
+  AVAILABLE    of these, ready for `min_ready` without a break
+
+Examples:
+  rollctl status                               every service
+  rollctl status web --watch
+  rollctl status web --output json | jq .available";
+
+pub(crate) const HISTORY: &str = "\
+Examples:
+  rollctl history web
+  rollctl history web --revision 7             everything that is known of it
+  rollctl history web --output json | jq '.revisions[0].names'";
+
+pub(crate) const DESCRIBE: &str = "\
+Examples:
+  rollctl describe 12
+  rollctl describe 12 --output json            one event a line";
+
+pub(crate) const CHECK: &str = "\
+Without --connect nothing leaves this machine. With it, hosts are looked at and nothing on them is changed.
+
+Examples:
+  rollctl check
+  rollctl check --connect
+  rollctl check --connect --hosts 'zone=a'
+
+Exit codes: 0 all is well, 2 the inventory has mistakes, 3 some hosts cannot take part.";
+
+pub(crate) const TRUST: &str = "\
+A host whose key is not known is refused: somebody could be in between. `trust` shows the fingerprint of \
+each key, so that you can compare it with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
+on its console), asks, and adds it to known_hosts. A key that has changed is never replaced: remove the \
+old one with `ssh-keygen -R` first.
+
+Examples:
+  rollctl trust web-01 web-02
+  rollctl trust web-01 --yes                   without asking, where the network is trusted";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  rollctl completions bash > ~/.local/share/bash-completion/completions/rollctl
+  rollctl completions zsh > ~/.zfunc/_rollctl
+  rollctl completions fish > ~/.config/fish/completions/rollctl.fish";
+
+pub(crate) const MAN: &str = "\
+Examples:
+  rollctl man | man -l -
+  rollctl man > ~/.local/share/man/man1/rollctl.1";

@@ -1,0 +1,195 @@
+//! From a prepared rollout to its end: lease, look, question, rollout, summary.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::args::ControlArgs;
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::plan::{show, view};
+use super::rollout::{
+    Prepared, exit_code, instance_records, keep, known, last_seen, nothing_to_do,
+};
+use super::screen::Screen;
+use super::wire::{Desk, Field, who};
+use crate::core::event::Sight;
+use crate::core::fleet::{Fleet, Service};
+use crate::core::plan::Known;
+use crate::core::revision::Revision;
+use crate::driver::{Adapters, DriverError, Job, Sights, look, run, signals};
+use crate::ports::{Lease, Reporter};
+use crate::report::plan::plan_table;
+use crate::report::{Output, printable, reporter};
+
+/// A rollout that may be begun.
+pub(crate) struct Launch<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) service: &'a Service,
+    pub(crate) desk: &'a Desk,
+    pub(crate) prepared: Prepared,
+    pub(crate) revisions: &'a [Revision],
+    pub(crate) control: &'a ControlArgs,
+    pub(crate) cause: Option<String>,
+    pub(crate) verbose: u8,
+}
+
+/// Runs it. `record` makes sure that the target is in ledger and store; it is asked for only once it is clear that
+/// the rollout goes ahead.
+///
+/// # Errors
+/// What the person is to be told.
+pub(crate) async fn launch(
+    launch: Launch<'_>,
+    record: impl Future<Output = Result<Revision, CliError>>,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let ledger = launch.desk.ledger.clone();
+    let lease = ledger
+        .acquire(
+            &launch.service.name,
+            &launch.desk.here.holder(who()),
+            launch.control.take_over,
+        )
+        .await?;
+    let ended = with_lease(launch, &lease, record, screen).await;
+    // An expired lease frees the service too, only later.
+    if let Err(error) = ledger.release(&lease).await {
+        tracing::debug!(%error, "the lease could not be given back");
+    }
+    ended
+}
+
+async fn with_lease(
+    launch: Launch<'_>,
+    lease: &Lease,
+    record: impl Future<Output = Result<Revision, CliError>>,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let Launch {
+        fleet,
+        service,
+        desk,
+        prepared,
+        ..
+    } = &launch;
+    let field = Field::of(fleet, service, desk.store.clone())?;
+    let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
+    let known = known(&prepared.spec, &sights, &*field.prober).await;
+    if nothing_to_do(&prepared.spec, &known) {
+        // The name that was given may be a new one of the same content.
+        record.await?;
+        nothing(&launch, &known, screen)?;
+        return Ok(ExitCode::Done);
+    }
+    if !agreed(&launch, &known, screen)? {
+        return Ok(ExitCode::Paused);
+    }
+    let target = record.await?;
+    roll(&launch, lease, field, sights, target, screen).await
+}
+
+/// Says that there is nothing to do, and which hosts nobody could look at.
+fn nothing(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<(), CliError> {
+    let spec = &launch.prepared.spec;
+    if screen.output == Output::Json {
+        return show(&view(spec, known, &launch.prepared.warnings)?, screen);
+    }
+    for one in known {
+        if let Sight::Unreachable { reason } | Sight::Refused { reason } = &one.sight {
+            screen.note(&format!(
+                "warning: {} was not looked at: {}\n",
+                one.host,
+                printable(reason)
+            ));
+        }
+    }
+    screen.print(&format!(
+        "nothing to do: every host of `{}` that can be reached runs `{}`\n",
+        spec.service, spec.target
+    ))?;
+    Ok(())
+}
+
+/// Asks a person at a terminal; elsewhere nobody is asked.
+fn agreed(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<bool, CliError> {
+    let prepared = &launch.prepared;
+    for warning in &prepared.warnings {
+        screen.note(&format!("warning: {warning}\n"));
+    }
+    if launch.control.yes || !screen.can_ask || screen.output == Output::Json {
+        return Ok(true);
+    }
+    screen.note(&plan_table(&view(
+        &prepared.spec,
+        known,
+        &prepared.warnings,
+    )?));
+    let question = format!(
+        "{} `{}` on `{}`?",
+        prepared.spec.kind, prepared.spec.target, launch.service.name
+    );
+    Ok(screen.confirm(&question)?)
+}
+
+async fn roll(
+    launch: &Launch<'_>,
+    lease: &Lease,
+    field: Field,
+    sights: Sights,
+    target: Revision,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let Launch {
+        service,
+        desk,
+        prepared,
+        ..
+    } = launch;
+    let before = desk.ledger.instances(&service.name).await?;
+    let mut spec = prepared.spec.clone();
+    spec.target = target.reference();
+    let job = Job {
+        keep: keep(service, launch.revisions, &spec.target),
+        last_seen: last_seen(&before, launch.revisions),
+        spec,
+        target,
+        health: service.health.clone(),
+        by: who(),
+        cause: launch.cause.clone(),
+        owner: desk.owner(),
+        lease: lease.clone(),
+    };
+    let reporter: Arc<dyn Reporter> =
+        reporter(screen.style(launch.verbose), desk.here.clock.clone()).into();
+    let adapters = Arc::new(Adapters {
+        hosts: field.hosts.clone(),
+        prober: field.prober,
+        ledger: desk.ledger.clone(),
+        reporter: reporter.clone(),
+        clock: desk.here.clock.clone(),
+    });
+    let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+    let ended = run(adapters, job, sights, stop).await;
+    let finished = match ended {
+        Ok(finished) => finished,
+        Err(DriverError::Interrupted { rollout }) => {
+            return Err(CliError::new(ExitCode::Interrupted, format!("rollout {rollout} of `{}` interrupted", service.name))
+                .state("what hosts were doing they finish by themselves")
+                .hint(format!("`rollctl status {}` looks at the hosts; a new release or rollback goes on from there", service.name)));
+        }
+        Err(DriverError::Begin(error)) => return Err(error.into()),
+        Err(error) => {
+            return Err(CliError::of(ExitCode::Unexpected, &error)
+                .state("nothing new was started; what was in flight has ended")
+                .hint(format!(
+                    "`rollctl status {}` looks at the hosts",
+                    service.name
+                )));
+        }
+    };
+    let records = instance_records(&finished, &before, desk.now());
+    desk.ledger
+        .record_instances(&service.name, &records)
+        .await?;
+    Ok(exit_code(&finished))
+}

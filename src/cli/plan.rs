@@ -1,0 +1,157 @@
+//! `rollctl plan`: what a release would do, in which order.
+
+use super::args::PlanArgs;
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::release::{name_of, note_all, read_artifact, service_revision};
+use super::rollout::{PAST, known, prepare};
+use super::screen::Screen;
+use super::wire::{Desk, Field, inventory_files, service, store};
+use crate::core::event::{Runs, Sight};
+use crate::core::plan::{Known, Method, Plan, plan};
+use crate::core::spec::{RolloutKind, Spec};
+use crate::driver::look;
+use crate::inventory::Loaded;
+use crate::report::Output;
+use crate::report::plan::{self as shown, PlanView, PlannedInstance, plan_json, plan_table};
+
+/// Shows what a release would do; touches nothing, records nothing.
+///
+/// # Errors
+/// What the person is to be told.
+pub(crate) async fn plan_release(
+    args: PlanArgs,
+    loaded: &Loaded,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let fleet = &loaded.fleet;
+    let service = service(fleet, &args.service)?;
+    inventory_files(loaded)?;
+    let content = read_artifact(service, args.artifact.as_ref()).await?;
+    note_all(screen, &content.warnings);
+    let desk = Desk::open_to_look(fleet).await?;
+    let (revisions, records) = match &desk {
+        Some(desk) => (
+            desk.ledger.revisions(&service.name).await?,
+            desk.ledger.rollouts(&service.name, PAST).await?,
+        ),
+        None => (Vec::new(), Vec::new()),
+    };
+    let target = name_of(service, &revisions, &content.digest(), None)?;
+    let from = service_revision(&records, &revisions);
+    let prepared = prepare(
+        fleet,
+        service,
+        &args.rollout,
+        RolloutKind::Release,
+        target,
+        from,
+    )?;
+    let store = store(fleet)?;
+    let field = Field::of(fleet, service, store)?;
+    let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
+    let known = known(&prepared.spec, &sights, &*field.prober).await;
+    show(&view(&prepared.spec, &known, &prepared.warnings)?, screen)?;
+    Ok(ExitCode::Done)
+}
+
+/// Prints a plan as the result of the command.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn show(view: &PlanView, screen: &mut Screen) -> Result<(), CliError> {
+    match screen.output {
+        Output::Human => screen.print(&plan_table(view))?,
+        Output::Json => screen.print_json(&plan_json(view))?,
+    }
+    Ok(())
+}
+
+/// A plan as it is shown: the switches in their order, then the hosts that are left alone.
+///
+/// # Errors
+/// When planning met an event that does not fit, which is a mistake of ours.
+pub(crate) fn view(
+    spec: &Spec,
+    known: &[Known],
+    warnings: &[String],
+) -> Result<PlanView, CliError> {
+    let plan = plan(spec, known).map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+    let mut instances: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| switched(spec, step, known))
+        .collect();
+    let rest = known
+        .iter()
+        .filter(|one| plan.steps.iter().all(|step| step.host != one.host));
+    instances.extend(rest.map(|one| left_alone(spec, &plan, one)));
+    Ok(PlanView {
+        service: spec.service.clone(),
+        from: spec.from.as_ref().map(ToString::to_string),
+        to: spec.target.to_string(),
+        budget: spec.budget,
+        instances,
+        warnings: warnings.to_vec(),
+    })
+}
+
+fn name(runs: &Runs) -> Option<String> {
+    runs.revision().map(ToString::to_string)
+}
+
+fn switched(
+    spec: &Spec,
+    step: &crate::core::plan::PlannedStep,
+    known: &[Known],
+) -> PlannedInstance {
+    let ready = known.iter().any(|one| one.host == step.host && one.ready);
+    let reason = match step.method {
+        Method::Start => "absent: costs no availability",
+        Method::InPlace | Method::None if ready => "",
+        Method::InPlace | Method::None => "not ready: goes before those that are",
+    };
+    PlannedInstance {
+        host: step.host.clone(),
+        from: name(&step.from),
+        to: Some(spec.target.to_string()),
+        method: match step.method {
+            Method::Start => shown::Method::Start,
+            Method::InPlace => shown::Method::InPlace,
+            Method::None => shown::Method::None,
+        },
+        wave: Some(step.wave),
+        reason: reason.to_owned(),
+    }
+}
+
+fn left_alone(spec: &Spec, plan: &Plan, one: &Known) -> PlannedInstance {
+    let selected = spec
+        .hosts
+        .iter()
+        .any(|host| host.selected && host.name == one.host);
+    let skipped = plan
+        .skipped
+        .iter()
+        .find(|(host, _)| *host == one.host)
+        .map(|(_, reason)| reason.clone());
+    let from = match &one.sight {
+        Sight::Reachable { runs } => name(runs),
+        Sight::Unreachable { .. } | Sight::Refused { .. } => None,
+    };
+    let on_target = from.as_deref() == Some(spec.target.name.as_str());
+    let reason = match skipped {
+        Some(reason) => format!("skipped: {reason}"),
+        None if !selected => "not selected".to_owned(),
+        None if on_target => "runs it already".to_owned(),
+        None => "waits: too few others are available".to_owned(),
+    };
+    PlannedInstance {
+        host: one.host.clone(),
+        to: from.clone(),
+        from,
+        method: shown::Method::None,
+        wave: None,
+        reason,
+    }
+}

@@ -1,0 +1,148 @@
+//! `rollctl release`: a new revision, rolled out.
+
+use super::args::ReleaseArgs;
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::launch::{Launch, launch};
+use super::rollout::{PAST, prepare};
+use super::screen::Screen;
+use super::wire::{Desk, artifact_source, inventory_files, service, who};
+use crate::artifact::{self, RevisionContent};
+use crate::core::fleet::Service;
+use crate::core::history::current;
+use crate::core::ids::{Digest, RevisionName, RevisionNumber, RevisionRef};
+use crate::core::revision::Revision;
+use crate::core::spec::RolloutKind;
+use crate::inventory::Loaded;
+use crate::ports::{LedgerError, NewRevision, RolloutRecord};
+
+/// Ships a new revision and rolls it out.
+///
+/// # Errors
+/// What the person is to be told.
+pub(crate) async fn release(
+    args: ReleaseArgs,
+    loaded: &Loaded,
+    verbose: u8,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let fleet = &loaded.fleet;
+    let service = service(fleet, &args.service)?;
+    inventory_files(loaded)?;
+    let content = read_artifact(service, args.artifact.as_ref()).await?;
+    note_all(screen, &content.warnings);
+    let desk = Desk::open(fleet).await?;
+    let revisions = desk.ledger.revisions(&service.name).await?;
+    let records = desk.ledger.rollouts(&service.name, PAST).await?;
+    let digest = content.digest();
+    let target = name_of(service, &revisions, &digest, args.name.as_ref())?;
+    let from = service_revision(&records, &revisions);
+    let prepared = prepare(
+        fleet,
+        service,
+        &args.rollout,
+        RolloutKind::Release,
+        target.clone(),
+        from,
+    )?;
+    let new = NewRevision {
+        service: service.name.clone(),
+        name: args.name.clone(),
+        digest,
+        at: desk.now(),
+        by: who(),
+        cause: args.cause.clone(),
+        adopted: None,
+    };
+    let store = desk.store.clone();
+    let ledger = desk.ledger.clone();
+    let record = async move {
+        // The store has it before the ledger names it: what can be rolled back to can be shipped.
+        tokio::task::spawn_blocking(move || store.put(&content))
+            .await
+            .map_err(|error| CliError::of(ExitCode::Unexpected, &error))??;
+        Ok(ledger.record_revision(&new).await?)
+    };
+    let launched = Launch {
+        fleet,
+        service,
+        desk: &desk,
+        prepared,
+        revisions: &revisions,
+        control: &args.control,
+        cause: args.cause.clone(),
+        verbose,
+    };
+    launch(launched, record, screen).await
+}
+
+pub(crate) async fn read_artifact(
+    service: &Service,
+    typed: Option<&std::path::PathBuf>,
+) -> Result<RevisionContent, CliError> {
+    let (service, typed) = (service.clone(), artifact_source(typed));
+    let read = move || artifact::read(&service, typed.as_ref(), &|name| std::env::var_os(name));
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?
+        .map_err(|error| CliError {
+            hint: error.hint(),
+            ..CliError::of(ExitCode::Usage, &error)
+        })
+}
+
+/// What the revision will be called: what it is called already, else the name that was given, else `r<number>`.
+pub(crate) fn name_of(
+    service: &Service,
+    revisions: &[Revision],
+    digest: &Digest,
+    given: Option<&RevisionName>,
+) -> Result<RevisionRef, CliError> {
+    if let Some(name) = given
+        && let Some(other) = revisions
+            .iter()
+            .find(|r| r.digest != *digest && r.names.contains(name))
+    {
+        return Err(LedgerError::NameTaken {
+            service: service.name.clone(),
+            name: name.clone(),
+            number: other.number.0,
+        }
+        .into());
+    }
+    if let Some(same) = revisions.iter().find(|revision| revision.digest == *digest) {
+        return Ok(same.reference());
+    }
+    let next = revisions
+        .iter()
+        .map(|revision| revision.number.0)
+        .max()
+        .unwrap_or(0)
+        + 1;
+    let name = given
+        .cloned()
+        .unwrap_or_else(|| RevisionName::numbered(RevisionNumber(next)));
+    Ok(RevisionRef {
+        name,
+        digest: digest.clone(),
+    })
+}
+
+/// The service's revision: what its newest completed rollout over all hosts brought.
+pub(crate) fn service_revision(
+    records: &[RolloutRecord],
+    revisions: &[Revision],
+) -> Option<RevisionRef> {
+    let past = super::rollout::past(records);
+    let digest = current(&past)?;
+    revisions
+        .iter()
+        .find(|revision| revision.digest == *digest)
+        .map(Revision::reference)
+}
+
+pub(crate) fn note_all(screen: &mut Screen, warnings: &[String]) {
+    for warning in warnings {
+        screen.note(&format!("warning: {warning}\n"));
+    }
+}

@@ -1,0 +1,105 @@
+//! `rollctl rollback`: back to an earlier revision, under the same rules.
+
+use super::args::RollbackArgs;
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::launch::{Launch, launch};
+use super::release::service_revision;
+use super::rollout::{PAST, past, prepare};
+use super::screen::Screen;
+use super::values::RevisionChoice;
+use super::wire::{Desk, service};
+use crate::core::fleet::Service;
+use crate::core::history::rollback_target;
+use crate::core::revision::Revision;
+use crate::core::spec::RolloutKind;
+use crate::inventory::Loaded;
+use crate::ports::RolloutRecord;
+
+/// Returns to an earlier revision.
+///
+/// # Errors
+/// What the person is to be told.
+pub(crate) async fn rollback(
+    args: RollbackArgs,
+    loaded: &Loaded,
+    verbose: u8,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let fleet = &loaded.fleet;
+    let service = service(fleet, &args.service)?;
+    // Going back makes no ledger where there is none.
+    Desk::open_to_look(fleet)
+        .await?
+        .ok_or_else(|| nothing_released(service))?;
+    let desk = Desk::open(fleet).await?;
+    let revisions = desk.ledger.revisions(&service.name).await?;
+    let records = desk.ledger.rollouts(&service.name, PAST).await?;
+    let target = choose(service, args.to.as_ref(), &revisions, &records)?.clone();
+    let from = service_revision(&records, &revisions);
+    let prepared = prepare(
+        fleet,
+        service,
+        &args.rollout,
+        RolloutKind::Rollback,
+        target.reference(),
+        from,
+    )?;
+    let launched = Launch {
+        fleet,
+        service,
+        desk: &desk,
+        prepared,
+        revisions: &revisions,
+        control: &args.control,
+        cause: args.cause.clone(),
+        verbose,
+    };
+    launch(launched, async move { Ok(target) }, screen).await
+}
+
+fn choose<'a>(
+    service: &Service,
+    to: Option<&RevisionChoice>,
+    revisions: &'a [Revision],
+    records: &[RolloutRecord],
+) -> Result<&'a Revision, CliError> {
+    if revisions.is_empty() {
+        return Err(nothing_released(service));
+    }
+    let list = format!("`rollctl history {}` lists the revisions", service.name);
+    let Some(choice) = to else {
+        let past = past(records);
+        let digest = rollback_target(&past).ok_or_else(|| {
+            CliError::usage(format!(
+                "`{}` has no earlier revision that completed and was not rolled back from",
+                service.name
+            ))
+            .hint(format!("name one with `--to`; {list}"))
+        })?;
+        return revisions
+            .iter()
+            .find(|revision| revision.digest == *digest)
+            .ok_or_else(|| {
+                CliError::usage("the ledger no longer has the revision before").hint(list)
+            });
+    };
+    let found = revisions.iter().find(|revision| match choice {
+        RevisionChoice::Number(number) => revision.number == *number,
+        RevisionChoice::Name(name) => revision.names.contains(name),
+    });
+    found.ok_or_else(|| {
+        CliError::usage(format!("`{}` has no revision `{choice}`", service.name)).hint(list)
+    })
+}
+
+fn nothing_released(service: &Service) -> CliError {
+    CliError::usage(format!(
+        "`{}` was never released from this ledger: there is nothing to go back to",
+        service.name
+    ))
+    .hint(format!(
+        "`rollctl release {}` makes its first revision",
+        service.name
+    ))
+}

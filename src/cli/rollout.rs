@@ -1,0 +1,299 @@
+//! What release, rollback and plan have in common: from a target to a rollout, and from its end to an exit code.
+
+use std::collections::BTreeMap;
+
+use super::args::RolloutArgs;
+use super::error::CliError;
+use super::exit::ExitCode;
+use crate::core::budget::Budget;
+use crate::core::event::{Outcome, Runs, Sight};
+use crate::core::fleet::{Fleet, Service};
+use crate::core::history::Past;
+use crate::core::ids::{HostName, RevisionName, RevisionRef};
+use crate::core::plan::Known;
+use crate::core::revision::Revision;
+use crate::core::rollout::{Instance, Reach, RolloutPhase};
+use crate::core::spec::{HostSpec, RolloutKind, Spec};
+use crate::driver::{Finished, Sights};
+use crate::inventory::{check_budgets, explain_no_match, parse_selector};
+use crate::ports::{HostErrorKind, InstanceRecord, Prober, RolloutRecord, UnitState};
+use crate::report::state::word;
+
+/// How many rollouts of the past are read to know where a service stands.
+pub(crate) const PAST: usize = 10_000;
+
+/// A rollout that could be begun, and what somebody should know of it.
+pub(crate) struct Prepared {
+    /// What it is to reach.
+    pub(crate) spec: Spec,
+    /// What somebody should know though it stops nothing.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Puts together what a rollout is to reach.
+///
+/// # Errors
+/// Exit code 2 for budgets that cannot work and selections that match nothing.
+pub(crate) fn prepare(
+    fleet: &Fleet,
+    service: &Service,
+    args: &RolloutArgs,
+    kind: RolloutKind,
+    target: RevisionRef,
+    from: Option<RevisionRef>,
+) -> Result<Prepared, CliError> {
+    let strategy = &service.strategy;
+    let max_surge = args.max_surge.unwrap_or(strategy.max_surge);
+    let max_unavailable = args.max_unavailable.unwrap_or(strategy.max_unavailable);
+    check_budgets(max_surge, max_unavailable)
+        .map_err(|error| CliError::of(ExitCode::Usage, &error))?;
+    let desired = u32::try_from(service.hosts.len()).unwrap_or(u32::MAX);
+    let mut budget = Budget::resolve(desired, max_surge, max_unavailable);
+    let mut warnings = Vec::new();
+    if budget.max_surge > 0 {
+        if budget.max_unavailable == 0 {
+            return Err(CliError::usage(format!(
+                "`{}` cannot be rolled out: max_unavailable is 0 and nothing can carry max_surge = {max_surge}",
+                service.name
+            ))
+            .hint("allow one to be unavailable: `--max-unavailable 1`, or in the inventory"));
+        }
+        warnings.push(format!(
+            "max_surge = {max_surge} has no effect: nothing can carry more than {desired} instances"
+        ));
+        // S counts only as far as something can carry it.
+        budget.max_surge = 0;
+    }
+    let hosts = selection(fleet, service, args.hosts.as_deref())?;
+    let spec = Spec {
+        service: service.name.clone(),
+        kind,
+        target,
+        from,
+        budget,
+        hosts,
+        min_ready: strategy.min_ready,
+        deadline: service.health.deadline,
+        progress_deadline: strategy.progress_deadline,
+        max_failures: strategy.max_failures,
+        on_failure: strategy.on_failure,
+        max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
+    };
+    Ok(Prepared { spec, warnings })
+}
+
+fn selection(
+    fleet: &Fleet,
+    service: &Service,
+    selector: Option<&str>,
+) -> Result<Vec<HostSpec>, CliError> {
+    let all = || {
+        service
+            .hosts
+            .iter()
+            .map(|name| HostSpec {
+                name: name.clone(),
+                selected: true,
+            })
+            .collect()
+    };
+    let Some(text) = selector else {
+        return Ok(all());
+    };
+    let selector =
+        parse_selector(text).map_err(|error| CliError::usage(format!("--hosts: {error}")))?;
+    let hosts: Vec<_> = service
+        .hosts
+        .iter()
+        .map(|name| HostSpec {
+            name: name.clone(),
+            selected: fleet.host(name).is_some_and(|host| selector.matches(host)),
+        })
+        .collect();
+    if hosts.iter().any(|host| host.selected) {
+        return Ok(hosts);
+    }
+    let members: Vec<_> = fleet
+        .hosts
+        .iter()
+        .filter(|host| service.hosts.contains(&host.name))
+        .cloned()
+        .collect();
+    let mut error = CliError::usage(format!(
+        "--hosts `{text}` matches no host of `{}`",
+        service.name
+    ));
+    error.hint = Some(explain_no_match(&selector, &members));
+    Err(error)
+}
+
+/// The past as going back reads it.
+pub(crate) fn past(records: &[RolloutRecord]) -> Vec<Past> {
+    records
+        .iter()
+        .map(|record| Past {
+            kind: record.kind,
+            from: record.from.clone(),
+            to: record.to.clone(),
+            completed: record.outcome == "completed",
+            partial: record.partial,
+        })
+        .collect()
+}
+
+/// Folders of revisions that stay on hosts: the target, and the newest of the ledger.
+pub(crate) fn keep(
+    service: &Service,
+    revisions: &[Revision],
+    target: &RevisionRef,
+) -> Vec<RevisionName> {
+    let limit = usize::try_from(service.revision_history_limit).unwrap_or(usize::MAX);
+    let newest = revisions
+        .iter()
+        .take(limit.saturating_add(1))
+        .map(|revision| revision.reference().name);
+    newest.chain([target.name.clone()]).collect()
+}
+
+/// The names that hosts were last seen running.
+pub(crate) fn last_seen(
+    records: &[InstanceRecord],
+    revisions: &[Revision],
+) -> BTreeMap<HostName, RevisionName> {
+    records
+        .iter()
+        .filter_map(|record| {
+            let digest = record.digest.as_ref()?;
+            let revision = revisions
+                .iter()
+                .find(|revision| revision.digest == *digest)?;
+            Some((record.host.clone(), revision.reference().name))
+        })
+        .collect()
+}
+
+/// Asks every instance once; ready where there is one and it says so.
+pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> Vec<Known> {
+    let asked = spec.hosts.iter().map(|host| async {
+        let (sight, ready) = match sights.get(&host.name) {
+            Some(Ok(facts)) => {
+                let name = facts.runs.revision().map(|revision| revision.name.clone());
+                let expect = name.filter(|name| !name.is_adopted());
+                let up = facts.units.iter().all(UnitState::is_active);
+                let ready = facts.runs != Runs::Nothing
+                    && up
+                    && prober.probe(&host.name, expect.as_ref()).await.passed == Some(true);
+                (
+                    Sight::Reachable {
+                        runs: facts.runs.clone(),
+                    },
+                    ready,
+                )
+            }
+            Some(Err(error)) => {
+                let reason = error.in_words();
+                let ready = prober.probe(&host.name, None).await.passed == Some(true);
+                match error.kind {
+                    HostErrorKind::Refused => (Sight::Refused { reason }, ready),
+                    _ => (Sight::Unreachable { reason }, ready),
+                }
+            }
+            None => (
+                Sight::Unreachable {
+                    reason: "nobody looked".to_owned(),
+                },
+                false,
+            ),
+        };
+        Known {
+            host: host.name.clone(),
+            sight,
+            ready,
+        }
+    });
+    futures::future::join_all(asked).await
+}
+
+/// Whether every selected host that can be reached runs the target, ready.
+pub(crate) fn nothing_to_do(spec: &Spec, known: &[Known]) -> bool {
+    let selected = |name: &HostName| {
+        spec.hosts
+            .iter()
+            .any(|host| host.selected && host.name == *name)
+    };
+    let mut reachable = known
+        .iter()
+        .filter(|one| selected(&one.host))
+        .filter_map(|one| match &one.sight {
+            Sight::Reachable { runs } => Some(runs.is(&spec.target) && one.ready),
+            Sight::Unreachable { .. } | Sight::Refused { .. } => None,
+        });
+    let any = reachable.clone().next().is_some();
+    any && reachable.all(|done| done)
+}
+
+/// The exit code of a rollout that came to rest, by what was read back from the hosts at its end.
+pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
+    let state = &finished.state;
+    let target = &state.spec.target;
+    let changed = state.instances.iter().any(Instance::was_touched);
+    let failed = state
+        .instances
+        .iter()
+        .any(|instance| instance.failure().is_some());
+    let skipped = state.instances.iter().any(|i| {
+        i.selected
+            && matches!(
+                i.reach,
+                Some(Reach::Unreachable { .. } | Reach::Refused { .. })
+            )
+    });
+    let misread = state.instances.iter().any(|instance| {
+        let updated = matches!(instance.stage, crate::core::rollout::Stage::Updated { .. });
+        updated
+            && instance.selected
+            && !matches!(finished.sights.get(&instance.host), Some(Ok(facts)) if facts.runs.is(target))
+    });
+    match state.phase {
+        RolloutPhase::Ended(Outcome::Failed) => ExitCode::Mixed,
+        RolloutPhase::Ended(Outcome::Completed) if failed || misread => ExitCode::Mixed,
+        RolloutPhase::Ended(Outcome::Completed) if skipped => ExitCode::Skipped,
+        RolloutPhase::Ended(Outcome::Completed) => ExitCode::Done,
+        RolloutPhase::Ended(Outcome::StoodStill) if changed => ExitCode::Skipped,
+        RolloutPhase::Ended(Outcome::StoodStill)
+        | RolloutPhase::Paused
+        | RolloutPhase::Superseded(_)
+        | RolloutPhase::Observing
+        | RolloutPhase::Progressing => ExitCode::Paused,
+    }
+}
+
+/// What the hosts were read back to run, for `status`.
+pub(crate) fn instance_records(
+    finished: &Finished,
+    before: &[InstanceRecord],
+    now: crate::core::time::Timestamp,
+) -> Vec<InstanceRecord> {
+    finished
+        .sights
+        .iter()
+        .filter_map(|(host, seen)| {
+            let facts = seen.as_ref().ok()?;
+            let digest = facts
+                .runs
+                .revision()
+                .map(|revision| revision.digest.clone());
+            let since = before
+                .iter()
+                .find(|record| record.host == *host && record.digest == digest)
+                .map_or(now, |record| record.since);
+            let instance = finished.state.instance(host)?;
+            Some(InstanceRecord {
+                host: host.clone(),
+                digest,
+                state: word(instance, &finished.state, now).to_owned(),
+                since,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,267 @@
+//! `rollctl status [SERVICE] [--watch]`: what the ledger has, and what the hosts say now where they were asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::screen::Screen;
+use crate::core::counts::Counts;
+use crate::core::decide::decide;
+use crate::core::event::{ActionKind, Event, RecordedEvent, Runs};
+use crate::core::fleet::Service;
+use crate::core::ids::{Digest, HostName, RevisionName};
+use crate::core::revision::Revision;
+use crate::core::rollout::RolloutState;
+use crate::core::time::Timestamp;
+use crate::ports::{InstanceRecord, Ledger, RolloutRecord};
+use crate::report::Output;
+use crate::report::state::{phase, word};
+use crate::report::status::{
+    InstanceView, RolloutView, StatusView, status_json, status_table, watch_screen,
+};
+
+/// Between two pictures of `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How far back the newest completed rollout is looked for.
+const ROLLOUTS_SEARCHED: usize = 10_000;
+
+/// What the ledger knows of a service, without asking a host.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn from_ledger(
+    service: &Service,
+    ledger: &dyn Ledger,
+    now: Timestamp,
+) -> Result<StatusView, CliError> {
+    let name = &service.name;
+    let revisions = ledger.revisions(name).await?;
+    let rollouts = ledger.rollouts(name, ROLLOUTS_SEARCHED).await?;
+    let remembered: BTreeMap<HostName, InstanceRecord> = ledger
+        .instances(name)
+        .await?
+        .into_iter()
+        .map(|record| (record.host.clone(), record))
+        .collect();
+    let view = StatusView {
+        service: name.clone(),
+        revision: current_revision(&rollouts, &revisions),
+        rollout: None,
+        desired: 0,
+        current: 0,
+        up_to_date: 0,
+        available: 0,
+        instances: service
+            .hosts
+            .iter()
+            .map(|host| from_memory(host, &remembered, &revisions))
+            .collect(),
+        live: false,
+        out_of_service: service.out_of_service.clone(),
+        now,
+    }
+    .counted();
+    match rollouts.first().filter(|newest| is_open(newest)) {
+        Some(newest) => {
+            let events = ledger.events(newest.id, 0).await?;
+            with_rollout(view, newest, &events, &revisions)
+        }
+        None => Ok(view),
+    }
+}
+
+/// The revision that the service is to run: the target of its newest completed rollout over all its hosts.
+pub fn current_revision(rollouts: &[RolloutRecord], revisions: &[Revision]) -> Option<Revision> {
+    let newest = rollouts
+        .iter()
+        .find(|one| one.outcome == "completed" && !one.partial)?;
+    revisions
+        .iter()
+        .find(|one| one.digest == newest.to)
+        .cloned()
+}
+
+/// Prints services once.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn show(views: &[StatusView], screen: &mut Screen) -> Result<ExitCode, CliError> {
+    match screen.output {
+        Output::Human => {
+            let tables: Vec<String> = views.iter().map(status_table).collect();
+            screen.print(&tables.join("\n"))?;
+        }
+        Output::Json => {
+            for view in views {
+                screen.print_json(&status_json(view))?;
+            }
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Draws what `look` says each second, until Ctrl-C or until nobody reads any more. Ends well: looking changes nothing.
+///
+/// # Errors
+/// What `look` says, or when stdout cannot be written.
+pub async fn watch(
+    mut look: impl AsyncFnMut() -> Result<Vec<StatusView>, CliError>,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let stop = tokio::signal::ctrl_c();
+    tokio::pin!(stop);
+    while !screen.reader_is_gone() {
+        let views = tokio::select! {
+            _ = &mut stop => break,
+            views = async { ticks.tick().await; look().await } => views?,
+        };
+        draw(&views, screen)?;
+    }
+    Ok(ExitCode::Done)
+}
+
+fn draw(views: &[StatusView], screen: &mut Screen) -> Result<(), CliError> {
+    if screen.output == Output::Json {
+        show(views, screen)?;
+        return Ok(());
+    }
+    let now = views.first().map_or(Timestamp::LONG_AGO, |view| view.now);
+    let text = watch_screen(views, now);
+    if screen.stdout_is_terminal {
+        // Home, the picture, and nothing of the one before to the right of it or below it.
+        let text = text.replace('\n', "\x1b[K\n");
+        screen.print(&format!("\x1b[H{text}\x1b[J"))?;
+    } else {
+        screen.print(&format!("{text}\n"))?;
+    }
+    Ok(())
+}
+
+fn is_open(rollout: &RolloutRecord) -> bool {
+    matches!(
+        rollout.outcome.as_str(),
+        "running" | "paused" | "interrupted"
+    )
+}
+
+fn name_of(digest: &Digest, revisions: &[Revision]) -> Option<RevisionName> {
+    revisions
+        .iter()
+        .find(|one| one.digest == *digest)
+        .map(|one| one.reference().name)
+}
+
+fn from_memory(
+    host: &HostName,
+    remembered: &BTreeMap<HostName, InstanceRecord>,
+    revisions: &[Revision],
+) -> InstanceView {
+    match remembered.get(host) {
+        Some(record) => InstanceView {
+            host: host.clone(),
+            revision: record
+                .digest
+                .as_ref()
+                .and_then(|digest| name_of(digest, revisions)),
+            state: record.state.clone(),
+            since: Some(record.since),
+        },
+        None => InstanceView {
+            host: host.clone(),
+            revision: None,
+            state: "unknown".to_owned(),
+            since: None,
+        },
+    }
+}
+
+/// Folds the rollout's events: what they say is newer than what is remembered of the hosts.
+fn with_rollout(
+    mut view: StatusView,
+    record: &RolloutRecord,
+    events: &[RecordedEvent],
+    revisions: &[Revision],
+) -> Result<StatusView, CliError> {
+    let now = view.now;
+    let mut state = RolloutState::fold(events).map_err(|error| {
+        CliError::of(ExitCode::Unexpected, &error)
+            .detail(format!("the events of rollout {} do not fit", record.id))
+            .hint(format!("`rollctl describe {}` shows them", record.id))
+    })?;
+    let since = switched_at(events);
+    for instance in &state.instances {
+        let Some(row) = view
+            .instances
+            .iter_mut()
+            .find(|row| row.host == instance.host)
+        else {
+            continue;
+        };
+        if let Some(runs) = &instance.runs {
+            row.revision = runs.revision().map(|one| one.name.clone());
+        }
+        if instance.reach.is_some() {
+            row.state = word(instance, &state, now).to_owned();
+        }
+        if let Some(at) = since.get(&instance.host) {
+            row.since = Some(*at);
+        } else if instance.runs == Some(Runs::Nothing) {
+            row.since = None;
+        }
+    }
+    let running = record.outcome == "running";
+    let waiting_on = if running {
+        // The controller looks all the time; how fresh its looks are is not written down.
+        let hosts: Vec<_> = state.instances.iter().map(|one| one.host.clone()).collect();
+        for host in &hosts {
+            state.saw(host, now);
+        }
+        decide(&state, now).waiting_on
+    } else {
+        Vec::new()
+    };
+    let phase = match record.outcome.as_str() {
+        "interrupted" => "interrupted",
+        _ => phase(&state),
+    };
+    let counts = Counts::of(&state, now);
+    view.rollout = Some(RolloutView {
+        id: record.id,
+        kind: record.kind,
+        phase: phase.to_owned(),
+        from: record
+            .from
+            .as_ref()
+            .and_then(|digest| name_of(digest, revisions)),
+        to: state.spec.target.name.clone(),
+        by: record.by.clone(),
+        started_at: record.started_at,
+        budget: state.spec.budget,
+        waiting_on,
+    });
+    // A controller that writes events looks at the hosts; a paused or dead one does not.
+    view.live = running;
+    Ok(view.with_counts(counts))
+}
+
+/// When each host was last switched in the rollout.
+fn switched_at(events: &[RecordedEvent]) -> BTreeMap<HostName, Timestamp> {
+    events
+        .iter()
+        .filter_map(|recorded| match &recorded.event {
+            Event::ActionStarted {
+                host,
+                action: ActionKind::Activate | ActionKind::Revert,
+            } => Some((host.clone(), recorded.at)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

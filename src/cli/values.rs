@@ -1,0 +1,130 @@
+//! Values of flags: text to types, with a message that says what would be right.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::core::budget::Quantity;
+use crate::core::ids::{HostName, RevisionName, RevisionNumber, ServiceName};
+use crate::report::Output;
+
+impl clap::ValueEnum for Output {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Human, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        }))
+    }
+}
+
+/// A revision as a person names it: `v1.4.1` or `3`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevisionChoice {
+    /// By name.
+    Name(RevisionName),
+    /// By number; a name is never all digits.
+    Number(RevisionNumber),
+}
+
+impl FromStr for RevisionChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return match text.parse() {
+                Ok(0) | Err(_) => Err("revisions are numbered from 1".to_owned()),
+                Ok(number) => Ok(Self::Number(RevisionNumber(number))),
+            };
+        }
+        RevisionName::parse(text)
+            .map(Self::Name)
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for RevisionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// `3` or `25%`.
+pub(crate) fn quantity(text: &str) -> Result<Quantity, String> {
+    let wrong = || "write a number such as 3, or a share such as 25%".to_owned();
+    match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse().map(Quantity::Percent),
+        None => text.parse().map(Quantity::Count),
+    }
+    .map_err(|_| wrong())
+}
+
+/// As [`quantity`], at most all of them.
+pub(crate) fn unavailable(text: &str) -> Result<Quantity, String> {
+    match quantity(text)? {
+        Quantity::Percent(percent) if percent > 100 => {
+            Err("no more than all can be unavailable: over 100 % makes no sense".to_owned())
+        }
+        fine => Ok(fine),
+    }
+}
+
+/// A service's name; whether there is such a service is for the inventory to say.
+pub(crate) fn service_name(text: &str) -> Result<ServiceName, Infallible> {
+    Ok(ServiceName::new(text))
+}
+
+/// A host's name; whether there is such a host is for the inventory to say.
+pub(crate) fn host_name(text: &str) -> Result<HostName, Infallible> {
+    Ok(HostName::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_is_chosen_by_name_or_number() {
+        for (text, expected) in [
+            ("3", Some(RevisionChoice::Number(RevisionNumber(3)))),
+            (
+                "v1.4.1",
+                RevisionName::parse("v1.4.1").ok().map(RevisionChoice::Name),
+            ),
+            (
+                "r3",
+                RevisionName::parse("r3").ok().map(RevisionChoice::Name),
+            ),
+            ("0", None),
+            ("", None),
+            ("99999999999", None),
+            ("v1/..", None),
+        ] {
+            assert_eq!(text.parse::<RevisionChoice>().ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_budget_is_a_number_or_a_share() {
+        for (text, expected) in [
+            ("3", Some(Quantity::Count(3))),
+            ("0", Some(Quantity::Count(0))),
+            ("25%", Some(Quantity::Percent(25))),
+            ("25 %", Some(Quantity::Percent(25))),
+            ("-1", None),
+            ("1.5", None),
+            ("%", None),
+            ("", None),
+        ] {
+            assert_eq!(quantity(text).ok(), expected, "{text:?}");
+        }
+        assert!(unavailable("100%").is_ok());
+        assert!(unavailable("101%").is_err());
+    }
+}

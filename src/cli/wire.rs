@@ -1,0 +1,242 @@
+//! Joins the rooms: from an inventory to a ledger, a store, hosts and probes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::args::Global;
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::screen::Screen;
+use crate::artifact::{FileStore, store_folder};
+use crate::core::fleet::{Fleet, Service};
+use crate::core::ids::ServiceName;
+use crate::core::time::Timestamp;
+use crate::driver::SystemClock;
+use crate::health::ServiceProber;
+use crate::host::ServiceHosts;
+use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
+use crate::ledger::{self, Here};
+use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober};
+use crate::report::Output;
+use crate::ssh::{Connector, SshConfig, Tuning};
+
+/// Finds and reads the inventory.
+///
+/// # Errors
+/// With every mistake in it, exit code 2.
+pub(crate) fn load_inventory(global: &Global) -> Result<Loaded, CliError> {
+    inventory::load(&find_inventory(global)?).map_err(|errors| inventory_error(&errors))
+}
+
+/// Finds the inventory.
+///
+/// # Errors
+/// Exit code 2, saying where it was looked for.
+pub(crate) fn find_inventory(global: &Global) -> Result<PathBuf, CliError> {
+    let working = std::env::current_dir().map_err(|error| {
+        CliError::usage(format!("the working directory cannot be read: {error}"))
+    })?;
+    let variable = std::env::var_os(inventory::INVENTORY_VARIABLE);
+    inventory::locate(global.inventory.as_deref(), variable.as_deref(), &working).map_err(|error| {
+        CliError {
+            hint: error.hint(),
+            ..CliError::of(ExitCode::Usage, &error)
+        }
+    })
+}
+
+/// All mistakes of an inventory as one error, each as it is shown to people.
+fn inventory_error(errors: &InventoryErrors) -> CliError {
+    let mut error = CliError::usage(errors.to_string());
+    error.details = errors.render(false).lines().map(str::to_owned).collect();
+    error
+}
+
+/// Prints what is hardly meant so; for people only.
+pub(crate) fn warn(screen: &mut Screen, warnings: &[Mistake]) {
+    if screen.output == Output::Human {
+        for warning in warnings {
+            let text = warning.render(screen.colour);
+            screen.note(&text);
+        }
+    }
+}
+
+/// The service of that name, or what else it could have been.
+///
+/// # Errors
+/// Exit code 2 when there is none.
+pub(crate) fn service<'a>(fleet: &'a Fleet, name: &ServiceName) -> Result<&'a Service, CliError> {
+    fleet.service(name.as_str()).ok_or_else(|| {
+        let names: Vec<_> = fleet
+            .services
+            .iter()
+            .map(|service| format!("`{}`", service.name))
+            .collect();
+        let error = CliError::usage(format!(
+            "service `{name}` is not in the inventory of `{}`",
+            fleet.name
+        ));
+        match names.is_empty() {
+            true => error.hint("the inventory has no service: add `[services.NAME]`"),
+            false => error.hint(format!("it has {}", names.join(", "))),
+        }
+    })
+}
+
+/// `user@machine`, as ledger and hosts remember who did something.
+pub(crate) fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let user = user
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| {
+            if rustix::process::getuid().is_root() {
+                "root".to_owned()
+            } else {
+                rustix::process::getuid().as_raw().to_string()
+            }
+        });
+    format!("{user}@{}", machine())
+}
+
+/// This machine's name.
+pub(crate) fn machine() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// What a fleet's commands work with.
+pub(crate) struct Desk {
+    /// What is remembered.
+    pub(crate) ledger: Arc<dyn Ledger>,
+    /// What can be shipped.
+    pub(crate) store: Arc<FileStore>,
+    /// This machine and its clock.
+    pub(crate) here: Here,
+}
+
+impl Desk {
+    /// Opens the fleet's ledger and store for work; makes them when they do not exist.
+    ///
+    /// # Errors
+    /// Exit code 2 when the ledger cannot be used.
+    pub(crate) async fn open(fleet: &Fleet) -> Result<Self, CliError> {
+        let here = Here::of_this_machine(Arc::new(SystemClock));
+        let ledger = ledger::open(&ledger_url(fleet)?, here.clone()).await?;
+        Ok(Self {
+            ledger: Arc::new(ledger),
+            store: store(fleet)?,
+            here,
+        })
+    }
+
+    /// Opens them for looking only, and only if there is a ledger: looking makes nothing.
+    ///
+    /// # Errors
+    /// Exit code 2 when the ledger cannot be used.
+    pub(crate) async fn open_to_look(fleet: &Fleet) -> Result<Option<Self>, CliError> {
+        let here = Here::of_this_machine(Arc::new(SystemClock));
+        let ledger = ledger::open_existing(&ledger_url(fleet)?, here.clone()).await?;
+        let store = store(fleet)?;
+        Ok(ledger.map(|ledger| Self {
+            ledger: Arc::new(ledger),
+            store,
+            here,
+        }))
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.here.clock.now()
+    }
+
+    /// The ledger and this machine, as hosts are told.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner {
+            ledger: self.ledger.id(),
+            machine: machine(),
+        }
+    }
+}
+
+fn ledger_url(fleet: &Fleet) -> Result<String, CliError> {
+    match &fleet.ledger_url {
+        Some(url) => Ok(url.clone()),
+        None => Ok(format!(
+            "sqlite:{}",
+            ledger::default_path(&fleet.name)?.display()
+        )),
+    }
+}
+
+/// The fleet's store of artifacts; nothing is made before something is put into it.
+///
+/// # Errors
+/// Exit code 2 for URLs that are not supported.
+pub(crate) fn store(fleet: &Fleet) -> Result<Arc<FileStore>, CliError> {
+    let beside = ledger::sqlite_path(&ledger_url(fleet)?)?;
+    let folder = store_folder(fleet.artifacts_url.as_deref(), &fleet.folder, &beside)?;
+    Ok(Arc::new(FileStore::new(folder)))
+}
+
+/// The hosts of a service, and how they are asked for their health.
+pub(crate) struct Field {
+    /// The hosts.
+    pub(crate) hosts: Arc<dyn Hosts>,
+    /// The probes.
+    pub(crate) prober: Arc<dyn Prober>,
+}
+
+impl Field {
+    /// Joins a service to its hosts. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the health check cannot be built.
+    pub(crate) fn of(
+        fleet: &Fleet,
+        service: &Service,
+        artifacts: Arc<dyn Artifacts>,
+    ) -> Result<Self, CliError> {
+        let connector = Arc::new(connector());
+        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::new(
+            service,
+            fleet,
+            &connector,
+            artifacts,
+            Arc::new(SystemClock),
+        ));
+        let prober = ServiceProber::new(service, &fleet.hosts, hosts.clone())
+            .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+        Ok(Self {
+            hosts,
+            prober: Arc::new(prober),
+        })
+    }
+}
+
+/// Makes all SSH sessions of this process.
+pub(crate) fn connector() -> Connector {
+    Connector::new(SshConfig::system(), Tuning::default())
+}
+
+/// Looks for the files that the inventory names on this machine.
+///
+/// # Errors
+/// Exit code 2 with every one that is missing or cannot be read.
+pub(crate) fn inventory_files(loaded: &Loaded) -> Result<(), CliError> {
+    let mistakes = inventory::check_files(loaded);
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    Err(inventory_error(&InventoryErrors {
+        path: loaded.fleet.folder.clone(),
+        mistakes,
+    }))
+}
+
+/// The artifact that was typed, as a source.
+pub(crate) fn artifact_source(
+    path: Option<&PathBuf>,
+) -> Option<crate::core::fleet::ArtifactSource> {
+    path.map(|path| crate::core::fleet::ArtifactSource::Any(path.clone()))
+}

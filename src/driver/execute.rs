@@ -1,0 +1,208 @@
+//! Performs one action on one host and says how it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::run::{Adapters, Job};
+use super::watch::{Subject, look};
+use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
+use crate::core::health::Poll;
+use crate::core::ids::HostName;
+use crate::core::revision::Manifest;
+use crate::core::rollout::Expects;
+use crate::ports::{Controller, HostError, HostErrorKind, Progress, Switch};
+
+/// How many journal lines an error shows (contract, section 3).
+const JOURNAL_LINES: usize = 20;
+
+/// An error is not worth more waiting for its journal than this.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// All that an action needs to know, as of the moment it was decided.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub(super) host: HostName,
+    pub(super) kind: ActionKind,
+    /// What the host runs, and what it ran before the rollout.
+    pub(super) before: Runs,
+    /// How the units were started by us.
+    pub(super) started: Option<Started>,
+    /// What the instance is believed to be, for activate; with the watch that a fresh look needs.
+    pub(super) expects: Option<(Expects, Subject)>,
+    /// Hash of the event that says the action was started.
+    pub(super) event_hash: String,
+    /// Whether a failure of the instance is being cleaned up, which wants its journal.
+    pub(super) last_answer: Option<crate::ports::ProbeAnswer>,
+}
+
+/// How an action ended, and what else it found.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) outcome: ActionOutcome,
+    /// What the host ran before rollctl came, now kept as a revision: the ledger has to give it a number.
+    pub(super) adopted: Option<Manifest>,
+}
+
+impl From<ActionOutcome> for Ending {
+    fn from(outcome: ActionOutcome) -> Self {
+        Self {
+            outcome,
+            adopted: None,
+        }
+    }
+}
+
+/// Performs it. Retries are the adapter's; an unknown end is said to be unknown.
+pub(super) async fn execute(
+    ports: Arc<Adapters>,
+    job: Arc<Job>,
+    controller: Controller,
+    order: Order,
+) -> Ending {
+    let target = Runs::Revision {
+        revision: job.spec.target.clone(),
+    };
+    let hash = order.event_hash.clone();
+    match order.kind {
+        ActionKind::Stage => stage(&ports, &job, &controller, &order).await,
+        ActionKind::Activate => {
+            if let Some(outcome) = take_fresh_look(&ports, &job, &order).await {
+                return outcome.into();
+            }
+            let switch = Switch {
+                from: order.before.clone(),
+                to: target,
+                event_hash: hash,
+            };
+            ended(
+                ports
+                    .hosts
+                    .switch(&order.host, &controller, &switch)
+                    .await
+                    .map(Some),
+                Refusal::Untouched,
+            )
+            .into()
+        }
+        ActionKind::Confirm => {
+            let switch = Switch {
+                from: order.before.clone(),
+                to: target,
+                event_hash: hash,
+            };
+            let Some(started) = &order.started else {
+                return ActionOutcome::Failed {
+                    reason: "nothing is known of its start".to_owned(),
+                }
+                .into();
+            };
+            let confirmed = ports
+                .hosts
+                .confirm(&order.host, &controller, &switch, started)
+                .await;
+            ended(confirmed.map(|_| None), Refusal::Fails).into()
+        }
+        ActionKind::Revert => {
+            diagnose(&ports, &order).await;
+            let switch = Switch {
+                from: target,
+                to: order.before.clone(),
+                event_hash: hash,
+            };
+            let stopped = order.before == Runs::Nothing;
+            let started = ports.hosts.switch(&order.host, &controller, &switch).await;
+            ended(
+                started.map(|started| (!stopped).then_some(started)),
+                Refusal::Fails,
+            )
+            .into()
+        }
+        ActionKind::Prune => {
+            let removed = ports.hosts.prune(&order.host, &controller, &job.keep).await;
+            ended(removed.map(|_| None), Refusal::Fails).into()
+        }
+    }
+}
+
+async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Order) -> Ending {
+    let report = |sent, total| {
+        ports.reporter.progress(&Progress::Upload {
+            host: order.host.clone(),
+            sent,
+            total,
+        });
+    };
+    match ports
+        .hosts
+        .stage(&order.host, controller, &job.target, &report)
+        .await
+    {
+        Ok(staged) => Ending {
+            outcome: ActionOutcome::Done { started: None },
+            adopted: staged.adopted,
+        },
+        Err(error) => ended(Err(error), Refusal::Untouched).into(),
+    }
+}
+
+/// A takedown is preceded by a fresh probe of its own instance (contract, section 3): what it was decided on must
+/// still be so.
+async fn take_fresh_look(ports: &Adapters, job: &Job, order: &Order) -> Option<ActionOutcome> {
+    let (expects, subject) = order.expects.as_ref()?;
+    if *expects == Expects::Absent {
+        return None;
+    }
+    let seen = look(ports, &job.health, subject).await;
+    let reason = match (expects, seen.poll) {
+        (Expects::Broken, Poll::Pass) => {
+            "it was broken, but a fresh look finds it working".to_owned()
+        }
+        (Expects::Broken, Poll::Unknown) => format!(
+            "a fresh look could not say how it is: {}",
+            seen.answer.stored
+        ),
+        _ => return None,
+    };
+    Some(ActionOutcome::Declined { reason })
+}
+
+/// Collects what a person wants to know of a failed instance, before it is started anew. Shown, not stored.
+async fn diagnose(ports: &Adapters, order: &Order) {
+    let journal = ports.hosts.journal(&order.host, JOURNAL_LINES);
+    let journal = match tokio::time::timeout(JOURNAL_PATIENCE, journal).await {
+        Ok(Ok(excerpt)) => excerpt,
+        Ok(Err(_)) | Err(_) => crate::ports::JournalExcerpt::NotReadable,
+    };
+    ports.reporter.progress(&Progress::Diagnosis {
+        host: order.host.clone(),
+        last_probe: order.last_answer.clone(),
+        journal,
+    });
+}
+
+/// What a refusal means for an action.
+#[derive(Clone, Copy, PartialEq)]
+enum Refusal {
+    /// Nothing was changed and nothing was about to be finished.
+    Untouched,
+    /// The instance is in hand: it must be finished one way or the other.
+    Fails,
+}
+
+fn ended(result: Result<Option<Started>, HostError>, refusal: Refusal) -> ActionOutcome {
+    match result {
+        Ok(started) => ActionOutcome::Done { started },
+        Err(error) => {
+            let reason = error.in_words();
+            match error.kind {
+                HostErrorKind::Refused | HostErrorKind::Unreachable
+                    if refusal == Refusal::Untouched =>
+                {
+                    ActionOutcome::Refused { reason }
+                }
+                HostErrorKind::Refused | HostErrorKind::Failed => ActionOutcome::Failed { reason },
+                HostErrorKind::Unreachable | HostErrorKind::Lost => ActionOutcome::Lost { reason },
+            }
+        }
+    }
+}

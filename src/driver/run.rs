@@ -1,0 +1,626 @@
+//! One rollout, from its first event to its last. The only writer of events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::execute::{Ending, Order, execute};
+use super::look::{Sights, look, sight};
+use super::stop::Stop;
+use super::watch::{Look, Subject, watch};
+use crate::core::decide::{Action, Decision, Verdict, decide};
+use crate::core::event::{ActionKind, ActionOutcome, Event, PauseCause, Runs, Sight};
+use crate::core::fleet::HealthCheck;
+use crate::core::health::HealthTracker;
+use crate::core::ids::{HostName, RevisionName, RolloutId};
+use crate::core::revision::Revision;
+use crate::core::rollout::{IllegalEvent, Instance, RolloutState, Stage};
+use crate::core::spec::Spec;
+use crate::core::time::Timestamp;
+use crate::ports::{
+    Clock, Controller, HostErrorKind, Hosts, Lease, Ledger, LedgerError, NewRevision, Owner,
+    ProbeAnswer, Prober, Progress, Reporter,
+};
+
+/// How often the lease is renewed (contract, section 5: it lasts 15 s).
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// How long after a renewal nobody else can have the lease, with some room.
+const LEASE_HOLDS: Duration = Duration::from_secs(12);
+
+/// Hosts that are claimed at once.
+const CLAIMS_AT_ONCE: usize = 256;
+
+/// All that the driver works with.
+pub struct Adapters {
+    /// The hosts.
+    pub hosts: Arc<dyn Hosts>,
+    /// The probes.
+    pub prober: Arc<dyn Prober>,
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// Who shows what happens.
+    pub reporter: Arc<dyn Reporter>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// One rollout to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What it is to reach.
+    pub spec: Spec,
+    /// The target as the ledger has it.
+    pub target: Revision,
+    /// How instances are asked for their health.
+    pub health: HealthCheck,
+    /// Folders of revisions that stay on the hosts.
+    pub keep: Vec<RevisionName>,
+    /// What hosts that SSH cannot reach were last seen running, for their probe.
+    pub last_seen: BTreeMap<HostName, RevisionName>,
+    /// `user@machine`.
+    pub by: String,
+    /// Why, in the words of who started it.
+    pub cause: Option<String>,
+    /// The ledger and this machine, as hosts are told.
+    pub owner: Owner,
+    /// The service's lease.
+    pub lease: Lease,
+}
+
+/// How a rollout came to rest.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its number.
+    pub rollout: RolloutId,
+    /// Its last state.
+    pub state: RolloutState,
+    /// What every host that could be reached was read back to run at the end.
+    pub sights: Sights,
+}
+
+/// Why a rollout could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The ledger could not be written, or the lease was lost: nothing new was started.
+    #[error("rollout {rollout} stopped: {source}")]
+    Ledger {
+        /// Its number.
+        rollout: RolloutId,
+        /// Why.
+        #[source]
+        source: LedgerError,
+    },
+    /// The rollout could not be begun.
+    #[error("the rollout could not be begun")]
+    Begin(#[source] LedgerError),
+    /// An event did not fit: a mistake of ours.
+    #[error("rollout {rollout} stopped by a mistake in rollctl")]
+    Illegal {
+        /// Its number.
+        rollout: RolloutId,
+        /// What did not fit.
+        #[source]
+        source: IllegalEvent,
+    },
+    /// Somebody asked twice to stop.
+    #[error("rollout {rollout} interrupted")]
+    Interrupted {
+        /// Its number.
+        rollout: RolloutId,
+    },
+}
+
+/// What wakes the loop.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A watcher looked.
+    Looked {
+        host: HostName,
+        generation: u64,
+        look: Look,
+        fresh_until: Timestamp,
+    },
+    /// An action ended.
+    Ended {
+        host: HostName,
+        action: ActionKind,
+        ending: Box<Ending>,
+    },
+    /// The lease could not be renewed.
+    LeaseLost(LedgerError),
+    /// A signal.
+    Stop(Stop),
+    /// The moment came at which the decision could change.
+    Tick,
+}
+
+/// Runs a rollout until it ends, pauses or is stopped. `sights` are the first looks at its hosts.
+///
+/// # Errors
+/// See [`DriverError`]. Nothing new is started after an error; what was in flight has been waited for, except after
+/// [`DriverError::Interrupted`].
+pub async fn run(
+    ports: Arc<Adapters>,
+    job: Job,
+    sights: Sights,
+    stop: mpsc::Receiver<Stop>,
+) -> Result<Finished, DriverError> {
+    let now = ports.clock.now();
+    let first = Event::RolloutStarted {
+        spec: Box::new(job.spec.clone()),
+        by: job.by.clone(),
+        cause: job.cause.clone(),
+    };
+    let recorded = ports
+        .ledger
+        .begin_rollout(&job.lease, now, &first)
+        .await
+        .map_err(DriverError::Begin)?;
+    let rollout = recorded.rollout;
+    let illegal = |source| DriverError::Illegal { rollout, source };
+    let state = RolloutState::start(recorded.at, &recorded.event).map_err(illegal)?;
+    ports.reporter.event(&recorded, &state);
+    let controller = Controller {
+        rollout,
+        epoch: job.lease.epoch,
+        owner: job.owner.clone(),
+        by: job.by.clone(),
+    };
+    let (sender, receiver) = mpsc::channel(1024);
+    let mut driver = Driver {
+        job: Arc::new(job),
+        controller,
+        state,
+        sender,
+        receiver,
+        stop,
+        watches: BTreeMap::new(),
+        generation: 0,
+        actions: JoinSet::new(),
+        watchers: JoinSet::new(),
+        wake_at: None,
+        last_waiting: Decision::default(),
+        ports,
+    };
+    driver.drive(sights).await
+}
+
+struct Watched {
+    generation: u64,
+    tracker: HealthTracker,
+    task: AbortHandle,
+    last_answer: Option<ProbeAnswer>,
+}
+
+struct Driver {
+    ports: Arc<Adapters>,
+    job: Arc<Job>,
+    controller: Controller,
+    state: RolloutState,
+    sender: mpsc::Sender<Input>,
+    receiver: mpsc::Receiver<Input>,
+    stop: mpsc::Receiver<Stop>,
+    watches: BTreeMap<HostName, Watched>,
+    generation: u64,
+    actions: JoinSet<()>,
+    watchers: JoinSet<()>,
+    wake_at: Option<Timestamp>,
+    last_waiting: Decision,
+}
+
+impl Driver {
+    async fn drive(&mut self, sights: Sights) -> Result<Finished, DriverError> {
+        self.keep_lease();
+        let result = self.work(sights).await;
+        // Nobody takes what they send any more; a full channel must not hold them up.
+        self.receiver.close();
+        if matches!(result, Err(DriverError::Interrupted { .. })) {
+            // What runs on a host goes on there; only our waiting for it ends.
+            self.actions.shutdown().await;
+        }
+        while self.actions.join_next().await.is_some() {}
+        self.watchers.shutdown().await;
+        result?;
+        let reachable: Vec<_> = self
+            .state
+            .instances
+            .iter()
+            .filter(|i| i.is_reachable())
+            .map(|i| i.host.clone())
+            .collect();
+        let sights = look(&self.ports.hosts, reachable).await;
+        Ok(Finished {
+            rollout: self.controller.rollout,
+            state: self.state.clone(),
+            sights,
+        })
+    }
+
+    async fn work(&mut self, sights: Sights) -> Result<(), DriverError> {
+        let sights = self.claim(sights).await;
+        for (host, sight) in sights {
+            self.record(Event::HostObserved {
+                host: host.clone(),
+                sight,
+            })
+            .await?;
+            self.watch_old(&host);
+        }
+        loop {
+            self.decide().await?;
+            if self.state.is_over() {
+                return Ok(());
+            }
+            let input = self.next_input().await;
+            self.handle(input).await?;
+            // What else has come in meanwhile is taken too, before the next decision.
+            while let Ok(input) = self.receiver.try_recv() {
+                self.handle(input).await?;
+            }
+        }
+    }
+
+    /// Tells every reachable host who drives now: an older controller can act nowhere from here on.
+    async fn claim(&self, sights: Sights) -> Vec<(HostName, Sight)> {
+        let mut seen: Vec<_> = futures::stream::iter(sights)
+            .map(|(host, seen)| async move {
+                let selected = self.state.instance(&host).is_some_and(|i| i.selected);
+                let mut sight = sight(&seen);
+                if seen.is_ok()
+                    && selected
+                    && let Err(error) = self.ports.hosts.claim(&host, &self.controller).await
+                {
+                    let reason = error.in_words();
+                    sight = match error.kind {
+                        HostErrorKind::Unreachable | HostErrorKind::Lost => {
+                            Sight::Unreachable { reason }
+                        }
+                        HostErrorKind::Refused | HostErrorKind::Failed => Sight::Refused { reason },
+                    };
+                }
+                (host, sight)
+            })
+            .buffer_unordered(CLAIMS_AT_ONCE)
+            .collect()
+            .await;
+        seen.sort_by(|(a, _), (b, _)| a.cmp(b));
+        seen
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let wait = self.wake_at.map_or(Duration::from_secs(3600), |at| {
+            at.since(self.ports.clock.now())
+        });
+        tokio::select! {
+            biased;
+            Some(stop) = self.stop.recv() => Input::Stop(stop),
+            Some(input) = self.receiver.recv() => input,
+            () = tokio::time::sleep(wait) => Input::Tick,
+        }
+    }
+
+    async fn handle(&mut self, input: Input) -> Result<(), DriverError> {
+        let rollout = self.controller.rollout;
+        match input {
+            Input::Tick => Ok(()),
+            Input::Stop(Stop::Now) => Err(DriverError::Interrupted { rollout }),
+            Input::Stop(Stop::Pause { by }) => {
+                self.record(Event::PauseRequested {
+                    cause: PauseCause::Asked { by: by.to_owned() },
+                })
+                .await
+            }
+            Input::LeaseLost(source) => Err(DriverError::Ledger { rollout, source }),
+            Input::Looked {
+                host,
+                generation,
+                look,
+                fresh_until,
+            } => self.looked(host, generation, look, fresh_until).await,
+            Input::Ended {
+                host,
+                action,
+                ending,
+            } => self.ended(host, action, *ending).await,
+        }
+    }
+
+    async fn looked(
+        &mut self,
+        host: HostName,
+        generation: u64,
+        look: Look,
+        fresh_until: Timestamp,
+    ) -> Result<(), DriverError> {
+        let now = self.ports.clock.now();
+        let Some(watched) = self
+            .watches
+            .get_mut(&host)
+            .filter(|watched| watched.generation == generation)
+        else {
+            return Ok(());
+        };
+        watched.last_answer = Some(look.answer.clone());
+        let change = watched.tracker.poll(now, look.poll);
+        self.state.saw(&host, fresh_until);
+        self.ports.reporter.progress(&Progress::Polled {
+            host: host.clone(),
+            answer: look.answer,
+        });
+        if let Some(started) = look.rebooted
+            && self
+                .state
+                .instance(&host)
+                .is_some_and(|i| i.started().is_some() && i.open.is_none())
+        {
+            self.record(Event::HostRebooted {
+                host: host.clone(),
+                started,
+            })
+            .await?;
+            self.watch_started(&host);
+            return Ok(());
+        }
+        match change {
+            Some(health) => self.record(Event::HealthChanged { host, health }).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn ended(
+        &mut self,
+        host: HostName,
+        action: ActionKind,
+        ending: Ending,
+    ) -> Result<(), DriverError> {
+        if let Some(manifest) = ending.adopted {
+            let adopted = NewRevision {
+                service: self.state.spec.service.clone(),
+                name: manifest.names.first().cloned(),
+                digest: manifest.digest,
+                at: manifest.created_at,
+                by: self.job.by.clone(),
+                cause: manifest.cause,
+                adopted: manifest.adopted,
+            };
+            let rollout = self.controller.rollout;
+            let recorded = self.ports.ledger.record_revision(&adopted).await;
+            recorded.map_err(|source| DriverError::Ledger { rollout, source })?;
+        }
+        let declined = matches!(
+            ending.outcome,
+            ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. }
+        );
+        self.record(Event::ActionEnded {
+            host: host.clone(),
+            action,
+            outcome: ending.outcome,
+        })
+        .await?;
+        match action {
+            ActionKind::Activate if declined => self.watch_old(&host),
+            ActionKind::Activate | ActionKind::Revert => self.watch_started(&host),
+            ActionKind::Confirm => self.watch_confirmed(&host),
+            ActionKind::Stage | ActionKind::Prune => {}
+        }
+        Ok(())
+    }
+
+    /// Decides until nothing more follows from what is known now.
+    async fn decide(&mut self) -> Result<(), DriverError> {
+        loop {
+            let decision = decide(&self.state, self.ports.clock.now());
+            if decision.actions.is_empty() && decision.verdict.is_none() {
+                self.wake_at = decision.wake_at;
+                if decision.waiting_on != self.last_waiting.waiting_on {
+                    self.ports.reporter.waiting(&self.state, &decision);
+                    self.last_waiting = decision;
+                }
+                return Ok(());
+            }
+            for action in decision.actions {
+                match action {
+                    Action::Mark { host, mark } => {
+                        self.record(Event::InstanceMarked { host, mark }).await?
+                    }
+                    Action::Run { host, kind } => self.begin(host, kind).await?,
+                }
+            }
+            match decision.verdict {
+                Some(Verdict::Pause(cause)) => self.record(Event::PauseRequested { cause }).await?,
+                Some(Verdict::Paused) => self.record(Event::RolloutPaused).await?,
+                Some(Verdict::End(outcome)) => self.record(Event::RolloutEnded { outcome }).await?,
+                None => {}
+            }
+            if self.state.is_over() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes down that an action starts, and only then starts it.
+    async fn begin(&mut self, host: HostName, kind: ActionKind) -> Result<(), DriverError> {
+        let Some(instance) = self.state.instance(&host) else {
+            return Ok(());
+        };
+        let started = instance.started().cloned();
+        let before = instance.before.clone().unwrap_or(Runs::Nothing);
+        let subject = self.subject(instance);
+        let recorded = self
+            .record_event(Event::ActionStarted {
+                host: host.clone(),
+                action: kind,
+            })
+            .await?;
+        let last_answer = self
+            .watches
+            .get(&host)
+            .and_then(|watched| watched.last_answer.clone());
+        if matches!(kind, ActionKind::Activate | ActionKind::Revert) {
+            self.stop_watching(&host);
+        }
+        let expects = match self.state.instance(&host).map(|instance| &instance.stage) {
+            Some(Stage::Activating { expects, .. }) => Some((*expects, subject)),
+            _ => None,
+        };
+        let order = Order {
+            host,
+            kind,
+            before,
+            started,
+            expects,
+            event_hash: recorded,
+            last_answer,
+        };
+        let (ports, job, controller) = (
+            self.ports.clone(),
+            self.job.clone(),
+            self.controller.clone(),
+        );
+        let sender = self.sender.clone();
+        self.actions.spawn(async move {
+            let (host, action) = (order.host.clone(), order.kind);
+            let ending = Box::new(execute(ports, job, controller, order).await);
+            // When nobody listens any more, the rollout has stopped; the next controller looks at the host itself.
+            let _ = sender
+                .send(Input::Ended {
+                    host,
+                    action,
+                    ending,
+                })
+                .await;
+        });
+        Ok(())
+    }
+
+    async fn record(&mut self, event: Event) -> Result<(), DriverError> {
+        self.record_event(event).await.map(drop)
+    }
+
+    /// Append, apply, report; the event's hash.
+    async fn record_event(&mut self, event: Event) -> Result<String, DriverError> {
+        let rollout = self.controller.rollout;
+        let now = self.ports.clock.now();
+        let recorded = self
+            .ports
+            .ledger
+            .append(&self.job.lease, rollout, now, &event)
+            .await
+            .map_err(|source| DriverError::Ledger { rollout, source })?;
+        self.state
+            .apply(recorded.at, &event)
+            .map_err(|source| DriverError::Illegal { rollout, source })?;
+        self.ports.reporter.event(&recorded, &self.state);
+        Ok(recorded.hash)
+    }
+
+    /// How the instance is asked for its health now.
+    fn subject(&self, instance: &Instance) -> Subject {
+        let known = match &instance.runs {
+            Some(runs) => runs.revision().map(|revision| revision.name.clone()),
+            None => self.job.last_seen.get(&instance.host).cloned(),
+        };
+        Subject {
+            host: instance.host.clone(),
+            generation: self.generation,
+            expect: known.filter(|name| !name.is_adopted()),
+            started: instance.started().cloned(),
+            trusts_probe: matches!(instance.stage, Stage::Updated { .. }),
+        }
+    }
+
+    /// Watches what ran before, if anything does: its first passing look makes it available.
+    fn watch_old(&mut self, host: &HostName) {
+        let fresh = self
+            .state
+            .instance(host)
+            .is_some_and(|instance| instance.health.is_none());
+        let successes = self.job.health.successes;
+        let tracker = if fresh {
+            HealthTracker::of_running(successes)
+        } else {
+            HealthTracker::of_started(successes)
+        };
+        self.watch(host, tracker);
+    }
+
+    /// Watches what was started just now, under its new start.
+    fn watch_started(&mut self, host: &HostName) {
+        self.watch(host, HealthTracker::of_started(self.job.health.successes));
+    }
+
+    /// After a confirmation only the way of asking changes; what was seen holds.
+    fn watch_confirmed(&mut self, host: &HostName) {
+        if let Some(tracker) = self
+            .watches
+            .get(host)
+            .map(|watched| watched.tracker.clone())
+        {
+            self.watch(host, tracker);
+        }
+    }
+
+    fn watch(&mut self, host: &HostName, tracker: HealthTracker) {
+        self.stop_watching(host);
+        self.generation += 1;
+        let Some(instance) = self
+            .state
+            .instance(host)
+            .filter(|instance| !instance.is_absent())
+        else {
+            return;
+        };
+        let subject = self.subject(instance);
+        while self.watchers.try_join_next().is_some() {}
+        let watching = watch(
+            self.ports.clone(),
+            self.job.health.clone(),
+            subject,
+            self.sender.clone(),
+        );
+        let task = self.watchers.spawn(watching);
+        let watched = Watched {
+            generation: self.generation,
+            tracker,
+            task,
+            last_answer: None,
+        };
+        self.watches.insert(host.clone(), watched);
+    }
+
+    fn stop_watching(&mut self, host: &HostName) {
+        if let Some(watched) = self.watches.remove(host) {
+            watched.task.abort();
+        }
+    }
+
+    fn keep_lease(&mut self) {
+        let (ports, job, sender) = (self.ports.clone(), self.job.clone(), self.sender.clone());
+        self.watchers.spawn(async move {
+            let mut renewed = tokio::time::Instant::now();
+            let mut wait = RENEW_EVERY;
+            loop {
+                tokio::time::sleep(wait).await;
+                wait = match ports.ledger.renew(&job.lease).await {
+                    Ok(()) => {
+                        renewed = tokio::time::Instant::now();
+                        RENEW_EVERY
+                    }
+                    // A busy or unreachable ledger is asked again while the lease still holds.
+                    Err(LedgerError::Database { .. }) if renewed.elapsed() < LEASE_HOLDS => {
+                        Duration::from_secs(1)
+                    }
+                    Err(error) => {
+                        let _ = sender.send(Input::LeaseLost(error)).await;
+                        return;
+                    }
+                };
+            }
+        });
+    }
+}

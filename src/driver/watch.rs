@@ -1,0 +1,157 @@
+//! Watches the health of one instance and sends every poll to the loop. Judges nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::run::{Adapters, Input};
+use crate::core::event::{Started, StartedUnit};
+use crate::core::fleet::{HealthCheck, Probe};
+use crate::core::health::Poll;
+use crate::core::ids::{HostName, RevisionName};
+use crate::ports::{HostErrorKind, ProbeAnswer, UnitState};
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    /// Where.
+    pub(super) host: HostName,
+    /// Which watch of this host: what an earlier one still sends is thrown away.
+    pub(super) generation: u64,
+    /// The revision that has to answer; nothing where `expect_*` cannot be asked.
+    pub(super) expect: Option<RevisionName>,
+    /// How the units were started by us; nothing for an instance that ran before.
+    pub(super) started: Option<Started>,
+    /// Whether a probe that passes is enough while SSH cannot say how the units are.
+    pub(super) trusts_probe: bool,
+}
+
+/// One look at an instance.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    /// What it says.
+    pub(super) poll: Poll,
+    /// The probe's answer, for people.
+    pub(super) answer: ProbeAnswer,
+    /// Set when the host has rebooted since the units were started: how they run now.
+    pub(super) rebooted: Option<Started>,
+}
+
+/// Polls until the loop is gone or this task is aborted.
+pub(super) async fn watch(
+    ports: Arc<Adapters>,
+    check: HealthCheck,
+    subject: Subject,
+    sender: mpsc::Sender<Input>,
+) {
+    loop {
+        let begun = Instant::now();
+        let look = look(&ports, &check, &subject).await;
+        let took = begun.elapsed();
+        // A look holds until two more were due (contract, section 3); a slow instance is looked at less often.
+        let fresh_for = 2 * check.interval.max(took);
+        let input = Input::Looked {
+            host: subject.host.clone(),
+            generation: subject.generation,
+            look,
+            fresh_until: ports.clock.now() + fresh_for,
+        };
+        if sender.send(input).await.is_err() {
+            return;
+        }
+        tokio::time::sleep_until(begun + check.interval.max(took.min(Duration::from_secs(60))))
+            .await;
+    }
+}
+
+/// Asks once: the probe, and of an instance that we started also its units.
+pub(super) async fn look(ports: &Adapters, check: &HealthCheck, subject: &Subject) -> Look {
+    let units_matter = subject.started.is_some() || check.probe == Probe::Unit;
+    let probe = ports.prober.probe(&subject.host, subject.expect.as_ref());
+    let units = async {
+        if units_matter {
+            Some(ports.hosts.units(&subject.host).await)
+        } else {
+            None
+        }
+    };
+    let (answer, units) = tokio::join!(probe, units);
+    let by_probe = match answer.passed {
+        Some(true) => Poll::Pass,
+        Some(false) => Poll::Fail,
+        None => Poll::Unknown,
+    };
+    let mut rebooted = None;
+    let poll = match (units, &subject.started) {
+        (None, _) => by_probe,
+        (Some(Ok((_, units))), None) => all_active(&units).max_with(by_probe),
+        (Some(Ok((boot, units))), Some(started)) if boot != started.boot => {
+            let units = units.into_iter().map(|unit| unit.started).collect();
+            rebooted = Some(Started { boot, units });
+            Poll::Unknown
+        }
+        (Some(Ok((_, units))), Some(started)) => compare(&units, &started.units).max_with(by_probe),
+        (Some(Err(error)), _) => match error.kind {
+            HostErrorKind::Failed | HostErrorKind::Refused => Poll::Fail,
+            HostErrorKind::Unreachable | HostErrorKind::Lost => {
+                let enough =
+                    subject.trusts_probe && check.probe != Probe::Unit && by_probe == Poll::Pass;
+                if enough { Poll::Pass } else { Poll::Unknown }
+            }
+        },
+    };
+    Look {
+        poll,
+        answer,
+        rebooted,
+    }
+}
+
+fn all_active(units: &[UnitState]) -> Poll {
+    if units.iter().all(UnitState::is_active) {
+        Poll::Pass
+    } else {
+        Poll::Fail
+    }
+}
+
+/// Whether the units run as they were started.
+fn compare(units: &[UnitState], started: &[StartedUnit]) -> Poll {
+    let restarted = started.iter().any(|then| {
+        units.iter().any(|now| {
+            // A unit that has no invocation now is down, not restarted.
+            now.started.unit == then.unit
+                && (now.started.restarts > then.restarts
+                    || (!now.started.invocation.as_str().is_empty()
+                        && now.started.invocation != then.invocation))
+        })
+    });
+    if restarted {
+        Poll::Restarted
+    } else {
+        all_active(units)
+    }
+}
+
+/// Puts two looks at one instance together: the worse counts.
+trait MaxWith {
+    fn max_with(self, other: Self) -> Self;
+}
+
+impl MaxWith for Poll {
+    fn max_with(self, other: Self) -> Self {
+        let badness = |poll| match poll {
+            Poll::Pass => 0,
+            Poll::Unknown => 1,
+            Poll::Fail => 2,
+            Poll::Restarted => 3,
+        };
+        if badness(self) >= badness(other) {
+            self
+        } else {
+            other
+        }
+    }
+}

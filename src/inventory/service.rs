@@ -1,0 +1,365 @@
+//! `[services.*]`.
+
+use crate::core::fleet::{Host, Scope, Service};
+use crate::core::ids::{HostName, ServiceName, UnitName};
+
+use super::content;
+use super::health;
+use super::later;
+use super::mistake::Findings;
+use super::paths::{self, NamedFile};
+use super::placeholder::Values;
+use super::reader::{Entry, Table};
+use super::select::select;
+use super::source::At;
+use super::strategy::ReadStrategy;
+
+const REVISION_HISTORY_LIMIT: u32 = 10;
+/// The longest name of a service: it becomes part of the names of units and folders.
+const NAME_MAX: usize = 64;
+/// systemd's limit for the name of a unit.
+const UNIT_NAME_MAX: usize = 255;
+
+/// A service with the places of what must be its own.
+#[derive(Debug)]
+pub(crate) struct ReadService {
+    pub(crate) service: Service,
+    pub(crate) install_dir: At,
+    pub(crate) units: At,
+    pub(crate) link: At,
+}
+
+/// What a service is read against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'h> {
+    pub(crate) hosts: &'h [Host],
+    /// Whether all hosts could be read: only then it can be said that none matches.
+    pub(crate) sound: bool,
+}
+
+pub(crate) fn read(
+    entry: &Entry<'_>,
+    around: Around<'_>,
+    f: &mut Findings<'_>,
+    files: &mut Vec<NamedFile>,
+) -> Option<ReadService> {
+    check_name(entry, f);
+    let mut table = entry.table(f)?;
+    let hosts = selected(&mut table, &entry.key, around, f);
+    let (units, units_at) = units(&mut table, &entry.key, f);
+    let port = table.take("port");
+    let ports = later::ports(&mut table, port.as_ref(), f);
+    let is_template = units.iter().any(is_template);
+    later::spare_hosts(&mut table, is_template, f);
+    let values = Values {
+        hosts: if around.sound { &hosts } else { &[] },
+        port: port.is_some() || ports,
+    };
+    let strategy_table = sub_table(&mut table, "strategy", f);
+    let strategy = ReadStrategy::read(strategy_table, values, f);
+    let health = health::read(table.take("health"), &entry.key, values, f);
+    check_times(&strategy, &health, &entry.key, f);
+    let places = Places::read(&mut table, entry, f);
+    let service = Service {
+        name: ServiceName::new(entry.name),
+        hosts: names(&hosts, false),
+        out_of_service: names(&hosts, true),
+        scope: table
+            .take("scope")
+            .and_then(|entry| entry.choice(f, &[("system", Scope::System), ("user", Scope::User)]))
+            .unwrap_or(Scope::System),
+        unit_files: table
+            .take("unit_file")
+            .map(|entry| content::unit_files(&entry, &units, f, files))
+            .unwrap_or_default(),
+        units,
+        link: places.link,
+        install_dir: places.install_dir,
+        artifact: table
+            .take("artifact")
+            .and_then(|entry| content::artifact(&entry, f)),
+        environment: sub_table(&mut table, "environment", f)
+            .map(|table| content::environment(&table, f))
+            .unwrap_or_default(),
+        files: sub_table(&mut table, "files", f)
+            .map(|table| content::more_files(&table, &places.binary, f, files))
+            .unwrap_or_default(),
+        binary: places.binary,
+        port: port
+            .and_then(|entry| entry.number(f, 1..=65535))
+            .and_then(|port| u16::try_from(port).ok()),
+        revision_history_limit: table
+            .take("revision_history_limit")
+            .and_then(|entry| entry.number(f, 1..=u32::MAX))
+            .unwrap_or(REVISION_HISTORY_LIMIT),
+        strategy: strategy.strategy,
+        health: health.check,
+    };
+    warn_of_empty(&service, &entry.key, around, f);
+    later::traffic(&mut table, f);
+    later::hooks(&mut table, f);
+    later::unread(&mut table, "window", f);
+    later::unread(&mut table, "trust", f);
+    table.finish(f, hint);
+    Some(ReadService {
+        service,
+        install_dir: places.install_dir_at,
+        units: units_at,
+        link: places.link_at,
+    })
+}
+
+/// Where a service lives on its hosts.
+struct Places {
+    install_dir: String,
+    install_dir_at: At,
+    binary: String,
+    link: Option<String>,
+    link_at: At,
+}
+
+impl Places {
+    fn read(table: &mut Table<'_>, service: &Entry<'_>, f: &mut Findings<'_>) -> Self {
+        let install_dir = required(table, "install_dir", "\"/opt/web\"", &service.key, f);
+        let link = table.take("link");
+        let place = |entry: &Option<Entry<'_>>| {
+            entry
+                .as_ref()
+                .map_or(&service.key, |entry| &entry.at)
+                .clone()
+        };
+        let (install_dir_at, link_at) = (place(&install_dir), place(&link));
+        let install_dir = install_dir
+            .and_then(|entry| paths::install_dir(&entry, f))
+            .unwrap_or_default();
+        Self {
+            link: link.and_then(|entry| paths::link(&entry, &install_dir, f)),
+            install_dir,
+            install_dir_at,
+            binary: binary(table, service.name, f),
+            link_at,
+        }
+    }
+}
+
+fn names(hosts: &[&Host], out_of_service: bool) -> Vec<HostName> {
+    let wanted = hosts
+        .iter()
+        .filter(|host| host.out_of_service == out_of_service);
+    wanted.map(|host| host.name.clone()).collect()
+}
+
+fn check_name(entry: &Entry<'_>, f: &mut Findings<'_>) {
+    if !is_name(entry.name) {
+        f.wrong_help(
+            &entry.key,
+            format!("`{}` cannot be the name of a service", entry.name),
+            format!("letters, digits, `.`, `_` and `-` are allowed, at most {NAME_MAX}; a letter or a digit begins it"),
+        );
+    }
+}
+
+fn sub_table<'t>(
+    table: &mut Table<'t>,
+    key: &'static str,
+    f: &mut Findings<'_>,
+) -> Option<Table<'t>> {
+    table.take(key)?.table(f)
+}
+
+fn required<'t>(
+    table: &mut Table<'t>,
+    key: &'static str,
+    example: &str,
+    service: &At,
+    f: &mut Findings<'_>,
+) -> Option<Entry<'t>> {
+    let entry = table.take(key);
+    if entry.is_none() {
+        let message = format!("`{key}` is missing in `[{}]`", service.key);
+        f.wrong_help(service, message, format!("write `{key} = {example}`"));
+    }
+    entry
+}
+
+fn selected<'h>(
+    table: &mut Table<'_>,
+    service: &At,
+    around: Around<'h>,
+    f: &mut Findings<'_>,
+) -> Vec<&'h Host> {
+    required(table, "hosts", "\"role=web\"", service, f)
+        .and_then(|entry| select(&entry, around.hosts, around.sound, f))
+        .unwrap_or_default()
+}
+
+/// Exactly one of `unit` and `units`.
+fn units(table: &mut Table<'_>, service: &At, f: &mut Findings<'_>) -> (Vec<UnitName>, At) {
+    let (one, many) = (table.take("unit"), table.take("units"));
+    if let (Some(_), Some(many)) = (&one, &many) {
+        f.wrong(&many.key, "`unit` and `units` exclude each other");
+    }
+    let (entries, at) = match (one, many) {
+        (Some(one), _) => {
+            let at = one.at.clone();
+            (vec![one], at)
+        }
+        (None, Some(many)) => {
+            let entries = many.list(f);
+            if entries.as_ref().is_some_and(Vec::is_empty) {
+                f.wrong(&many.at, "`units` is empty");
+            }
+            (entries.unwrap_or_default(), many.at)
+        }
+        (None, None) => {
+            let message = format!("`unit` is missing in `[{}]`", service.key);
+            f.wrong_help(
+                service,
+                message,
+                "write `unit = \"web.service\"` or `units = [\"web.service\", \"worker.service\"]`",
+            );
+            (Vec::new(), service.clone())
+        }
+    };
+    let mut in_order = Vec::new();
+    for entry in &entries {
+        let Some(unit) = unit(entry, f) else {
+            continue;
+        };
+        if in_order.contains(&unit) {
+            f.wrong(&entry.at, format!("unit `{unit}` is named twice"));
+            continue;
+        }
+        if is_template(&unit) {
+            f.not_yet(
+                &entry.at,
+                &format!("the template unit `{unit}` (side by side)"),
+                "name a unit without `@`: it is replaced in place",
+            );
+        }
+        in_order.push(unit);
+    }
+    (in_order, at)
+}
+
+fn unit(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<UnitName> {
+    let text = entry.text(f)?;
+    if text.contains('/') {
+        let name = text.rsplit('/').next().unwrap_or_default();
+        f.wrong_help(
+            &entry.at,
+            format!("`{text}` is a path, not the name of a unit"),
+            format!("write `{name}`; a unit file that is part of the revision is `unit_file`"),
+        );
+        return None;
+    }
+    let Some(stem) = text.strip_suffix(".service") else {
+        let stem = text.rsplit_once('.').map_or(text, |(stem, _)| stem);
+        f.wrong_help(
+            &entry.at,
+            format!("unit `{text}` does not end in `.service`"),
+            format!("write `{stem}.service`; other kinds of units cannot be rolled"),
+        );
+        return None;
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":_.\\-@".contains(c);
+    let starts_well = stem.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if !starts_well || text.len() > UNIT_NAME_MAX || !stem.chars().all(allowed) {
+        f.wrong(&entry.at, format!("`{text}` cannot be the name of a unit"));
+        return None;
+    }
+    Some(UnitName::new(text))
+}
+
+fn is_template(unit: &UnitName) -> bool {
+    unit.as_str().ends_with("@.service")
+}
+
+fn binary(table: &mut Table<'_>, service: &str, f: &mut Findings<'_>) -> String {
+    let Some(entry) = table.take("binary") else {
+        return service.to_owned();
+    };
+    let Some(text) = entry.text(f) else {
+        return service.to_owned();
+    };
+    if let Err(problem) = paths::inside_revision(text) {
+        f.wrong_help(
+            &entry.at,
+            format!("`binary` `{text}` {problem}"),
+            "write the artifact's name inside the revision: `web` or `bin/web`",
+        );
+    }
+    text.to_owned()
+}
+
+/// min_ready < deadline < progress_deadline
+fn check_times(
+    strategy: &ReadStrategy,
+    health: &health::ReadHealth,
+    service: &At,
+    f: &mut Findings<'_>,
+) {
+    if !(strategy.sound && health.sound) {
+        return;
+    }
+    let (min_ready, deadline, progress) = (
+        strategy.strategy.min_ready,
+        health.check.deadline,
+        strategy.strategy.progress_deadline,
+    );
+    let at = |first: &Option<At>, second: &Option<At>| {
+        first
+            .as_ref()
+            .or(second.as_ref())
+            .unwrap_or(service)
+            .clone()
+    };
+    if min_ready >= deadline {
+        f.wrong_help(
+            &at(&strategy.min_ready, &health.deadline),
+            format!("`min_ready` of {min_ready:?} must be less than the health check's `deadline` of {deadline:?}"),
+            "an instance that needs longer to be available than it has would always fail",
+        );
+    }
+    if deadline >= progress {
+        f.wrong_help(
+            &at(&health.deadline, &strategy.progress_deadline),
+            format!("the health check's `deadline` of {deadline:?} must be less than `progress_deadline` of {progress:?}"),
+            "or a rollout would stall before its instance has failed",
+        );
+    }
+}
+
+fn warn_of_empty(service: &Service, at: &At, around: Around<'_>, f: &mut Findings<'_>) {
+    if around.sound && service.hosts.is_empty() && !service.out_of_service.is_empty() {
+        f.warn(
+            at,
+            format!("all hosts of service `{}` are out of service", service.name),
+            "it cannot be rolled until one of them is back",
+        );
+    }
+}
+
+pub(crate) fn is_name(name: &str) -> bool {
+    name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+fn hint(key: &str) -> Option<String> {
+    let hint = match key {
+        "max_surge" | "max_unavailable" | "min_ready" | "progress_deadline" | "max_failures"
+        | "on_failure" | "steps" | "order" | "domains" => "it belongs to `[services.*.strategy]`",
+        "http" | "tcp" | "command" | "expect_status" | "expect_body" | "expect_json"
+        | "through" | "interval" | "timeout" | "successes" | "deadline" => {
+            "it belongs to `[services.*.health]`"
+        }
+        "env" => "write `environment = { NAME = \"value\" }`",
+        "unit_files" => "write `unit_file = { \"web.service\" = \"web.service\" }`",
+        "replicas" => "the number of instances is the number of hosts that `hosts` selects",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,86 @@
+//! `[ledger] url` and `[artifacts] url`.
+
+use super::mistake::Findings;
+use super::paths::resolve;
+use super::reader::{Entry, Table};
+
+/// `sqlite:` and the absolute path of the file, taken as it is (no `?options`, no percent-encoding).
+pub(crate) fn ledger(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> {
+    let url = url(entry, f)?;
+    let text = url.text(f)?;
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        return file("sqlite", path, &url, f);
+    }
+    if ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
+        f.not_yet(
+            &url.at,
+            "a ledger in PostgreSQL",
+            "write `url = \"sqlite:production.db\"`, or leave it out",
+        );
+        return None;
+    }
+    f.wrong_help(
+        &url.at,
+        "`url` of a ledger begins with `sqlite:`",
+        "write `url = \"sqlite:production.db\"`, a path relative to the inventory file",
+    );
+    None
+}
+
+/// `file:` and the absolute path of the folder, taken as it is.
+pub(crate) fn artifacts(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> {
+    let url = url(entry, f)?;
+    let text = url.text(f)?;
+    if let Some(path) = text.strip_prefix("file:") {
+        return file("file", path, &url, f);
+    }
+    if ["s3://", "gs://", "az://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
+        f.not_yet(
+            &url.at,
+            "an artifact store in a cloud",
+            "write `url = \"file:artifacts\"`, or leave it out",
+        );
+        return None;
+    }
+    f.wrong_help(
+        &url.at,
+        "`url` of an artifact store begins with `file:`",
+        "write `url = \"file:artifacts\"`, a path relative to the inventory file",
+    );
+    None
+}
+
+fn url<'t>(entry: &Entry<'t>, f: &mut Findings<'_>) -> Option<Entry<'t>> {
+    let mut table: Table<'t> = entry.table(f)?;
+    let url = table.take("url");
+    table.finish(f, |_| None);
+    url
+}
+
+fn file(scheme: &str, path: &str, url: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> {
+    // `file:///srv/x` is the long form of `file:/srv/x`.
+    let path = match path.strip_prefix("//") {
+        Some(rest) if rest.starts_with('/') => rest,
+        Some(rest) => {
+            f.wrong_help(
+                &url.at,
+                format!("`{scheme}://{rest}` names a machine `{}`", rest.split('/').next().unwrap_or(rest)),
+                format!("write `{scheme}:{rest}` for a relative path, `{scheme}:/{rest}` for a whole one"),
+            );
+            return None;
+        }
+        None => path,
+    };
+    if path.is_empty() || path.starts_with(':') {
+        f.wrong(&url.at, format!("`{scheme}:{path}` names no file"));
+        return None;
+    }
+    let path = resolve(path, url, f)?;
+    Some(format!("{scheme}:{}", path.display()))
+}

@@ -1,0 +1,126 @@
+//! What goes wrong inside the ledger, and how it becomes a [`LedgerError`].
+
+use crate::ports::LedgerError;
+
+/// A call that no correct controller makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misuse(pub(crate) &'static str);
+
+/// An error that does not know yet in which ledger it happened.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The database said so.
+    Database(sqlx::Error),
+    /// A stored value makes no sense.
+    Damaged(String),
+    /// The rules said so.
+    Refused(LedgerError),
+    /// See [`Misuse`].
+    Misuse(Misuse),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Misuse> for Fault {
+    fn from(misuse: Misuse) -> Self {
+        Self::Misuse(misuse)
+    }
+}
+
+impl Fault {
+    /// The error of the ledger at `location` while `doing` that.
+    pub(crate) fn at(self, location: &str, doing: &'static str) -> LedgerError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Damaged(what) => damaged(location, &what),
+            Self::Misuse(misuse) => LedgerError::Database {
+                location: location.to_owned(),
+                doing,
+                source: Box::new(misuse),
+            },
+            Self::Database(error) => match result_code(&error) {
+                Some(code) => {
+                    by_result_code(code, location).unwrap_or_else(|| other(error, location, doing))
+                }
+                None => other(error, location, doing),
+            },
+        }
+    }
+}
+
+fn other(error: sqlx::Error, location: &str, doing: &'static str) -> LedgerError {
+    LedgerError::Database {
+        location: location.to_owned(),
+        doing,
+        source: Box::new(error),
+    }
+}
+
+/// SQLite's primary result code. PostgreSQL's codes have letters or five digits.
+fn result_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<u32>()
+        .ok()
+        .filter(|_| code.len() < 5)
+        .map(|extended| extended & 0xff)
+}
+
+/// What a person can do something about; the numbers are SQLite's (<https://sqlite.org/rescode.html>).
+fn by_result_code(code: u32, location: &str) -> Option<LedgerError> {
+    let (problem, hint) = match code {
+        3 | 14 => (
+            "cannot be opened",
+            "look at the owner and the mode of the file and of its folder, at the mount, and whether the disk is full",
+        ),
+        5 | 6 => (
+            "another process has kept it locked for 5 s",
+            "`fuser` shows which process has it open; run the command again when that is done",
+        ),
+        8 => (
+            "cannot be written: it or its file system is read-only",
+            "look at the owner and the mode of the file and of its folder, and at the mount",
+        ),
+        11 | 26 => return Some(damaged(location, "SQLite finds it malformed")),
+        13 => (
+            "cannot be written: its disk is full",
+            "free some space there, then run the command again; what was recorded until now is safe",
+        ),
+        _ => return None,
+    };
+    Some(unusable(location, problem, hint))
+}
+
+/// The file is a ledger, but broken. Nothing is ever repaired or overwritten by itself.
+pub(crate) fn damaged(location: &str, what: &str) -> LedgerError {
+    unusable(
+        location,
+        format!("is damaged: {what}"),
+        format!(
+            "it was left as it is; put a backup in its place, or save what can be read with \
+             `sqlite3 {location} .recover`, working on a copy of it and of its `-wal` file"
+        ),
+    )
+}
+
+pub(crate) fn unusable(
+    location: &str,
+    problem: impl Into<String>,
+    hint: impl Into<String>,
+) -> LedgerError {
+    LedgerError::Unusable {
+        location: location.to_owned(),
+        problem: problem.into(),
+        hint: hint.into(),
+    }
+}

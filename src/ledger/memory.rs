@@ -1,0 +1,323 @@
+//! A ledger that forgets everything, for tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::chain::{Chain, Chained, Link, NOTHING_BEFORE, Walk, canonical_body, hash};
+use super::fault::{Fault, Misuse};
+use super::here::Here;
+use super::lease::LeaseRow;
+use super::naming::Naming;
+use super::row::RolloutRow;
+use crate::core::event::{Event, RecordedEvent};
+use crate::core::ids::{HostName, LedgerId, RolloutId, ServiceName};
+use crate::core::revision::Revision;
+use crate::core::time::Timestamp;
+use crate::ports::{
+    Holder, InstanceRecord, Lease, Ledger, LedgerError, NewRevision, RolloutRecord,
+};
+
+const LOCATION: &str = "in memory";
+
+/// A ledger in memory. [`MemoryLedger::seen_from`] gives a second controller's view of the same one.
+#[derive(Debug, Clone)]
+pub struct MemoryLedger {
+    store: Arc<Mutex<Store>>,
+    id: LedgerId,
+    here: Here,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    /// Oldest first.
+    revisions: BTreeMap<ServiceName, Vec<Revision>>,
+    /// By number, from 1 without gaps.
+    rollouts: Vec<RolloutRow>,
+    /// Of all services, in the order in which they were written.
+    events: Vec<(ServiceName, RecordedEvent)>,
+    instances: BTreeMap<ServiceName, BTreeMap<HostName, InstanceRecord>>,
+    leases: BTreeMap<ServiceName, LeaseRow>,
+}
+
+impl MemoryLedger {
+    /// An empty one.
+    pub fn new(here: Here) -> Self {
+        Self {
+            store: Arc::default(),
+            id: LedgerId::new(uuid::Uuid::new_v4().to_string()),
+            here,
+        }
+    }
+
+    /// The same ledger as another machine or process sees it.
+    #[must_use]
+    pub fn seen_from(&self, here: Here) -> Self {
+        Self {
+            here,
+            ..self.clone()
+        }
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    fn fenced(&self, lease: &Lease) -> Result<LeaseRow, LedgerError> {
+        LeaseRow::fenced(self.leases.get(&lease.service).cloned(), lease)
+    }
+
+    fn find(&self, rollout: RolloutId) -> Option<&RolloutRow> {
+        self.rollouts.iter().find(|row| row.record.id == rollout)
+    }
+
+    fn listed(&self, row: &RolloutRow, here: &Here) -> RolloutRecord {
+        row.clone()
+            .listed(self.leases.get(&row.record.service), here)
+    }
+
+    fn begin(
+        &mut self,
+        lease: &Lease,
+        at: Timestamp,
+        first: &Event,
+    ) -> Result<RecordedEvent, Fault> {
+        self.fenced(lease)?;
+        let id = RolloutId(
+            self.rollouts
+                .iter()
+                .map(|row| row.record.id.0)
+                .max()
+                .unwrap_or(0)
+                + 1,
+        );
+        let new = RolloutRow::begun(id, lease, at, first)?;
+        let unfinished: Vec<RolloutId> = self
+            .rollouts
+            .iter()
+            .filter(|row| row.record.service == lease.service && row.is_unfinished())
+            .map(|row| row.record.id)
+            .collect();
+        for old in unfinished {
+            self.append(lease, old, at, &Event::RolloutSuperseded { by: id })?;
+        }
+        let recorded = self.link(&new, at, first)?;
+        self.rollouts.push(new);
+        Ok(recorded)
+    }
+
+    fn append(
+        &mut self,
+        lease: &Lease,
+        rollout: RolloutId,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<RecordedEvent, Fault> {
+        self.fenced(lease)?;
+        let before = self
+            .find(rollout)
+            .ok_or(Misuse("there is no such rollout"))?;
+        let after = before.clone().after(lease, at, event)?;
+        let recorded = self.link(&after, at, event)?;
+        if let Some(row) = self
+            .rollouts
+            .iter_mut()
+            .find(|row| row.record.id == rollout)
+        {
+            *row = after;
+        }
+        Ok(recorded)
+    }
+
+    fn link(
+        &mut self,
+        row: &RolloutRow,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<RecordedEvent, Fault> {
+        let (rollout, service) = (row.record.id, &row.record.service);
+        let previous = self
+            .events
+            .iter()
+            .rfind(|(other, _)| other == service)
+            .map_or(NOTHING_BEFORE, |(_, last)| last.hash.as_str());
+        let last_seq = self
+            .events
+            .iter()
+            .rfind(|(_, event)| event.rollout == rollout)
+            .map_or(0, |(_, last)| last.seq);
+        let body = canonical_body(event).map_err(|error| Fault::Damaged(error.to_string()))?;
+        let recorded = RecordedEvent {
+            rollout,
+            seq: last_seq + 1,
+            at,
+            event: event.clone(),
+            hash: hash(previous, rollout, last_seq + 1, at, &body),
+        };
+        self.events.push((service.clone(), recorded.clone()));
+        Ok(recorded)
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    fn id(&self) -> LedgerId {
+        self.id.clone()
+    }
+
+    async fn record_revision(&self, revision: &NewRevision) -> Result<Revision, LedgerError> {
+        let mut store = self.store();
+        let known = store.revisions.entry(revision.service.clone()).or_default();
+        let naming = Naming::of(revision, known)?;
+        match &naming {
+            Naming::Known(_) => {}
+            Naming::Renamed(renamed) => {
+                for known in known
+                    .iter_mut()
+                    .filter(|known| known.number == renamed.number)
+                {
+                    known.clone_from(renamed);
+                }
+            }
+            Naming::New(new) => known.push(new.clone()),
+        }
+        Ok(naming.into_revision())
+    }
+
+    async fn revisions(&self, service: &ServiceName) -> Result<Vec<Revision>, LedgerError> {
+        let store = self.store();
+        let known = store.revisions.get(service).into_iter().flatten();
+        Ok(known.rev().cloned().collect())
+    }
+
+    async fn begin_rollout(
+        &self,
+        lease: &Lease,
+        at: Timestamp,
+        first: &Event,
+    ) -> Result<RecordedEvent, LedgerError> {
+        let begun = self.store().begin(lease, at, first);
+        begun.map_err(|fault| fault.at(LOCATION, "beginning a rollout"))
+    }
+
+    async fn append(
+        &self,
+        lease: &Lease,
+        rollout: RolloutId,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<RecordedEvent, LedgerError> {
+        let appended = self.store().append(lease, rollout, at, event);
+        appended.map_err(|fault| fault.at(LOCATION, "appending an event"))
+    }
+
+    async fn rollouts(
+        &self,
+        service: &ServiceName,
+        limit: usize,
+    ) -> Result<Vec<RolloutRecord>, LedgerError> {
+        let store = self.store();
+        let rows = store.rollouts.iter().rev();
+        let rows = rows.filter(|row| row.record.service == *service);
+        Ok(rows
+            .take(limit)
+            .map(|row| store.listed(row, &self.here))
+            .collect())
+    }
+
+    async fn rollout(&self, rollout: RolloutId) -> Result<Option<RolloutRecord>, LedgerError> {
+        let store = self.store();
+        Ok(store.find(rollout).map(|row| store.listed(row, &self.here)))
+    }
+
+    async fn events(
+        &self,
+        rollout: RolloutId,
+        after: u64,
+    ) -> Result<Vec<RecordedEvent>, LedgerError> {
+        let store = self.store();
+        let events = store.events.iter().map(|(_, event)| event);
+        Ok(events
+            .filter(|event| event.rollout == rollout && event.seq > after)
+            .cloned()
+            .collect())
+    }
+
+    async fn record_instances(
+        &self,
+        service: &ServiceName,
+        seen: &[InstanceRecord],
+    ) -> Result<(), LedgerError> {
+        let mut store = self.store();
+        let known = store.instances.entry(service.clone()).or_default();
+        known.extend(seen.iter().map(|seen| (seen.host.clone(), seen.clone())));
+        Ok(())
+    }
+
+    async fn instances(&self, service: &ServiceName) -> Result<Vec<InstanceRecord>, LedgerError> {
+        let store = self.store();
+        let known = store.instances.get(service);
+        Ok(known
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect())
+    }
+
+    async fn acquire(
+        &self,
+        service: &ServiceName,
+        holder: &Holder,
+        take_over: bool,
+    ) -> Result<Lease, LedgerError> {
+        let mut store = self.store();
+        let current = store.leases.get(service);
+        let row = LeaseRow::taken(current, service, holder, take_over, &self.here)?;
+        let epoch = row.epoch;
+        store.leases.insert(service.clone(), row);
+        Ok(Lease {
+            service: service.clone(),
+            epoch,
+        })
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<(), LedgerError> {
+        let mut store = self.store();
+        let row = store.fenced(lease)?.renewed(&self.here);
+        store.leases.insert(lease.service.clone(), row);
+        Ok(())
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
+        let mut store = self.store();
+        let row = store.fenced(lease)?.given_back(&self.here);
+        store.leases.insert(lease.service.clone(), row);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Chained for MemoryLedger {
+    async fn verify_chain(&self, service: &ServiceName) -> Result<Chain, LedgerError> {
+        let store = self.store();
+        let mut walk = Walk::new();
+        for (_, event) in store.events.iter().filter(|(of, _)| of == service) {
+            let body = canonical_body(&event.event)
+                .map_err(|error| Fault::Damaged(error.to_string()).at(LOCATION, "verifying"))?;
+            let link = Link {
+                rollout: event.rollout,
+                seq: event.seq,
+                at: event.at,
+                body,
+                hash: event.hash.clone(),
+            };
+            if let Some(broken) = walk.step(&link) {
+                return Ok(broken);
+            }
+        }
+        Ok(walk.end())
+    }
+}

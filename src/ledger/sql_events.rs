@@ -1,0 +1,195 @@
+//! Events in SQL: the only place that writes them.
+
+use sqlx::Row;
+use sqlx::{AnyConnection, any::AnyRow};
+
+use super::chain::{Chain, Link, NOTHING_BEFORE, Walk, canonical_body, hash};
+use super::fault::{Fault, Misuse};
+use super::row::RolloutRow;
+use super::{sql_leases, sql_rollouts};
+use crate::core::event::{Event, RecordedEvent};
+use crate::core::ids::{RolloutId, ServiceName};
+use crate::core::time::Timestamp;
+use crate::ports::Lease;
+
+/// How many events a walk along a chain holds in memory.
+const PAGE: i64 = 1_000;
+
+/// Supersedes what is unfinished, then begins the new rollout; one transaction. Under a valid lease nobody else works
+/// on the service, so whatever is unfinished is paused, interrupted, or was left behind by this very controller.
+pub(crate) async fn begin(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+    at: Timestamp,
+    first: &Event,
+) -> Result<RecordedEvent, Fault> {
+    sql_leases::fenced(connection, lease).await?;
+    let id = sql_rollouts::next_id(connection).await?;
+    let new = RolloutRow::begun(id, lease, at, first)?;
+    let superseded = Event::RolloutSuperseded { by: id };
+    for old in sql_rollouts::unfinished(connection, &lease.service).await? {
+        let old = old.after(lease, at, &superseded)?;
+        insert(connection, &old, at, &superseded).await?;
+        sql_rollouts::update(connection, &old).await?;
+    }
+    sql_rollouts::insert(connection, &new).await?;
+    insert(connection, &new, at, first).await
+}
+
+/// Appends to a rollout that is not over.
+pub(crate) async fn append(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+    rollout: RolloutId,
+    at: Timestamp,
+    event: &Event,
+) -> Result<RecordedEvent, Fault> {
+    sql_leases::fenced(connection, lease).await?;
+    let before = sql_rollouts::find(connection, rollout)
+        .await?
+        .ok_or(Misuse("there is no such rollout"))?;
+    let after = before.clone().after(lease, at, event)?;
+    let recorded = insert(connection, &after, at, event).await?;
+    if after != before {
+        sql_rollouts::update(connection, &after).await?;
+    }
+    Ok(recorded)
+}
+
+/// Links an event to the service's last one.
+async fn insert(
+    connection: &mut AnyConnection,
+    row: &RolloutRow,
+    at: Timestamp,
+    event: &Event,
+) -> Result<RecordedEvent, Fault> {
+    let (rollout, service) = (row.record.id, &row.record.service);
+    let last = sqlx::query(
+        "SELECT (SELECT hash FROM events WHERE service = $1 ORDER BY id DESC LIMIT 1) AS previous,
+                (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE rollout = $2) AS seq,
+                (SELECT COALESCE(MAX(id), 0) + 1 FROM events) AS id",
+    )
+    .bind(service.as_str())
+    .bind(rollout.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    let previous: Option<String> = last.try_get("previous")?;
+    let (id, seq): (i64, i64) = (last.try_get("id")?, last.try_get("seq")?);
+    let body = canonical_body(event).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let recorded = RecordedEvent {
+        rollout,
+        seq: unsigned(seq)?,
+        at,
+        event: event.clone(),
+        hash: hash(
+            previous.as_deref().unwrap_or(NOTHING_BEFORE),
+            rollout,
+            unsigned(seq)?,
+            at,
+            &body,
+        ),
+    };
+    sqlx::query(
+        r#"INSERT INTO events (id, service, rollout, seq, "at", kind, host, body, hash)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
+    )
+    .bind(id)
+    .bind(service.as_str())
+    .bind(rollout.0)
+    .bind(seq)
+    .bind(at.as_millis())
+    .bind(kind(&body)?)
+    .bind(event.host().map(|host| host.as_str()))
+    .bind(body)
+    .bind(recorded.hash.as_str())
+    .execute(connection)
+    .await?;
+    Ok(recorded)
+}
+
+/// The events of a rollout after `after`, in order.
+pub(crate) async fn list(
+    connection: &mut AnyConnection,
+    rollout: RolloutId,
+    after: u64,
+) -> Result<Vec<RecordedEvent>, Fault> {
+    let rows = sqlx::query(
+        r#"SELECT rollout, seq, "at", body, hash FROM events WHERE rollout = $1 AND seq > $2 ORDER BY seq"#,
+    )
+    .bind(rollout.0)
+    .bind(i64::try_from(after).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let link = link(row)?;
+            let event = serde_json::from_str(&link.body).map_err(|error| {
+                let (rollout, seq) = (link.rollout, link.seq);
+                Fault::Damaged(format!(
+                    "event {seq} of rollout {rollout} cannot be read: {error}"
+                ))
+            })?;
+            Ok(RecordedEvent {
+                rollout: link.rollout,
+                seq: link.seq,
+                at: link.at,
+                event,
+                hash: link.hash,
+            })
+        })
+        .collect()
+}
+
+/// Walks along a service's chain, page by page.
+pub(crate) async fn verify(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+) -> Result<Chain, Fault> {
+    let mut walk = Walk::new();
+    let mut after = 0_i64;
+    loop {
+        let rows = sqlx::query(
+            r#"SELECT id, rollout, seq, "at", body, hash FROM events
+               WHERE service = $1 AND id > $2 ORDER BY id LIMIT $3"#,
+        )
+        .bind(service.as_str())
+        .bind(after)
+        .bind(PAGE)
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in &rows {
+            if let Some(broken) = walk.step(&link(row)?) {
+                return Ok(broken);
+            }
+            after = row.try_get("id")?;
+        }
+        if rows.is_empty() {
+            return Ok(walk.end());
+        }
+    }
+}
+
+fn link(row: &AnyRow) -> Result<Link, Fault> {
+    Ok(Link {
+        rollout: RolloutId(row.try_get("rollout")?),
+        seq: unsigned(row.try_get("seq")?)?,
+        at: Timestamp::from_millis(row.try_get("at")?),
+        body: row.try_get("body")?,
+        hash: row.try_get("hash")?,
+    })
+}
+
+fn unsigned(seq: i64) -> Result<u64, Fault> {
+    u64::try_from(seq).map_err(|_| Fault::Damaged(format!("an event has the number {seq}")))
+}
+
+/// The event's `kind`, which stands in its body.
+fn kind(body: &str) -> Result<String, Fault> {
+    #[derive(serde::Deserialize)]
+    struct Tag {
+        kind: String,
+    }
+    serde_json::from_str::<Tag>(body)
+        .map(|tag| tag.kind)
+        .map_err(|error| Fault::Database(sqlx::Error::Encode(Box::new(error))))
+}

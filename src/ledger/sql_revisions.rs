@@ -1,0 +1,125 @@
+//! Revisions in SQL.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use sqlx::{AnyConnection, any::AnyRow};
+
+use super::fault::Fault;
+use super::naming::Naming;
+use crate::core::ids::{Digest, RevisionName, RevisionNumber, ServiceName};
+use crate::core::revision::Revision;
+use crate::core::time::Timestamp;
+use crate::ports::NewRevision;
+
+pub(crate) async fn record(
+    connection: &mut AnyConnection,
+    new: &NewRevision,
+) -> Result<Revision, Fault> {
+    let known = list(connection, &new.service).await?;
+    let naming = Naming::of(new, &known)?;
+    match &naming {
+        Naming::Known(_) => {}
+        Naming::Renamed(revision) => insert_last_name(connection, &new.service, revision).await?,
+        Naming::New(revision) => {
+            insert(connection, &new.service, revision).await?;
+            insert_last_name(connection, &new.service, revision).await?;
+        }
+    }
+    Ok(naming.into_revision())
+}
+
+/// All of a service, newest first.
+pub(crate) async fn list(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+) -> Result<Vec<Revision>, Fault> {
+    let rows = sqlx::query(
+        "SELECT r.number, r.digest, r.created_at, r.created_by, r.cause, r.adopted, n.name
+         FROM revisions r LEFT JOIN revision_names n ON n.service = r.service AND n.number = r.number
+         WHERE r.service = $1 ORDER BY r.number DESC, n.position",
+    )
+    .bind(service.as_str())
+    .fetch_all(connection)
+    .await?;
+    let mut found: BTreeMap<RevisionNumber, Revision> = BTreeMap::new();
+    for row in &rows {
+        let revision = from_row(row)?;
+        let name = row
+            .try_get::<Option<String>, _>("name")?
+            .map(|name| RevisionName::parse(&name))
+            .transpose()
+            .map_err(|error| Fault::Damaged(error.to_string()))?;
+        let number = revision.number;
+        found.entry(number).or_insert(revision).names.extend(name);
+    }
+    Ok(found.into_values().rev().collect())
+}
+
+/// Without its names.
+fn from_row(row: &AnyRow) -> Result<Revision, Fault> {
+    let number = row.try_get::<i64, _>("number")?;
+    let number = u32::try_from(number)
+        .map_err(|_| Fault::Damaged(format!("a revision has the number {number}")))?;
+    let adopted = row
+        .try_get::<Option<String>, _>("adopted")?
+        .map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|error| Fault::Damaged(format!("revision {number} was adopted oddly: {error}")))?;
+    Ok(Revision {
+        number: RevisionNumber(number),
+        names: Vec::new(),
+        digest: Digest::new(row.try_get::<String, _>("digest")?),
+        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        created_by: row.try_get("created_by")?,
+        cause: row.try_get("cause")?,
+        adopted,
+    })
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+    revision: &Revision,
+) -> Result<(), Fault> {
+    let adopted = revision
+        .adopted
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    sqlx::query(
+        "INSERT INTO revisions (service, number, digest, created_at, created_by, cause, adopted)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(service.as_str())
+    .bind(i64::from(revision.number.0))
+    .bind(revision.digest.as_str())
+    .bind(revision.created_at.as_millis())
+    .bind(revision.created_by.as_str())
+    .bind(revision.cause.as_deref())
+    .bind(adopted)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_last_name(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+    revision: &Revision,
+) -> Result<(), Fault> {
+    let Some(name) = revision.names.last() else {
+        return Ok(());
+    };
+    sqlx::query(
+        "INSERT INTO revision_names (service, name, number, position) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(service.as_str())
+    .bind(name.as_str())
+    .bind(i64::from(revision.number.0))
+    .bind(i64::try_from(revision.names.len()).unwrap_or(i64::MAX))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

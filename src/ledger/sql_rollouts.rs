@@ -1,0 +1,189 @@
+//! Rollouts' rows and instances in SQL.
+
+use sqlx::Row;
+use sqlx::{AnyConnection, any::AnyRow};
+
+use super::fault::Fault;
+use super::here::Here;
+use super::row::RolloutRow;
+use super::sql_leases;
+use crate::core::ids::{Digest, Epoch, HostName, RolloutId, ServiceName};
+use crate::core::spec::RolloutKind;
+use crate::core::time::Timestamp;
+use crate::ports::{InstanceRecord, RolloutRecord};
+
+/// A service's, newest first.
+pub(crate) async fn list(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+    limit: usize,
+    here: &Here,
+) -> Result<Vec<RolloutRecord>, Fault> {
+    let rows = sqlx::query("SELECT * FROM rollouts WHERE service = $1 ORDER BY id DESC LIMIT $2")
+        .bind(service.as_str())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut *connection)
+        .await?;
+    // Read after the rows: a lease that was taken in between can only make an old row look interrupted, which it is.
+    let lease = sql_leases::find(connection, service).await?;
+    rows.iter()
+        .map(|row| Ok(from_row(row)?.listed(lease.as_ref(), here)))
+        .collect()
+}
+
+/// One as it is listed.
+pub(crate) async fn listed(
+    connection: &mut AnyConnection,
+    rollout: RolloutId,
+    here: &Here,
+) -> Result<Option<RolloutRecord>, Fault> {
+    let Some(row) = find(connection, rollout).await? else {
+        return Ok(None);
+    };
+    let lease = sql_leases::find(connection, &row.record.service).await?;
+    Ok(Some(row.listed(lease.as_ref(), here)))
+}
+
+pub(crate) async fn find(
+    connection: &mut AnyConnection,
+    rollout: RolloutId,
+) -> Result<Option<RolloutRow>, Fault> {
+    sqlx::query("SELECT * FROM rollouts WHERE id = $1")
+        .bind(rollout.0)
+        .fetch_optional(connection)
+        .await?
+        .map(|row| from_row(&row))
+        .transpose()
+}
+
+/// Those of a service that could still go on, oldest first.
+pub(crate) async fn unfinished(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+) -> Result<Vec<RolloutRow>, Fault> {
+    let rows =
+        sqlx::query("SELECT * FROM rollouts WHERE service = $1 AND ended_at IS NULL ORDER BY id")
+            .bind(service.as_str())
+            .fetch_all(connection)
+            .await?;
+    let rows: Vec<RolloutRow> = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+    Ok(rows.into_iter().filter(RolloutRow::is_unfinished).collect())
+}
+
+pub(crate) async fn next_id(connection: &mut AnyConnection) -> Result<RolloutId, Fault> {
+    let row = sqlx::query("SELECT COALESCE(MAX(id), 0) + 1 AS next FROM rollouts")
+        .fetch_one(connection)
+        .await?;
+    Ok(RolloutId(row.try_get("next")?))
+}
+
+pub(crate) async fn insert(connection: &mut AnyConnection, row: &RolloutRow) -> Result<(), Fault> {
+    let record = &row.record;
+    sqlx::query(
+        r#"INSERT INTO rollouts
+               (id, service, kind, "from", "to", outcome, started_at, ended_at, "by", partial, epoch)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
+    )
+    .bind(record.id.0)
+    .bind(record.service.as_str())
+    .bind(record.kind.to_string())
+    .bind(record.from.as_ref().map(Digest::as_str))
+    .bind(record.to.as_str())
+    .bind(record.outcome.as_str())
+    .bind(record.started_at.as_millis())
+    .bind(record.ended_at.map(Timestamp::as_millis))
+    .bind(record.by.as_str())
+    .bind(i64::from(record.partial))
+    .bind(row.epoch.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn update(connection: &mut AnyConnection, row: &RolloutRow) -> Result<(), Fault> {
+    sqlx::query("UPDATE rollouts SET outcome = $1, ended_at = $2, epoch = $3 WHERE id = $4")
+        .bind(row.record.outcome.as_str())
+        .bind(row.record.ended_at.map(Timestamp::as_millis))
+        .bind(row.epoch.0)
+        .bind(row.record.id.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn from_row(row: &AnyRow) -> Result<RolloutRow, Fault> {
+    let id = RolloutId(row.try_get("id")?);
+    let kind: String = row.try_get("kind")?;
+    let kind = match kind.as_str() {
+        "release" => RolloutKind::Release,
+        "rollback" => RolloutKind::Rollback,
+        "restart" => RolloutKind::Restart,
+        other => {
+            return Err(Fault::Damaged(format!(
+                "rollout {id} is of the kind `{other}`"
+            )));
+        }
+    };
+    Ok(RolloutRow {
+        record: RolloutRecord {
+            id,
+            service: ServiceName::new(row.try_get::<String, _>("service")?),
+            kind,
+            from: row.try_get::<Option<String>, _>("from")?.map(Digest::new),
+            to: Digest::new(row.try_get::<String, _>("to")?),
+            outcome: row.try_get("outcome")?,
+            started_at: Timestamp::from_millis(row.try_get("started_at")?),
+            ended_at: row
+                .try_get::<Option<i64>, _>("ended_at")?
+                .map(Timestamp::from_millis),
+            by: row.try_get("by")?,
+            partial: row.try_get::<i64, _>("partial")? == 1,
+        },
+        epoch: Epoch(row.try_get("epoch")?),
+    })
+}
+
+pub(crate) async fn record_instances(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+    seen: &[InstanceRecord],
+) -> Result<(), Fault> {
+    for instance in seen {
+        sqlx::query(
+            "INSERT INTO instances (service, host, digest, state, since) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (service, host) DO UPDATE SET
+                 digest = excluded.digest, state = excluded.state, since = excluded.since",
+        )
+        .bind(service.as_str())
+        .bind(instance.host.as_str())
+        .bind(instance.digest.as_ref().map(Digest::as_str))
+        .bind(instance.state.as_str())
+        .bind(instance.since.as_millis())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// In the order of the hosts' names.
+pub(crate) async fn instances(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+) -> Result<Vec<InstanceRecord>, Fault> {
+    let rows = sqlx::query(
+        "SELECT host, digest, state, since FROM instances WHERE service = $1 ORDER BY host",
+    )
+    .bind(service.as_str())
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(InstanceRecord {
+                host: HostName::new(row.try_get::<String, _>("host")?),
+                digest: row.try_get::<Option<String>, _>("digest")?.map(Digest::new),
+                state: row.try_get("state")?,
+                since: Timestamp::from_millis(row.try_get("since")?),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,305 @@
+//! The last words of a rollout: what became of it, what failed and why, the state of the fleet, what to do next.
+
+use std::collections::BTreeMap;
+
+use super::notice::Notice;
+use super::sink::To;
+use super::time::span;
+use super::words::{cause_in_words, hosts};
+use crate::core::event::{Event, Outcome, PauseCause, RecordedEvent, Runs};
+use crate::core::ids::HostName;
+use crate::core::rollout::{Instance, Reach, RolloutState, Stage};
+use crate::core::spec::RolloutKind;
+use crate::core::time::Timestamp;
+use crate::ports::{JournalExcerpt, ProbeAnswer, Progress};
+
+/// Hosts that are told about one by one; `describe` has the rest.
+const HOSTS_TOLD: usize = 20;
+
+/// How a rollout ended, ready to be printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Whether it reached what it was to reach.
+    pub completed: bool,
+    /// The text.
+    pub notice: Notice,
+}
+
+impl Ending {
+    /// A result goes to stdout, an error to stderr.
+    pub(crate) fn stream(&self) -> To {
+        if self.completed {
+            To::Stdout
+        } else {
+            To::Stderr
+        }
+    }
+
+    /// The text for people.
+    pub fn text(&self, colour: bool) -> String {
+        if self.completed {
+            self.notice.text(colour)
+        } else {
+            self.notice.error_text(colour)
+        }
+    }
+}
+
+/// Remembers what was found out about instances that failed; such things are shown, never stored.
+#[derive(Debug, Default)]
+pub struct Diagnoses(BTreeMap<HostName, (Option<ProbeAnswer>, JournalExcerpt)>);
+
+impl Diagnoses {
+    /// Takes what was found out, if it is that.
+    pub fn hear(&mut self, progress: &Progress) {
+        if let Progress::Diagnosis {
+            host,
+            last_probe,
+            journal,
+        } = progress
+        {
+            self.0
+                .insert(host.clone(), (last_probe.clone(), journal.clone()));
+        }
+    }
+
+    /// The last words, when the event is the last one.
+    pub fn ending(&self, recorded: &RecordedEvent, state: &RolloutState) -> Option<Ending> {
+        let (completed, message) = match &recorded.event {
+            Event::RolloutEnded { outcome } => (
+                *outcome == Outcome::Completed,
+                ended(*outcome, recorded, state),
+            ),
+            Event::RolloutPaused => (false, paused(recorded, state)),
+            Event::RolloutSuperseded { by } => (
+                false,
+                format!("{} gave way to rollout {by}", of(recorded, state)),
+            ),
+            _ => return None,
+        };
+        Some(Ending {
+            completed,
+            notice: Notice {
+                message,
+                details: self.details(recorded, state),
+                state: (!completed).then(|| fleet(state, recorded.at)),
+                hint: hint(&recorded.event, state),
+            },
+        })
+    }
+
+    fn details(&self, recorded: &RecordedEvent, state: &RolloutState) -> Vec<String> {
+        let told: Vec<_> = state
+            .instances
+            .iter()
+            .filter(|instance| instance.selected)
+            .filter_map(|instance| Some((instance, trouble(instance)?)))
+            .collect();
+        let mut lines = Vec::new();
+        for (instance, trouble) in told.iter().take(HOSTS_TOLD) {
+            self.detail(instance, trouble, &mut lines);
+        }
+        if told.len() > HOSTS_TOLD {
+            lines.push(format!(
+                "... and {} more; `rollctl describe {}` tells all",
+                told.len() - HOSTS_TOLD,
+                recorded.rollout
+            ));
+        }
+        lines
+    }
+
+    fn detail(&self, instance: &Instance, trouble: &str, lines: &mut Vec<String>) {
+        let host = &instance.host;
+        let Some((probe, journal)) = self.0.get(host) else {
+            lines.push(format!("{host}: {trouble}"));
+            return;
+        };
+        let probe = probe.as_ref().map_or_else(String::new, |probe| {
+            format!("; last probe: {}", probe.shown)
+        });
+        lines.push(format!("{host}: {trouble}{probe}"));
+        let indent = " ".repeat(host.as_str().chars().count() + 2);
+        match journal {
+            JournalExcerpt::NotReadable => lines.push(format!("{indent}journal: not readable")),
+            JournalExcerpt::Lines(told) if told.is_empty() => {
+                lines.push(format!("{indent}journal: no lines of this invocation"));
+            }
+            JournalExcerpt::Lines(told) => {
+                let labels = std::iter::once("journal: ").chain(std::iter::repeat("         "));
+                lines.extend(
+                    labels
+                        .zip(told)
+                        .map(|(label, line)| format!("{indent}{label}{}", line.trim_end())),
+                );
+            }
+        }
+    }
+}
+
+fn of(recorded: &RecordedEvent, state: &RolloutState) -> String {
+    format!("rollout {} of `{}`", recorded.rollout, state.spec.service)
+}
+
+fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> String {
+    let of = of(recorded, state);
+    let (done, all) = reached(state);
+    let target = &state.spec.target;
+    let took = span(recorded.at.since(state.started_at));
+    let selected = if all == state.instances.len() {
+        ""
+    } else {
+        " selected hosts"
+    };
+    match outcome {
+        Outcome::Completed => {
+            format!("{of} completed: {done} of {all}{selected} on `{target}` in {took}")
+        }
+        Outcome::StoodStill => format!(
+            "{of} cannot go on: {done} of {all}{selected} on `{target}`; \
+             only unreachable, sick or failed hosts are left, and the budget does not allow more"
+        ),
+        Outcome::Failed => {
+            let broken = count(state, |one| matches!(one.stage, Stage::Broken { .. }));
+            format!(
+                "{of} failed: {} could not be put back, somebody must look; {done} of {all}{selected} on `{target}`",
+                hosts(broken)
+            )
+        }
+    }
+}
+
+fn paused(recorded: &RecordedEvent, state: &RolloutState) -> String {
+    let of = of(recorded, state);
+    let target = &state.spec.target;
+    let (done, all) = reached(state);
+    match &state.pause {
+        Some(PauseCause::Failures { failed }) => format!(
+            "{of} paused: {failed} of {} instances failed on `{target}`",
+            state.instances.len()
+        ),
+        Some(PauseCause::Stalled) => format!(
+            "{of} paused: nothing moved on for {} (progress_deadline); {done} of {all} on `{target}`",
+            span(state.spec.progress_deadline)
+        ),
+        Some(cause) => format!(
+            "{of} paused, {}: {done} of {all} on `{target}`",
+            cause_in_words(cause)
+        ),
+        None => format!("{of} paused: {done} of {all} on `{target}`"),
+    }
+}
+
+/// How many of the selected hosts run the target, and how many are selected.
+fn reached(state: &RolloutState) -> (usize, usize) {
+    let on_target = |one: &Instance| {
+        one.selected
+            && matches!(one.stage, Stage::Updated { .. })
+            && one
+                .runs
+                .as_ref()
+                .is_some_and(|runs| runs.is(&state.spec.target))
+    };
+    (count(state, on_target), count(state, |one| one.selected))
+}
+
+fn count(state: &RolloutState, which: impl Fn(&Instance) -> bool) -> usize {
+    state.instances.iter().filter(|one| which(one)).count()
+}
+
+/// What is wrong with an instance at the end; nothing when all is well.
+fn trouble(instance: &Instance) -> Option<String> {
+    let back = match &instance.before {
+        Some(Runs::Revision { revision }) => format!("`{revision}` is back"),
+        Some(Runs::Nothing) => "removed again".to_owned(),
+        None => "put back".to_owned(),
+    };
+    match (&instance.stage, &instance.reach) {
+        (Stage::Reverted { reason }, _) if instance.sick_before => {
+            Some(format!("{reason} ({back}; it was sick before)"))
+        }
+        (Stage::Reverted { reason }, _) => Some(format!("{reason} ({back})")),
+        (Stage::Broken { reason }, _) => Some(format!("could not be put back: {reason}")),
+        (
+            Stage::Failed { reason }
+            | Stage::Reverting { reason }
+            | Stage::Recovering { reason, .. },
+            _,
+        ) => Some(format!("{reason} (not put back yet)")),
+        (_, Some(Reach::Unreachable { reason })) => {
+            Some(format!("unreachable, left alone: {reason}"))
+        }
+        (_, Some(Reach::Refused { reason })) => {
+            Some(format!("cannot take part, left alone: {reason}"))
+        }
+        _ if instance.is_broken() => Some("not ready".to_owned()),
+        _ => None,
+    }
+}
+
+/// `fleet: 4 on `v1.4.2`, 6 on `v1.4.1`, 2 unavailable (3 allowed)`.
+fn fleet(state: &RolloutState, now: Timestamp) -> String {
+    let mut on: Vec<(String, usize)> = Vec::new();
+    let mut unavailable = 0;
+    for instance in &state.instances {
+        if !instance.is_available(now, state.spec.min_ready) {
+            unavailable += 1;
+            continue;
+        }
+        let name = match instance.runs.as_ref().and_then(Runs::revision) {
+            Some(revision) => format!("`{revision}`"),
+            None => "an unknown revision".to_owned(),
+        };
+        match on.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => on.push((name, 1)),
+        }
+    }
+    let target = format!("`{}`", state.spec.target);
+    on.sort_by_key(|(name, _)| *name != target);
+    let mut parts: Vec<String> = on
+        .into_iter()
+        .map(|(name, count)| format!("{count} on {name}"))
+        .collect();
+    parts.push(format!(
+        "{unavailable} unavailable ({} allowed)",
+        state.spec.budget.max_unavailable
+    ));
+    format!("fleet: {}", parts.join(", "))
+}
+
+fn hint(event: &Event, state: &RolloutState) -> Option<String> {
+    let service = &state.spec.service;
+    let back = match (&state.spec.from, state.spec.kind) {
+        (Some(from), RolloutKind::Release | RolloutKind::Restart)
+            if from.digest != state.spec.target.digest =>
+        {
+            format!("; `rollctl rollback {service} --to {from}` returns to `{from}`")
+        }
+        _ => String::new(),
+    };
+    let (done, all) = reached(state);
+    match event {
+        Event::RolloutEnded {
+            outcome: Outcome::Completed,
+        } => (done < all)
+            .then(|| "the same command brings the hosts that are missing up to date".to_owned()),
+        Event::RolloutEnded {
+            outcome: Outcome::StoodStill,
+        } => Some(format!(
+            "mend these hosts, or set `out_of_service = true` for them, or allow more with \
+             `--max-unavailable`; the same command then goes on{back}"
+        )),
+        Event::RolloutEnded {
+            outcome: Outcome::Failed,
+        } => Some(format!(
+            "look at these hosts first; `rollctl status {service}` shows what runs where{back}"
+        )),
+        Event::RolloutPaused => Some(format!("the same command goes on from here{back}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "ending_tests.rs"]
+mod tests;

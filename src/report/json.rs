@@ -1,0 +1,298 @@
+//! Events as JSON lines. A contract: the shape is written out here and not taken from how events are stored.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::sink::{Sink, To};
+use super::time::rfc3339;
+use crate::core::budget::Budget;
+use crate::core::decide::Decision;
+use crate::core::event::{ActionOutcome, Event, Mark, PauseCause, RecordedEvent, Runs, Sight};
+use crate::core::health::Health;
+use crate::core::rollout::RolloutState;
+use crate::core::spec::Spec;
+use crate::core::time::Timestamp;
+use crate::ports::{Progress, Reporter};
+
+/// One event: `{"version":1,"seq","at","rollout","kind","instance"?, ...}`. Digests and names stand apart, times are
+/// RFC 3339.
+pub fn event(recorded: &RecordedEvent) -> Value {
+    let (kind, fields) = fields(&recorded.event);
+    let mut object = json!({
+        "version": 1,
+        "seq": recorded.seq,
+        "at": rfc3339(recorded.at),
+        "rollout": recorded.rollout,
+        "kind": kind,
+    });
+    if let (Value::Object(object), Value::Object(fields)) = (&mut object, fields) {
+        if let Some(host) = recorded.event.host() {
+            object.insert("instance".to_owned(), json!(host));
+        }
+        object.extend(fields);
+    }
+    object
+}
+
+/// Resolved budgets, as `plan` and events have them.
+pub fn budget(budget: &Budget) -> Value {
+    json!({
+        "desired": budget.desired,
+        "max_surge": budget.max_surge,
+        "max_unavailable": budget.max_unavailable,
+        "max_total": budget.max_total(),
+        "min_available": budget.min_available(),
+    })
+}
+
+/// A moment, or null for what was so before anybody looked.
+pub(crate) fn moment(at: Timestamp) -> Value {
+    if at == Timestamp::LONG_AGO {
+        Value::Null
+    } else {
+        json!(rfc3339(at))
+    }
+}
+
+fn fields(event: &Event) -> (&'static str, Value) {
+    match event {
+        Event::RolloutStarted { spec, by, cause } => {
+            ("rollout_started", start(spec, by, cause.as_deref()))
+        }
+        Event::HostObserved { sight, .. } => ("host_observed", seen(sight)),
+        Event::HealthChanged { health, .. } => ("health_changed", health_fields(*health)),
+        Event::HostRebooted { .. } => ("host_rebooted", json!({})),
+        Event::ActionStarted { action, .. } => ("action_started", json!({"action": action})),
+        Event::ActionEnded {
+            action, outcome, ..
+        } => {
+            let (word, reason) = match outcome {
+                ActionOutcome::Done { .. } => ("done", None),
+                ActionOutcome::Declined { reason } => ("declined", Some(reason)),
+                ActionOutcome::Refused { reason } => ("refused", Some(reason)),
+                ActionOutcome::Failed { reason } => ("failed", Some(reason)),
+                ActionOutcome::Lost { reason } => ("lost", Some(reason)),
+            };
+            let fields = json!({"action": action, "outcome": word, "reason": reason});
+            ("action_ended", without_null(fields, "reason"))
+        }
+        Event::InstanceMarked { mark, .. } => {
+            let (word, reason) = match mark {
+                Mark::Failed { reason } => ("failed", Some(reason)),
+                Mark::Reverted => ("reverted", None),
+                Mark::Broken { reason } => ("broken", Some(reason)),
+            };
+            let fields = json!({"mark": word, "reason": reason});
+            ("instance_marked", without_null(fields, "reason"))
+        }
+        Event::PauseRequested { cause } => (
+            "pause_requested",
+            match cause {
+                PauseCause::Failures { failed } => json!({"cause": "failures", "failed": failed}),
+                PauseCause::Asked { by } => json!({"cause": "asked", "by": by}),
+                PauseCause::Stalled => json!({"cause": "stalled"}),
+            },
+        ),
+        Event::RolloutPaused => ("rollout_paused", json!({})),
+        Event::RolloutSuperseded { by } => ("rollout_superseded", json!({"by": by})),
+        Event::RolloutEnded { outcome } => ("rollout_ended", json!({"outcome": outcome})),
+    }
+}
+
+fn start(spec: &Spec, by: &str, cause: Option<&str>) -> Value {
+    let hosts: Vec<_> = spec
+        .hosts
+        .iter()
+        .filter(|host| host.selected)
+        .map(|host| &host.name)
+        .collect();
+    json!({
+        "service": spec.service,
+        "rollout_kind": spec.kind,
+        "from": spec.from.as_ref().map(|from| &from.name),
+        "to": spec.target.name,
+        "digest": spec.target.digest,
+        "budget": budget(&spec.budget),
+        "hosts": hosts,
+        "by": by,
+        "cause": cause,
+    })
+}
+
+fn seen(sight: &Sight) -> Value {
+    match sight {
+        Sight::Reachable { runs } => json!({"sight": "reachable", "revision": name(runs)}),
+        Sight::Unreachable { reason } => json!({"sight": "unreachable", "reason": reason}),
+        Sight::Refused { reason } => json!({"sight": "refused", "reason": reason}),
+    }
+}
+
+fn name(runs: &Runs) -> Value {
+    json!(runs.revision().map(|revision| &revision.name))
+}
+
+fn health_fields(health: Health) -> Value {
+    match health {
+        Health::Unknown => json!({"health": "unknown"}),
+        Health::NotReady { failed_polls } => {
+            json!({"health": "not_ready", "failed_polls": failed_polls})
+        }
+        Health::Ready { since } => json!({"health": "ready", "since": moment(since)}),
+        Health::Restarted => json!({"health": "restarted"}),
+    }
+}
+
+fn without_null(mut fields: Value, key: &str) -> Value {
+    if let Some(object) = fields
+        .as_object_mut()
+        .filter(|o| o.get(key) == Some(&Value::Null))
+    {
+        object.remove(key);
+    }
+    fields
+}
+
+/// Writes each event as a line; progress is not part of it.
+pub struct JsonReporter {
+    out: Mutex<Sink>,
+}
+
+impl JsonReporter {
+    /// Onto this stream, which is stdout.
+    pub fn new(out: Box<dyn std::io::Write + Send>) -> Self {
+        Self {
+            out: Mutex::new(Sink::new(out, Box::new(std::io::sink()))),
+        }
+    }
+}
+
+impl Reporter for JsonReporter {
+    fn event(&self, recorded: &RecordedEvent, _: &RolloutState) {
+        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.line(To::Stdout, event(recorded).to_string());
+    }
+
+    fn waiting(&self, _: &RolloutState, _: &Decision) {}
+
+    fn progress(&self, _: &Progress) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Map;
+
+    use crate::core::event::ActionKind;
+    use crate::report::sample::{Sample, at, host, started};
+    use crate::report::sink::Shared;
+
+    fn all_kinds() -> Sample {
+        let mut sample = Sample::new(2, 1);
+        sample
+            .sees_old(100, "web-01")
+            .unreachable(100, "web-02")
+            .switches(200, "web-01")
+            .push(
+                3_000,
+                Event::HostRebooted {
+                    host: host("web-01"),
+                    started: started(),
+                },
+            )
+            .health(4_000, "web-01", Health::Ready { since: at(4_000) })
+            .push(
+                5_000,
+                Event::InstanceMarked {
+                    host: host("web-01"),
+                    mark: Mark::Failed {
+                        reason: "restarted by itself".to_owned(),
+                    },
+                },
+            )
+            .push(
+                5_000,
+                Event::PauseRequested {
+                    cause: PauseCause::Failures { failed: 1 },
+                },
+            )
+            .begins(5_000, "web-01", ActionKind::Revert)
+            .push(
+                6_000,
+                Event::ActionEnded {
+                    host: host("web-01"),
+                    action: ActionKind::Revert,
+                    outcome: ActionOutcome::Lost {
+                        reason: "connection reset".to_owned(),
+                    },
+                },
+            )
+            .push(7_000, Event::RolloutPaused)
+            .push(
+                8_000,
+                Event::RolloutSuperseded {
+                    by: crate::core::ids::RolloutId(13),
+                },
+            );
+        sample
+    }
+
+    #[test]
+    fn every_event_has_what_the_contract_says() {
+        for recorded in &all_kinds().events {
+            let line = event(recorded);
+            assert_eq!(line["version"], 1);
+            assert_eq!(line["seq"], recorded.seq);
+            assert_eq!(line["rollout"], 12);
+            let at = line["at"].as_str().unwrap();
+            assert_eq!(
+                at.parse::<jiff::Timestamp>().unwrap().as_millisecond(),
+                recorded.at.as_millis()
+            );
+            let stored = serde_json::to_value(&recorded.event).unwrap();
+            assert_eq!(line["kind"], stored["kind"], "one word per thing");
+            assert_eq!(line.get("instance"), stored.get("host"));
+            assert_eq!(line.get("host"), None);
+        }
+    }
+
+    #[test]
+    fn the_shape_of_each_kind() {
+        let lines: Vec<String> = all_kinds()
+            .events
+            .iter()
+            .map(|recorded| {
+                let mut fields: Map<String, Value> =
+                    event(recorded).as_object().cloned().unwrap_or_default();
+                for key in ["version", "seq", "rollout"] {
+                    fields.remove(key);
+                }
+                Value::Object(fields).to_string()
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_stream_is_one_object_a_line_and_progress_is_not_in_it() {
+        let written = Shared::default();
+        let reporter = JsonReporter::new(Box::new(written.clone()));
+        let sample = all_kinds();
+        sample.play(|recorded, state| {
+            reporter.event(recorded, state);
+            reporter.progress(&crate::report::sample::diagnosis("web-01"));
+        });
+        drop(reporter);
+        let text = written.text();
+        let seqs: Vec<u64> = text
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<Value>(line).unwrap()["seq"]
+                    .as_u64()
+                    .unwrap()
+            })
+            .collect();
+        let expected: Vec<u64> = (1..=sample.events.len() as u64).collect();
+        assert_eq!(seqs, expected);
+    }
+}

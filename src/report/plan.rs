@@ -1,0 +1,269 @@
+//! `plan`: what a release would do, in which order. Contract, section 6.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::json::budget;
+use super::printable;
+use super::table::table;
+use crate::core::budget::Budget;
+use crate::core::ids::{HostName, ServiceName};
+
+/// What a rollout would do. Pure data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanView {
+    /// The service.
+    pub service: ServiceName,
+    /// The name of the revision that it is on; nothing before the first release.
+    pub from: Option<String>,
+    /// The name that the revision would get.
+    pub to: String,
+    /// Resolved budgets.
+    pub budget: Budget,
+    /// Every host, in the order in which its turn would come; those with nothing to do last.
+    pub instances: Vec<PlannedInstance>,
+    /// What a person should know before.
+    pub warnings: Vec<String>,
+}
+
+/// One host in a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedInstance {
+    /// Its name.
+    pub host: HostName,
+    /// What it runs; nothing: no instance, or nobody knows.
+    pub from: Option<String>,
+    /// What it would run.
+    pub to: Option<String>,
+    /// How.
+    pub method: Method,
+    /// From 1: those of one wave could be in work at once; nothing: not touched. A help for the eye; there is no barrier.
+    pub wave: Option<u32>,
+    /// Why now, or why not at all: `absent: costs no availability`.
+    pub reason: String,
+}
+
+/// How an instance gets the new revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Nothing runs there.
+    Start,
+    /// The old one is stopped, the new one started on the same port.
+    InPlace,
+    /// The new one is started next to the old one.
+    SideBySide,
+    /// On a spare host.
+    Spare,
+    /// Not touched.
+    None,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Start => "start",
+            Self::InPlace => "in-place",
+            Self::SideBySide => "side-by-side",
+            Self::Spare => "spare",
+            Self::None => "none",
+        })
+    }
+}
+
+/// The table for people.
+pub fn plan_table(view: &PlanView) -> String {
+    let touched = view
+        .instances
+        .iter()
+        .filter(|one| one.method != Method::None)
+        .count();
+    let from = view
+        .from
+        .as_ref()
+        .filter(|from| **from != view.to)
+        .map_or_else(String::new, |from| format!(" from `{from}`"));
+    if touched == 0 {
+        let mut text = format!("nothing to do: `{}` would stay as it is\n", view.service);
+        text.push_str(&instances(view));
+        text.push_str(&warnings(view));
+        return text;
+    }
+    let b = view.budget;
+    let surge = match b.max_surge {
+        0 => String::new(),
+        _ => format!(", at most {} running", b.max_total()),
+    };
+    let mut text = format!(
+        "`{}` to `{}`{from}: {touched} of {} hosts, at least {} of {} available all the time{surge}\n\n",
+        view.service,
+        view.to,
+        view.instances.len(),
+        b.min_available(),
+        b.desired,
+    );
+    text.push_str(&instances(view));
+    text.push_str(&warnings(view));
+    text.push_str(
+        "\nhosts of one wave are in work at once; there is no pause between waves: each begins when there is room\n",
+    );
+    text
+}
+
+fn instances(view: &PlanView) -> String {
+    let dash = || "-".to_owned();
+    let rows: Vec<_> = view
+        .instances
+        .iter()
+        .map(|one| {
+            vec![
+                one.wave.map_or_else(dash, |wave| wave.to_string()),
+                one.host.as_str().to_owned(),
+                one.from.clone().unwrap_or_else(dash),
+                one.to.clone().unwrap_or_else(dash),
+                one.method.to_string(),
+                one.reason.clone(),
+            ]
+        })
+        .collect();
+    table(0, &["WAVE", "HOST", "FROM", "TO", "METHOD", "WHY"], &rows)
+}
+
+fn warnings(view: &PlanView) -> String {
+    view.warnings
+        .iter()
+        .map(|warning| format!("\nwarning: {}\n", printable(warning)))
+        .collect()
+}
+
+/// The object for programs.
+pub fn plan_json(view: &PlanView) -> Value {
+    let instances: Vec<Value> = view
+        .instances
+        .iter()
+        .map(|one| {
+            json!({
+                "host": one.host,
+                "from": one.from,
+                "to": one.to,
+                "method": one.method.to_string(),
+            })
+        })
+        .collect();
+    json!({
+        "version": 1,
+        "service": view.service,
+        "from": view.from,
+        "to": view.to,
+        "budget": budget(&view.budget),
+        "instances": instances,
+        "warnings": view.warnings,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::host;
+
+    fn planned(
+        name: &str,
+        from: Option<&str>,
+        method: Method,
+        wave: Option<u32>,
+        reason: &str,
+    ) -> PlannedInstance {
+        PlannedInstance {
+            host: host(name),
+            from: from.map(str::to_owned),
+            to: Some("v1.4.2".to_owned()),
+            method,
+            wave,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn view() -> PlanView {
+        PlanView {
+            service: ServiceName::new("web"),
+            from: Some("v1.4.1".to_owned()),
+            to: "v1.4.2".to_owned(),
+            budget: Budget {
+                desired: 4,
+                max_surge: 0,
+                max_unavailable: 1,
+            },
+            instances: vec![
+                planned(
+                    "web-04",
+                    None,
+                    Method::Start,
+                    Some(1),
+                    "absent: costs no availability",
+                ),
+                planned(
+                    "web-01",
+                    Some("v1.4.1"),
+                    Method::InPlace,
+                    Some(1),
+                    "within max_unavailable",
+                ),
+                planned(
+                    "web-02",
+                    Some("v1.4.1"),
+                    Method::InPlace,
+                    Some(2),
+                    "when web-01 is available",
+                ),
+                planned(
+                    "web-03",
+                    Some("v1.4.2"),
+                    Method::None,
+                    None,
+                    "runs it already",
+                ),
+            ],
+            warnings: vec!["strip the artifact: 45 MB of debug information".to_owned()],
+        }
+    }
+
+    #[test]
+    fn order_waves_and_reasons() {
+        insta::assert_snapshot!(plan_table(&view()));
+    }
+
+    #[test]
+    fn nothing_to_do_is_said_first() {
+        let mut view = view();
+        view.instances.drain(..3);
+        view.warnings.clear();
+        insta::assert_snapshot!(plan_table(&view));
+    }
+
+    #[test]
+    fn programs_get_the_contracts_keys() {
+        assert_eq!(
+            plan_json(&view()),
+            json!({
+                "version": 1,
+                "service": "web",
+                "from": "v1.4.1",
+                "to": "v1.4.2",
+                "budget": {
+                    "desired": 4,
+                    "max_surge": 0,
+                    "max_unavailable": 1,
+                    "max_total": 4,
+                    "min_available": 3,
+                },
+                "instances": [
+                    {"host": "web-04", "from": null, "to": "v1.4.2", "method": "start"},
+                    {"host": "web-01", "from": "v1.4.1", "to": "v1.4.2", "method": "in-place"},
+                    {"host": "web-02", "from": "v1.4.1", "to": "v1.4.2", "method": "in-place"},
+                    {"host": "web-03", "from": "v1.4.2", "to": "v1.4.2", "method": "none"},
+                ],
+                "warnings": ["strip the artifact: 45 MB of debug information"],
+            })
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! One word for how an instance is, as `status` prints it and the ledger keeps it.
+
+use crate::core::health::Health;
+use crate::core::rollout::{Instance, Reach, RolloutPhase, RolloutState, Stage};
+use crate::core::time::Timestamp;
+
+/// Its host is out of service: listed, never touched.
+pub const OUT_OF_SERVICE: &str = "out-of-service";
+
+/// All words that [`word`] and `status` use, with what they mean.
+pub const WORDS: [(&str, &str); 17] = [
+    ("available", "ready without a break for min_ready"),
+    ("ready", "its health check passes, not for min_ready yet"),
+    ("not-ready", "its health check fails"),
+    ("unknown", "nobody could say"),
+    ("absent", "no instance"),
+    ("unreachable", "SSH cannot reach the host"),
+    ("refused", "the host cannot take part; nothing was changed"),
+    (
+        "staging",
+        "the new revision is being shipped; the old one runs",
+    ),
+    ("activating", "being switched"),
+    ("settling", "started, has to prove itself"),
+    ("confirming", "proved itself; that is being read back"),
+    ("failed", "failed by us, to be put back"),
+    ("reverting", "being put back"),
+    ("recovering", "put back, has to become available"),
+    ("reverted", "failed by us; what ran before is back"),
+    ("broken", "could not be put back: somebody must look"),
+    (OUT_OF_SERVICE, "not in desired, never touched"),
+];
+
+/// The word for an instance of a rollout.
+pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'static str {
+    match (&instance.stage, &instance.reach) {
+        (Stage::Staging, _) => "staging",
+        (Stage::Activating { .. }, _) => "activating",
+        (Stage::Settling { .. }, _) => "settling",
+        (Stage::Confirming { .. }, _) => "confirming",
+        (Stage::Failed { .. }, _) => "failed",
+        (Stage::Reverting { .. }, _) => "reverting",
+        (Stage::Recovering { .. }, _) => "recovering",
+        (Stage::Reverted { .. }, _) => "reverted",
+        (Stage::Broken { .. }, _) => "broken",
+        (_, Some(Reach::Unreachable { .. })) => "unreachable",
+        (_, Some(Reach::Refused { .. })) => "refused",
+        (Stage::Pending | Stage::Staged | Stage::Updated { .. }, _) => {
+            by_health(instance, state, now)
+        }
+    }
+}
+
+fn by_health(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'static str {
+    if instance.is_absent() {
+        return "absent";
+    }
+    match instance.health {
+        _ if instance.is_available(now, state.spec.min_ready) => "available",
+        Some(Health::Ready { .. }) => "ready",
+        Some(Health::NotReady { .. } | Health::Restarted) => "not-ready",
+        Some(Health::Unknown) | None => "unknown",
+    }
+}
+
+/// The word for where a rollout stands that has not ended.
+pub fn phase(state: &RolloutState) -> &'static str {
+    match state.phase {
+        RolloutPhase::Observing => "observing",
+        RolloutPhase::Progressing if state.pause.is_some() => "pausing",
+        RolloutPhase::Progressing => "progressing",
+        RolloutPhase::Paused => "paused",
+        RolloutPhase::Superseded(_) => "superseded",
+        RolloutPhase::Ended(_) => "ended",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::{ActionKind, Runs};
+    use crate::report::sample::{Sample, at};
+
+    #[test]
+    fn every_stage_has_its_word() {
+        let mut sample = Sample::new(6, 6);
+        sample
+            .sees_old(100, "web-01")
+            .unreachable(100, "web-02")
+            .sees(100, "web-03", Runs::Nothing)
+            .sees_old(100, "web-04")
+            .sees_old(100, "web-05")
+            .sees_old(100, "web-06")
+            .begins(200, "web-04", ActionKind::Stage)
+            .switches(200, "web-05")
+            .fails(200, "web-06");
+        let words: Vec<_> = sample
+            .state
+            .instances
+            .iter()
+            .map(|one| word(one, &sample.state, at(80_000)))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "available",
+                "unreachable",
+                "absent",
+                "staging",
+                "settling",
+                "reverted"
+            ]
+        );
+        for word in words {
+            assert!(WORDS.iter().any(|(listed, _)| *listed == word), "{word}");
+        }
+        assert_eq!(phase(&sample.state), "progressing");
+    }
+}

@@ -1,0 +1,308 @@
+//! `status`: what runs where, and what a rollout waits for. Contract, section 6.
+
+use serde_json::{Value, json};
+
+use super::json::moment;
+use super::table::table;
+use super::time::{age, age_of, clock};
+use super::waits::{wait_in_words, waits_in_words};
+use crate::core::budget::Budget;
+use crate::core::counts::Counts;
+use crate::core::decide::WaitReason;
+use crate::core::ids::{HostName, RevisionName, RolloutId, ServiceName};
+use crate::core::revision::Revision;
+use crate::core::spec::RolloutKind;
+use crate::core::time::Timestamp;
+
+/// What is known of a service now. Pure data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusView {
+    /// The service.
+    pub service: ServiceName,
+    /// What it is to run: the target of its newest completed rollout; nothing before the first release.
+    pub revision: Option<Revision>,
+    /// The rollout that is running, paused or interrupted.
+    pub rollout: Option<RolloutView>,
+    /// The service's ordinary hosts in service.
+    pub desired: u32,
+    /// Instances that run.
+    pub current: u32,
+    /// Of these, those on the wanted revision (of a rollout its target, else `revision`).
+    pub up_to_date: u32,
+    /// Ready for `min_ready`.
+    pub available: u32,
+    /// Each host.
+    pub instances: Vec<InstanceView>,
+    /// Whether the hosts were looked at just now; else the ledger's memory is shown.
+    pub live: bool,
+    /// Hosts that are out of service: listed, not counted.
+    pub out_of_service: Vec<HostName>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl StatusView {
+    /// Takes the counts of a rollout.
+    #[must_use]
+    pub fn with_counts(mut self, counts: Counts) -> Self {
+        self.desired = counts.desired;
+        self.current = counts.running;
+        self.up_to_date = counts.up_to_date;
+        self.available = counts.available;
+        self
+    }
+
+    /// Puts what was seen on the hosts just now in the place of what the ledger remembers, and counts anew.
+    #[must_use]
+    pub fn looked_at(mut self, seen: Vec<InstanceView>) -> Self {
+        for one in seen {
+            match self.instances.iter_mut().find(|old| old.host == one.host) {
+                Some(old) => {
+                    // The ledger knows since when, as long as nothing changed.
+                    let since = old.since.filter(|_| old.revision == one.revision);
+                    *old = InstanceView {
+                        since: one.since.or(since),
+                        ..one
+                    };
+                }
+                None => self.instances.push(one),
+            }
+        }
+        self.live = true;
+        self.counted()
+    }
+
+    /// Counts the instances as they are listed. One that is unreachable counts as running.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        let wanted = match (&self.rollout, &self.revision) {
+            (Some(rollout), _) => Some(rollout.to.clone()),
+            (None, Some(revision)) => Some(revision.reference().name),
+            (None, None) => None,
+        };
+        let count = |which: &dyn Fn(&InstanceView) -> bool| {
+            u32::try_from(self.instances.iter().filter(|one| which(one)).count())
+                .unwrap_or(u32::MAX)
+        };
+        let current = count(&|one| one.revision.is_some() || one.state == "unreachable");
+        let up_to_date = count(&|one| wanted.is_some() && one.revision == wanted);
+        let available = count(&|one| one.state == "available");
+        self.desired = count(&|_| true);
+        (self.current, self.up_to_date, self.available) = (current, up_to_date, available);
+        self
+    }
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceView {
+    /// Its name.
+    pub host: HostName,
+    /// What it runs; nothing: no instance, or nobody knows.
+    pub revision: Option<RevisionName>,
+    /// A word: see [`super::state`].
+    pub state: String,
+    /// Since when; nothing when that is not known.
+    pub since: Option<Timestamp>,
+}
+
+/// A rollout that has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutView {
+    /// Its number.
+    pub id: RolloutId,
+    /// Why it runs.
+    pub kind: RolloutKind,
+    /// `observing`, `progressing`, `pausing`, `paused`, `interrupted`.
+    pub phase: String,
+    /// The service's revision before.
+    pub from: Option<RevisionName>,
+    /// Its target.
+    pub to: RevisionName,
+    /// Who drives it: `user@machine`.
+    pub by: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Its budgets, for the sentences.
+    pub budget: Budget,
+    /// What it waits for.
+    pub waiting_on: Vec<WaitReason>,
+}
+
+/// The tables of one service for people.
+pub fn status_table(view: &StatusView) -> String {
+    let age = view
+        .revision
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), |one| age(view.now.since(one.created_at)));
+    let revision = view.revision.as_ref().map_or_else(
+        || "-".to_owned(),
+        |one| one.reference().name.as_str().to_owned(),
+    );
+    let head = vec![
+        view.service.as_str().to_owned(),
+        revision,
+        view.desired.to_string(),
+        view.current.to_string(),
+        view.up_to_date.to_string(),
+        view.available.to_string(),
+        age,
+    ];
+    let mut text = table(
+        0,
+        &[
+            "SERVICE",
+            "REVISION",
+            "DESIRED",
+            "CURRENT",
+            "UP-TO-DATE",
+            "AVAILABLE",
+            "AGE",
+        ],
+        &[head],
+    );
+    text.push('\n');
+    text.push_str(&hosts_table(view));
+    if !view.live {
+        text.push_str("(as last seen: the hosts were not asked)\n");
+    }
+    if let Some(rollout) = &view.rollout {
+        text.push('\n');
+        text.push_str(&rollout_lines(rollout, view));
+    }
+    text
+}
+
+fn hosts_table(view: &StatusView) -> String {
+    let dash = || "-".to_owned();
+    let mut rows: Vec<Vec<String>> = view
+        .instances
+        .iter()
+        .map(|one| {
+            vec![
+                one.host.as_str().to_owned(),
+                one.revision
+                    .as_ref()
+                    .map_or_else(dash, |name| name.as_str().to_owned()),
+                one.state.clone(),
+                one.since.map_or_else(dash, |since| age_of(since, view.now)),
+            ]
+        })
+        .collect();
+    rows.extend(view.out_of_service.iter().map(|host| {
+        let state = super::state::OUT_OF_SERVICE.to_owned();
+        vec![host.as_str().to_owned(), dash(), state, dash()]
+    }));
+    table(0, &["HOST", "REVISION", "STATE", "SINCE"], &rows)
+}
+
+fn rollout_lines(rollout: &RolloutView, view: &StatusView) -> String {
+    let from = rollout
+        .from
+        .as_ref()
+        .filter(|from| **from != rollout.to)
+        .map_or_else(String::new, |from| format!(" from `{from}`"));
+    let mut text = format!(
+        "rollout {} ({} of `{}`{from}) is {}, started {} ago by {}\n",
+        rollout.id,
+        rollout.kind,
+        rollout.to,
+        rollout.phase,
+        age(view.now.since(rollout.started_at)),
+        super::printable(&rollout.by),
+    );
+    for sentence in waits_in_words(&rollout.waiting_on, &rollout.budget, view.now) {
+        text.push_str(&format!("  waiting: {sentence}\n"));
+    }
+    if matches!(rollout.phase.as_str(), "paused" | "interrupted") {
+        text.push_str(&format!("\nhint: {}\n", way_out(rollout, &view.service)));
+    }
+    text
+}
+
+fn way_out(rollout: &RolloutView, service: &ServiceName) -> String {
+    let RolloutView { id, to, .. } = rollout;
+    let why = format!("`rollctl describe {id}` says why");
+    match (rollout.kind, &rollout.from) {
+        (RolloutKind::Rollback, _) => {
+            format!("{why}; `rollctl rollback {service} --to {to}` goes on")
+        }
+        (_, Some(from)) if from != to => format!(
+            "{why}; releasing again goes on, `rollctl rollback {service} --to {from}` returns to `{from}`"
+        ),
+        _ => format!("{why}; releasing again goes on"),
+    }
+}
+
+/// The object for programs.
+pub fn status_json(view: &StatusView) -> Value {
+    let instances: Vec<Value> = view
+        .instances
+        .iter()
+        .map(|one| {
+            json!({
+                "host": one.host,
+                "revision": one.revision,
+                "state": one.state,
+                "since": one.since.map_or(Value::Null, moment),
+            })
+        })
+        .collect();
+    json!({
+        "version": 1,
+        "service": view.service,
+        "revision": view.revision.as_ref().map(|one| json!({
+            "number": one.number,
+            "name": one.reference().name,
+            "digest": one.digest,
+        })),
+        "rollout": view.rollout.as_ref().map(|one| rollout_json(one, view.now)),
+        "desired": view.desired,
+        "current": view.current,
+        "up_to_date": view.up_to_date,
+        "available": view.available,
+        "instances": instances,
+    })
+}
+
+fn rollout_json(rollout: &RolloutView, now: Timestamp) -> Value {
+    let waiting_on: Vec<Value> = rollout
+        .waiting_on
+        .iter()
+        .map(|reason| waiting(reason, &rollout.budget, now))
+        .collect();
+    json!({
+        "id": rollout.id,
+        "kind": rollout.kind,
+        "phase": rollout.phase,
+        "from": rollout.from,
+        "to": rollout.to,
+        "waiting_on": waiting_on,
+    })
+}
+
+/// `{"reason","hosts":[],"text"}`: a word for programs, a sentence for people.
+fn waiting(reason: &WaitReason, budget: &Budget, now: Timestamp) -> Value {
+    let (word, hosts): (&str, &[HostName]) = match reason {
+        WaitReason::FirstLook { hosts } => ("first_look", hosts),
+        WaitReason::Working { host, .. } => ("working", std::slice::from_ref(host)),
+        WaitReason::Settling { host, .. } => ("settling", std::slice::from_ref(host)),
+        WaitReason::MinReady { host, .. } => ("min_ready", std::slice::from_ref(host)),
+        WaitReason::NoHeadroom { unavailable, .. } => ("no_headroom", unavailable),
+        WaitReason::InFlight { .. } => ("in_flight", &[]),
+        WaitReason::NoRoom { .. } => ("no_room", &[]),
+        WaitReason::Stale { hosts } => ("stale", hosts),
+        WaitReason::Pausing => ("pausing", &[]),
+    };
+    json!({"reason": word, "hosts": hosts, "text": wait_in_words(reason, budget, now)})
+}
+
+/// Several services under one another, with the time for `--watch`.
+pub fn watch_screen(views: &[StatusView], now: Timestamp) -> String {
+    let tables: Vec<String> = views.iter().map(status_table).collect();
+    format!("{}\n\n{}", clock(now), tables.join("\n"))
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+pub(crate) mod tests;

@@ -1,0 +1,168 @@
+use super::*;
+use crate::core::ids::RevisionNumber;
+use crate::report::sample::{at, host, revision};
+
+pub(crate) fn release(number: u32, names: &[&str]) -> Revision {
+    Revision {
+        number: RevisionNumber(number),
+        names: names
+            .iter()
+            .map(|name| RevisionName::parse(name).unwrap())
+            .collect(),
+        digest: revision(names[0]).digest,
+        created_at: at(-7_500_000),
+        created_by: "ann@desk".to_owned(),
+        cause: None,
+        adopted: None,
+    }
+}
+
+fn instance(name: &str, revision: &str, state: &str, age: Option<i64>) -> InstanceView {
+    InstanceView {
+        host: host(name),
+        revision: RevisionName::parse(revision).ok(),
+        state: state.to_owned(),
+        since: age.map(|seconds| at(-seconds * 1000)),
+    }
+}
+
+fn view() -> StatusView {
+    StatusView {
+        service: ServiceName::new("web"),
+        revision: Some(release(7, &["v1.4.1"])),
+        rollout: Some(RolloutView {
+            id: RolloutId(12),
+            kind: RolloutKind::Release,
+            phase: "progressing".to_owned(),
+            from: RevisionName::parse("v1.4.1").ok(),
+            to: RevisionName::parse("v1.4.2").unwrap(),
+            by: "ann@desk".to_owned(),
+            started_at: at(-41_000),
+            budget: Budget {
+                desired: 3,
+                max_surge: 0,
+                max_unavailable: 1,
+            },
+            waiting_on: vec![
+                WaitReason::Settling {
+                    host: host("web-02"),
+                    until: Some(at(7_000)),
+                    deadline: at(60_000),
+                },
+                WaitReason::NoHeadroom {
+                    available: 2,
+                    min_available: 2,
+                    unavailable: vec![host("web-02")],
+                },
+            ],
+        }),
+        desired: 3,
+        current: 3,
+        up_to_date: 2,
+        available: 2,
+        instances: vec![
+            instance("web-01", "v1.4.2", "available", Some(30)),
+            instance("web-02", "v1.4.2", "settling", Some(3)),
+            instance("web-03", "v1.4.1", "available", Some(7_400)),
+        ],
+        live: true,
+        out_of_service: vec![host("web-04")],
+        now: at(0),
+    }
+}
+
+#[test]
+fn a_rollout_on_its_way() {
+    insta::assert_snapshot!(status_table(&view()));
+}
+
+#[test]
+fn a_paused_rollout_says_what_to_do() {
+    let mut view = view();
+    if let Some(rollout) = &mut view.rollout {
+        rollout.phase = "paused".to_owned();
+        rollout.waiting_on.clear();
+    }
+    view.live = false;
+    insta::assert_snapshot!(status_table(&view));
+}
+
+#[test]
+fn nothing_was_released_yet() {
+    let view = StatusView {
+        revision: None,
+        rollout: None,
+        instances: vec![
+            instance("web-01", "", "absent", None),
+            instance("web-02", "", "unreachable", None),
+        ],
+        desired: 2,
+        current: 1,
+        up_to_date: 0,
+        available: 0,
+        out_of_service: vec![],
+        ..view()
+    };
+    insta::assert_snapshot!(status_table(&view));
+    let json = status_json(&view);
+    assert_eq!(json["revision"], Value::Null);
+    assert_eq!(json["rollout"], Value::Null);
+    assert_eq!(json["instances"][0]["revision"], Value::Null);
+    assert_eq!(json["instances"][0]["since"], Value::Null);
+}
+
+#[test]
+fn programs_get_the_contracts_keys_and_no_other() {
+    let json = status_json(&view());
+    let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "available",
+            "current",
+            "desired",
+            "instances",
+            "revision",
+            "rollout",
+            "service",
+            "up_to_date",
+            "version"
+        ]
+    );
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["service"], "web");
+    assert_eq!(json["revision"]["number"], 7);
+    assert_eq!(json["revision"]["name"], "v1.4.1");
+    assert_eq!(json["desired"], 3);
+    assert_eq!(json["up_to_date"], 2);
+    assert_eq!(json["rollout"]["id"], 12);
+    assert_eq!(json["rollout"]["kind"], "release");
+    assert_eq!(json["rollout"]["phase"], "progressing");
+    assert_eq!(json["rollout"]["from"], "v1.4.1");
+    assert_eq!(json["rollout"]["to"], "v1.4.2");
+    assert_eq!(json["rollout"]["waiting_on"][1]["reason"], "no_headroom");
+    assert_eq!(json["rollout"]["waiting_on"][1]["hosts"][0], "web-02");
+    assert_eq!(
+        json["instances"][1],
+        json!({"host": "web-02", "revision": "v1.4.2", "state": "settling", "since": "2026-11-22T10:40:57.000Z"})
+    );
+}
+
+#[test]
+fn what_is_seen_now_counts_and_what_did_not_change_keeps_its_age() {
+    let view = StatusView {
+        rollout: None,
+        live: false,
+        ..view()
+    }
+    .looked_at(vec![
+        instance("web-01", "v1.4.1", "available", None),
+        instance("web-02", "v1.4.2", "not-ready", None),
+        instance("web-03", "", "unreachable", None),
+    ]);
+    assert!(view.live);
+    let counts = (view.desired, view.current, view.up_to_date, view.available);
+    assert_eq!(counts, (3, 3, 1, 1));
+    assert_eq!(view.instances[0].since, None, "it runs something else now");
+    assert_eq!(view.instances[1].since, Some(at(-3_000)), "as before");
+}

@@ -1,0 +1,313 @@
+//! Facts into sentences. Pure; one word per thing (contract, section 1).
+//!
+//! Text that came from a host is escaped here, so that whatever prints a sentence may do so as it is.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::escape::printable;
+use super::time::span;
+use crate::core::event::{
+    ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, Runs, Sight,
+};
+use crate::core::health::Health;
+use crate::core::ids::{HostName, RolloutId};
+use crate::core::rollout::RolloutState;
+use crate::core::spec::{RolloutKind, Spec};
+
+/// What a sentence needs to know beside the event.
+pub trait About {
+    /// What the rollout is to reach; nothing when its first event is missing.
+    fn spec(&self) -> Option<&Spec>;
+    /// What a host ran before the rollout, as far as is known.
+    fn before(&self, host: &HostName) -> Option<&Runs>;
+}
+
+impl About for RolloutState {
+    fn spec(&self) -> Option<&Spec> {
+        Some(&self.spec)
+    }
+
+    fn before(&self, host: &HostName) -> Option<&Runs> {
+        self.instance(host)?.before.as_ref()
+    }
+}
+
+/// The same, learned from the events alone: also those of a damaged or unfinished rollout.
+#[derive(Debug, Clone, Default)]
+pub struct Story {
+    spec: Option<Spec>,
+    before: BTreeMap<HostName, Runs>,
+}
+
+impl Story {
+    /// Takes the next event.
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::RolloutStarted { spec, .. } => self.spec = Some((**spec).clone()),
+            Event::HostObserved {
+                host,
+                sight: Sight::Reachable { runs },
+            } => {
+                self.before.insert(host.clone(), runs.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl About for Story {
+    fn spec(&self) -> Option<&Spec> {
+        self.spec.as_ref()
+    }
+
+    fn before(&self, host: &HostName) -> Option<&Runs> {
+        self.before.get(host)
+    }
+}
+
+/// An event in a sentence, without its time: `web-03: switching from `v1.4.1` to `v1.4.2``.
+pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
+    let id = recorded.rollout;
+    let service = || match about.spec() {
+        Some(spec) => format!("rollout {id} of `{}`", spec.service),
+        None => format!("rollout {id}"),
+    };
+    match &recorded.event {
+        Event::RolloutStarted { spec, by, cause } => started(id, spec, by, cause.as_deref()),
+        Event::HostObserved { host, sight } => format!("{host}: {}", seen(sight)),
+        Event::HealthChanged { host, health } => format!("{host}: {}", health_in_words(*health)),
+        Event::HostRebooted { host, .. } => {
+            format!("{host}: rebooted by itself; its instance has to prove itself anew")
+        }
+        Event::ActionStarted { host, action } => {
+            format!("{host}: {}", begun(*action, host, about))
+        }
+        Event::ActionEnded {
+            host,
+            action,
+            outcome,
+        } => format!("{host}: {}", ended(*action, outcome, host, about)),
+        Event::InstanceMarked { host, mark } => format!("{host}: {}", marked(mark, host, about)),
+        Event::PauseRequested { cause } => format!("{}: {}", service(), pausing(cause, about)),
+        Event::RolloutPaused => format!("{} paused", service()),
+        Event::RolloutSuperseded { by } => format!("{} gave way to rollout {by}", service()),
+        Event::RolloutEnded { outcome } => format!("{} {}", service(), outcome_in_words(*outcome)),
+    }
+}
+
+/// How a rollout ended, after its name.
+pub fn outcome_in_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::StoodStill => {
+            "ended: only unreachable, sick or failed hosts are left, and the budget does not allow more"
+        }
+        Outcome::Failed => "failed: an instance could not be put back, somebody must look",
+    }
+}
+
+/// Why a rollout pauses.
+pub fn cause_in_words(cause: &PauseCause) -> String {
+    match cause {
+        PauseCause::Failures { failed: 1 } => "1 instance failed".to_owned(),
+        PauseCause::Failures { failed } => format!("{failed} instances failed"),
+        PauseCause::Asked { by } => format!("asked by {}", printable(by)),
+        PauseCause::Stalled => "nothing moved on for the whole progress_deadline".to_owned(),
+    }
+}
+
+/// What an instance's health is, after its host's name.
+pub fn health_in_words(health: Health) -> String {
+    match health {
+        Health::Unknown => "health not known: nobody could ask".to_owned(),
+        Health::NotReady { failed_polls: 1 } => "not ready".to_owned(),
+        Health::NotReady { failed_polls } => format!("not ready, {failed_polls} polls in a row"),
+        Health::Ready { .. } => "ready".to_owned(),
+        Health::Restarted => "restarted by itself".to_owned(),
+    }
+}
+
+/// What runs, in backticks, or that nothing does.
+pub fn runs_in_words(runs: &Runs) -> String {
+    match runs {
+        Runs::Nothing => "nothing".to_owned(),
+        Runs::Revision { revision } => format!("`{revision}`"),
+    }
+}
+
+/// Up to three names, then how many more: `web-03, web-04, web-05 and 9 more`.
+pub fn names(hosts: &[HostName]) -> String {
+    let shown = hosts.len().min(3);
+    let list = |hosts: &[HostName]| {
+        hosts
+            .iter()
+            .map(HostName::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match hosts {
+        [] => "no host".to_owned(),
+        [rest @ .., last] if !rest.is_empty() && hosts.len() == shown => {
+            format!("{} and {last}", list(rest))
+        }
+        _ if hosts.len() == shown => list(hosts),
+        _ => format!("{} and {} more", list(&hosts[..shown]), hosts.len() - shown),
+    }
+}
+
+/// `1 host`, `12 hosts`.
+pub fn hosts(count: usize) -> String {
+    if count == 1 {
+        "1 host".to_owned()
+    } else {
+        format!("{count} hosts")
+    }
+}
+
+fn started(id: RolloutId, spec: &Spec, by: &str, cause: Option<&str>) -> String {
+    let selected = spec.hosts.iter().filter(|host| host.selected).count();
+    let all = spec.hosts.len();
+    let target = &spec.target;
+    let what = match spec.kind {
+        RolloutKind::Release => format!("release of `{target}`"),
+        RolloutKind::Rollback => format!("rollback to `{target}`"),
+        RolloutKind::Restart => format!("restart of `{target}`"),
+    };
+    let from = match &spec.from {
+        Some(from) if from.digest != target.digest => format!(" from `{from}`"),
+        _ => String::new(),
+    };
+    let on = if selected == all {
+        hosts(all)
+    } else {
+        format!("{selected} of {}", hosts(all))
+    };
+    let budget = spec.budget;
+    let surge = match budget.max_surge {
+        0 => String::new(),
+        surge => format!(", at most {surge} more than that running"),
+    };
+    let why = cause.map_or_else(String::new, |cause| format!(" ({})", printable(cause)));
+    format!(
+        "rollout {id} of `{}`: {what}{from} on {on}, at most {} unavailable{surge}; by {}{why}",
+        spec.service,
+        budget.max_unavailable,
+        printable(by)
+    )
+}
+
+fn seen(sight: &Sight) -> String {
+    match sight {
+        Sight::Reachable {
+            runs: Runs::Nothing,
+        } => "runs nothing of the service yet".to_owned(),
+        Sight::Reachable { runs } => format!("runs {}", runs_in_words(runs)),
+        Sight::Unreachable { reason } => {
+            format!("unreachable, left alone: {}", printable(reason))
+        }
+        Sight::Refused { reason } => {
+            format!("cannot take part, left alone: {}", printable(reason))
+        }
+    }
+}
+
+fn target(about: &dyn About) -> Cow<'static, str> {
+    match about.spec() {
+        Some(spec) => Cow::Owned(format!("`{}`", spec.target)),
+        None => Cow::Borrowed("the target"),
+    }
+}
+
+fn before(host: &HostName, about: &dyn About) -> Cow<'static, str> {
+    match about.before(host) {
+        Some(Runs::Revision { revision }) => Cow::Owned(format!("`{revision}`")),
+        Some(Runs::Nothing) => Cow::Borrowed("nothing"),
+        None => Cow::Borrowed("what ran before"),
+    }
+}
+
+fn had_nothing(host: &HostName, about: &dyn About) -> bool {
+    about.before(host) == Some(&Runs::Nothing)
+}
+
+fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
+    let target = target(about);
+    match action {
+        ActionKind::Stage => format!("shipping {target}"),
+        ActionKind::Activate if had_nothing(host, about) => format!("starting {target}"),
+        ActionKind::Activate => format!("switching from {} to {target}", before(host, about)),
+        ActionKind::Confirm => format!("reading back that {target} runs"),
+        ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
+        ActionKind::Revert => format!("putting {} back", before(host, about)),
+        ActionKind::Prune => "removing old revisions".to_owned(),
+    }
+}
+
+fn ended(
+    action: ActionKind,
+    outcome: &ActionOutcome,
+    host: &HostName,
+    about: &dyn About,
+) -> String {
+    match outcome {
+        ActionOutcome::Done { .. } => done(action, host, about),
+        ActionOutcome::Declined { reason } => {
+            format!("{action} not begun, looking again: {}", printable(reason))
+        }
+        ActionOutcome::Refused { reason } => {
+            format!("cannot take part, nothing changed: {}", printable(reason))
+        }
+        ActionOutcome::Failed { reason } => format!("{action} failed: {}", printable(reason)),
+        ActionOutcome::Lost { reason } => format!(
+            "connection lost during {action}, nobody knows whether it was done: {}",
+            printable(reason)
+        ),
+    }
+}
+
+fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
+    let target = target(about);
+    match action {
+        ActionKind::Stage => format!("{target} is there, verified"),
+        ActionKind::Activate => match about.spec() {
+            Some(spec) => format!(
+                "{target} started, must stay ready for {}",
+                span(spec.min_ready)
+            ),
+            None => format!("{target} started"),
+        },
+        ActionKind::Confirm => format!("runs {target}, confirmed"),
+        ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
+        ActionKind::Revert => format!("{} started again", before(host, about)),
+        ActionKind::Prune => "old revisions removed".to_owned(),
+    }
+}
+
+fn marked(mark: &Mark, host: &HostName, about: &dyn About) -> String {
+    match mark {
+        Mark::Failed { reason } => format!("failed: {}", printable(reason)),
+        Mark::Reverted => format!("{} is back and available", before(host, about)),
+        Mark::Broken { reason } => format!(
+            "could not be put back, somebody must look: {}",
+            printable(reason)
+        ),
+    }
+}
+
+fn pausing(cause: &PauseCause, about: &dyn About) -> String {
+    let why = match (cause, about.spec()) {
+        (PauseCause::Stalled, Some(spec)) => {
+            format!(
+                "nothing moved on for {} (progress_deadline)",
+                span(spec.progress_deadline)
+            )
+        }
+        _ => cause_in_words(cause),
+    };
+    format!("{why}; nothing new starts, what is in flight is finished")
+}
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;
