@@ -250,7 +250,11 @@ async fn restricted_rights_are_enough_for_the_hosts_own_unit() {
     let error = hosts.claim(&name, &me).await.unwrap_err();
     assert_eq!(error.kind, HostErrorKind::Refused, "{error}");
     assert!(error.hint.unwrap().contains("install -d"));
+    let error = hosts.check(&name).await.unwrap_err();
+    assert!(error.message.contains("cannot write"), "{error}");
     host.sh("install -d -o limited /srv/web").unwrap();
+    let rights = hosts.check(&name).await.unwrap();
+    assert!(rights.ends_with("sudo for the unit only"), "{rights}");
     hosts.claim(&name, &me).await.unwrap();
     let v1 = bench.add("v1", 1, &Recipe::new(elf("one")));
     let v2 = bench.add("v2", 2, &Recipe::new(elf("two")));

@@ -11,7 +11,10 @@ use crate::core::event::{Started, StartedUnit};
 use crate::core::fleet::{HealthCheck, Probe};
 use crate::core::health::Poll;
 use crate::core::ids::{HostName, RevisionName};
-use crate::ports::{HostErrorKind, ProbeAnswer, UnitState};
+use crate::ports::{HostError, HostErrorKind, ProbeAnswer, UnitState};
+
+/// What SSH may take on top of a probe's timeout before nobody can say how the units are.
+const SSH_SLACK: Duration = Duration::from_secs(2);
 
 /// What is watched.
 #[derive(Debug, Clone)]
@@ -71,11 +74,23 @@ pub(super) async fn look(ports: &Adapters, check: &HealthCheck, subject: &Subjec
     let units_matter = subject.started.is_some() || check.probe == Probe::Unit;
     let probe = ports.prober.probe(&subject.host, subject.expect.as_ref());
     let units = async {
-        if units_matter {
-            Some(ports.hosts.units(&subject.host).await)
-        } else {
-            None
+        if !units_matter {
+            return None;
         }
+        // A host that was cut off says nothing for a long time; that is an answer too.
+        let asked = ports.hosts.units(&subject.host);
+        Some(
+            tokio::time::timeout(check.timeout + SSH_SLACK, asked)
+                .await
+                .unwrap_or_else(|_| {
+                    let message = "no answer over SSH".to_owned();
+                    Err(HostError {
+                        kind: HostErrorKind::Lost,
+                        message,
+                        hint: None,
+                    })
+                }),
+        )
     };
     let (answer, units) = tokio::join!(probe, units);
     let by_probe = match answer.passed {

@@ -103,9 +103,7 @@ impl Stage<'_> {
             if let Some(Adopted::File { origin }) = &revision.adopted {
                 self.check_origin(origin, facts, &package.contents).await?;
             }
-            let sums = self
-                .meta(revision, &facts, &package.contents)?
-                .sums;
+            let sums = self.meta(revision, facts, &package.contents)?.sums;
             let is_here = self.has(name, &revision.digest, &sums).await?;
             return Ok(Wanted {
                 contents: package.contents.clone(),
@@ -241,11 +239,7 @@ impl Stage<'_> {
         facts: &Facts,
         contents: &PackageContents,
     ) -> Result<Meta, HostError> {
-        let name = revision.reference().name;
-        // In the restricted set-up there is no drop-in that would bring it to the unit.
-        let may_bring = facts.uid == 0 || self.service.scope == Scope::User;
-        let base = contents.environment.as_deref().filter(|_| may_bring);
-        let environment = base.map(|base| environment_text(base, &name, self.service.port));
+        let environment = self.environment(revision, facts, contents);
         let manifest = Manifest {
             service: self.service.name.clone(),
             number: revision.number,
@@ -265,6 +259,26 @@ impl Stage<'_> {
             adopted: contents.adopted.clone(),
         };
         Meta::new(&manifest, &contents.units, environment.as_deref())
+    }
+
+    /// The environment file: the revision's own variables, its name and its port. What was there before rollctl has
+    /// none, and restricted rights install no drop-in that would lead to it.
+    fn environment(
+        &self,
+        revision: &Revision,
+        facts: &Facts,
+        contents: &PackageContents,
+    ) -> Option<String> {
+        let is_restricted = facts.uid != 0 && self.service.scope == Scope::System;
+        if revision.adopted.is_some() || is_restricted {
+            return None;
+        }
+        let own = contents.environment.as_deref().unwrap_or_default();
+        Some(environment_text(
+            own,
+            &revision.reference().name,
+            self.service.port,
+        ))
     }
 
     async fn send(

@@ -22,22 +22,28 @@ $service
     recover
 }
 
-# preflight dir= user= unit=...: what can be known before anything goes down.
+# preflight dir= user= unit=...: what can be known before anything goes down. Before a claim, install_dir may not be
+# there yet: then its nearest folder tells.
 preflight() {
     options "$@"
-    # Revisions may lie on a file system of their own.
     place=$dir/.rollctl
-    if [ -d "$dir/revisions" ]; then place=$dir/revisions; fi
-    printf "space %s\n" "$(df -k --output=avail,itotal,iavail -- "$place" | tail -n 1)"
-    probe=$place/.exec-test-$$
-    if printf "#!/bin/sh\nexit 0\n" >"$probe" && chmod 755 "$probe"; then
+    while [ ! -d "$place" ]; do
+        place=${place%/*}
+        [ -n "$place" ] || place=/
+    done
+    # Revisions may lie on a file system of their own.
+    beside=$place
+    if [ -d "$dir/revisions" ]; then beside=$dir/revisions; fi
+    printf "space %s\n" "$(df -k --output=avail,itotal,iavail -- "$beside" | tail -n 1)"
+    if [ "$place" = "$dir/.rollctl" ]; then
+        try_out
+        place=$dir
+    elif [ -w "$place" ]; then
         printf "writable yes\n"
-        if "$probe" 2>/dev/null; then printf "exec yes\n"; else printf "exec no\n"; fi
     else
         printf "writable no\n"
     fi
-    rm -f -- "$probe"
-    if [ -n "$user" ] && id -u -- "$user" >/dev/null 2>&1; then traverse; fi
+    if [ -n "$user" ] && id -u -- "$user" >/dev/null 2>&1; then traverse "$place"; fi
     if [ "$rights" = restricted ]; then
         for unit in $units; do
             for verb in start stop restart reset-failed; do
@@ -47,14 +53,26 @@ preflight() {
     fi
 }
 
-# Whether the user of the unit gets into the folder.
+# Whether files can be written and executed there.
+try_out() {
+    probe=$beside/.exec-test-$$
+    if printf "#!/bin/sh\nexit 0\n" >"$probe" && chmod 755 "$probe"; then
+        printf "writable yes\n"
+        if "$probe" 2>/dev/null; then printf "exec yes\n"; else printf "exec no\n"; fi
+    else
+        printf "writable no\n"
+    fi
+    rm -f -- "$probe"
+}
+
+# traverse FOLDER: whether the user of the unit gets into it.
 traverse() {
     if [ "$uid" = 0 ] && command -v setpriv >/dev/null; then
-        setpriv --reuid="$user" --regid="$(id -g -- "$user")" --init-groups test -x "$dir" || printf "traverse no\n"
+        setpriv --reuid="$user" --regid="$(id -g -- "$user")" --init-groups test -x "$1" || printf "traverse no\n"
         return 0
     fi
     [ "$user" != "$login" ] || return 0
-    folder=$dir
+    folder=$1
     while [ -n "$folder" ]; do
         case $(stat -L -c %A -- "$folder") in *[xt]) ;; *) printf "traverse no\n" && return 0 ;; esac
         folder=${folder%/*}

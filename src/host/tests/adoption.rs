@@ -99,6 +99,11 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
                 (OLD, old_unit)
             );
             assert_eq!(bench.current(), None);
+            assert!(
+                !bench
+                    .path(".config/systemd/user/web.service.d/50-rollctl.conf")
+                    .exists()
+            );
             assert!(hosts.observe(&host()).await.unwrap().runs.is(&old));
             assert_eq!(hosts.switch(&host(), &me, &back).await.unwrap(), reverted);
             hosts.confirm(&host(), &me, &back, &reverted).await.unwrap();

@@ -108,11 +108,8 @@ async fn a_service_from_nothing_over_two_releases_and_back() {
             .unwrap();
         assert_eq!(bench.running(), v(2).program);
         assert_eq!(bench.installed_unit(), v(2).unit.unwrap());
-        assert!(
-            !bench
-                .path(".config/systemd/user/web.service.d/50-rollctl.conf")
-                .exists()
-        );
+        let environment = bench.read("web/current/.rollctl/environment");
+        assert_eq!(environment, "ROLLCTL_REVISION=\"v2\"\n", "{shell}");
         assert_eq!(hosts.observe(&host()).await.unwrap().runs, runs(&two));
 
         let back = switch_of(runs(&two), runs(&one), "h3");
@@ -454,7 +451,11 @@ async fn a_pair_of_units_is_switched_and_confirmed_together() {
         assert_eq!(started.units.len(), 2);
         assert_eq!(
             bench.calls(),
-            ["restart web.service", "restart worker.service"]
+            [
+                "daemon-reload",
+                "restart web.service",
+                "restart worker.service"
+            ]
         );
         hosts.confirm(&host(), &me, &step, &started).await.unwrap();
         bench.write("fake/worker.service.invocation", "ffff\n");
