@@ -210,11 +210,11 @@ fn answers_are_taken_apart_and_told_in_common_words() {
     assert_eq!(
         told,
         [
-            "Ok.0.0 \"systemd[(pid)]: Started ~.\"",
-            "Ok.0.1 \"web[(pid)]: starting v1, pid (pid)\"",
-            "Ok.Some.0 \"(invocation 1)\"",
-            "Ok.Some.1 \"(invocation 2)\"",
-            "Ok.0 \"(invocation 1)\"",
+            "Ok.0.0.0 \"web-01 systemd[(pid)]: Started ~/web.\"",
+            "Ok.0.0.1 \"web-01 web[(pid)]: starting v1, pid (pid)\"",
+            "Ok.0.Some.0.0 \"(invocation 1)\"",
+            "Ok.0.Some.0.1 \"(invocation 2)\"",
+            "Ok.0.1 \"(invocation 1)\"",
         ]
     );
 }

@@ -244,7 +244,8 @@ impl Story {
 
     async fn to_a_second(&mut self, v1: &Revision) -> Revision {
         let me = self.me.clone();
-        let unit = unit_with("Restart=on-failure").replace("a demo", "a better demo");
+        let unit =
+            unit_with("Restart=on-failure\nTimeoutStopSec=2").replace("a demo", "a better demo");
         let v2 = self.place.revision(
             "web",
             "v2",
@@ -455,7 +456,7 @@ impl Story {
             ("sleep 60", 1),
             ("kill -9 $$", 5),
             ("nowhere", 5),
-            ("yes | head -c 10000 | tr '\\n' x", 5),
+            ("seq 3000 | tr '\\n' x", 5),
             ("cat", 5),
             (
                 "pwd; umask; id -u >/dev/null; systemctl --user is-active web.service",
