@@ -28,6 +28,21 @@ pub(crate) struct Prepared {
     pub(crate) spec: Spec,
     /// What somebody should know though it stops nothing.
     pub(crate) warnings: Vec<String>,
+    /// Why it may be planned but not begun.
+    refusal: Option<CliError>,
+}
+
+impl Prepared {
+    /// The same, if it may be begun and not only planned.
+    ///
+    /// # Errors
+    /// Exit code 2 when nothing can carry the surge that it needs.
+    pub(crate) fn startable(self) -> Result<Self, CliError> {
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Puts together what a rollout is to reach.
@@ -50,17 +65,23 @@ pub(crate) fn prepare(
     let desired = u32::try_from(service.hosts.len()).unwrap_or(u32::MAX);
     let mut budget = Budget::resolve(desired, max_surge, max_unavailable);
     let mut warnings = Vec::new();
+    let mut refusal = None;
     if budget.max_surge > 0 {
         if budget.max_unavailable == 0 {
-            return Err(CliError::usage(format!(
+            let what = format!(
                 "`{}` cannot be rolled out: max_unavailable is 0 and nothing can carry max_surge = {max_surge}",
                 service.name
-            ))
-            .hint("allow one to be unavailable: `--max-unavailable 1`, or in the inventory"));
+            );
+            warnings.push(what.clone());
+            refusal =
+                Some(CliError::usage(what).hint(
+                    "allow one to be unavailable: `--max-unavailable 1`, or in the inventory",
+                ));
+        } else {
+            warnings.push(format!(
+                "max_surge = {max_surge} has no effect: nothing can carry more than {desired} instances"
+            ));
         }
-        warnings.push(format!(
-            "max_surge = {max_surge} has no effect: nothing can carry more than {desired} instances"
-        ));
         // S counts only as far as something can carry it.
         budget.max_surge = 0;
     }
@@ -79,7 +100,11 @@ pub(crate) fn prepare(
         on_failure: strategy.on_failure,
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
     };
-    Ok(Prepared { spec, warnings })
+    Ok(Prepared {
+        spec,
+        warnings,
+        refusal,
+    })
 }
 
 fn selection(
