@@ -87,7 +87,7 @@ pub struct Finished {
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The ledger could not be written, or the lease was lost: nothing new was started.
-    #[error("rollout {rollout} stopped: {source}")]
+    #[error("rollout {rollout} stopped: the ledger does not take its events any more")]
     Ledger {
         /// Its number.
         rollout: RolloutId,
