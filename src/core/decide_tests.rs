@@ -699,6 +699,40 @@ fn a_declined_switch_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn a_host_that_refuses_its_switch_is_left_out_and_the_others_go_on() {
+    let mut scene = Scene::staged(spec_of(3, 0, 1), "bo-");
+    for host in [0, 2] {
+        scene.begin(host, ActionKind::Activate);
+        scene.end(
+            host,
+            ActionKind::Activate,
+            ActionOutcome::Refused {
+                reason: "gone".into(),
+            },
+        );
+        let instance = scene.state.instance(&name(host)).unwrap().clone();
+        assert_eq!(instance.failure(), None, "nothing was changed");
+        assert_eq!(instance.runs, instance.before);
+        assert!(!instance.was_touched());
+        assert_eq!(
+            instance.reach,
+            Some(Reach::Refused {
+                reason: "gone".into()
+            })
+        );
+    }
+    let counts = scene.counts();
+    assert_eq!((counts.failed, counts.in_flight, counts.running), (0, 0, 2));
+    scene.health(0, Health::NotReady { failed_polls: 3 });
+    assert_eq!(scene.runs(ActionKind::Revert), [] as [u32; 0]);
+    assert_eq!(
+        scene.decide().verdict,
+        Some(Verdict::End(Outcome::StoodStill)),
+        "one of three is available: it must stay"
+    );
+}
+
+#[test]
 fn a_host_whose_shipping_fails_is_left_out_and_named() {
     let mut scene = Scene::new(spec_of(2, 0, 1), "oo");
     scene.begin(0, ActionKind::Stage);

@@ -82,7 +82,7 @@ pub enum Reach {
         /// Why, with the way out.
         reason: String,
     },
-    /// It answers but cannot take part, or its staging failed; its instance was not touched.
+    /// It answers but cannot take part, its staging failed, or it refused to be switched; its instance was not touched.
     Refused {
         /// Why, with the way out.
         reason: String,
@@ -560,6 +560,14 @@ impl Instance {
             {
                 self.runs = self.before.clone();
                 Stage::Staged
+            }
+            // Nothing was changed: it runs what it ran, and there is nothing to put back.
+            (ActionKind::Activate, Stage::Activating { .. })
+                if matches!(outcome, ActionOutcome::Refused { .. }) =>
+            {
+                self.runs = self.before.clone();
+                self.reach = Some(Reach::Refused { reason });
+                Stage::Pending
             }
             (ActionKind::Confirm, Stage::Confirming { started, .. }) if done => Stage::Updated {
                 started: Some(started.clone()),
