@@ -533,6 +533,13 @@ fn one_that_was_sick_before_is_back_when_it_was_started() {
             reason: "no".into()
         }
     );
+    assert_eq!(scene.counts().failed, 0, "it was sick before: not by us");
+    scene.health(1, Health::NotReady { failed_polls: 3 });
+    assert_eq!(
+        scene.decide().verdict,
+        Some(Verdict::End(Outcome::StoodStill)),
+        "it stands in the way of the other, and does not pause the rollout"
+    );
 }
 
 #[test]
