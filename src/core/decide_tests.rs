@@ -490,6 +490,45 @@ fn what_an_instance_is_failed_for() {
 }
 
 #[test]
+fn the_deadline_runs_from_the_start_and_not_while_the_old_one_stops() {
+    let mut scene = Scene::staged(spec_of(1, 0, 1), "o");
+    scene.begin(0, ActionKind::Activate);
+    scene.wait(55);
+    let started = Started {
+        boot: BootId::new("b"),
+        units: Vec::new(),
+    };
+    scene.end(
+        0,
+        ActionKind::Activate,
+        ActionOutcome::Done {
+            started: Some(started),
+        },
+    );
+    scene.wait(50);
+    assert_eq!(scene.decide().actions, [], "50 of 60 s: still in time");
+    scene.ready(0);
+    scene.wait(10);
+    assert_eq!(scene.runs(ActionKind::Confirm), [0]);
+}
+
+#[test]
+fn only_what_was_touched_can_stall_a_rollout() {
+    let mut scene = Scene::new(spec_of(2, 0, 1), "oo");
+    scene.begin(0, ActionKind::Stage);
+    scene.wait(600);
+    let shipping = scene.decide().verdict;
+    assert_eq!(shipping, None, "a slow upload takes nothing down");
+    scene.end(0, ActionKind::Stage, ActionOutcome::Done { started: None });
+    scene.begin(0, ActionKind::Activate);
+    scene.wait(600);
+    assert_eq!(
+        scene.decide().verdict,
+        Some(Verdict::Pause(PauseCause::Stalled))
+    );
+}
+
+#[test]
 fn a_revert_that_fails_ends_the_rollout() {
     let mut scene = Scene::staged(spec_of(3, 0, 1), "ooo");
     scene.begin(0, ActionKind::Activate);
