@@ -2,7 +2,11 @@
 //!
 //! `cargo run --release --example demo` needs no root, no containers and no network; nothing stays running. With
 //! `-- --keep` the fleet stays up for playing until Ctrl-C.
-#![expect(clippy::print_stdout, reason = "this is what it is for")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "this is what it is for"
+)]
 
 use std::error::Error;
 use std::fs;

@@ -1,5 +1,9 @@
 //! Releases on real hosts, seen from outside.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

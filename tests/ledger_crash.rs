@@ -2,6 +2,7 @@
 //!
 //! The controllers are this test program itself, started again with a task in the environment.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     reason = "helpers of tests, which clippy only knows by their attribute"

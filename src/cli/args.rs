@@ -138,7 +138,7 @@ pub struct ReleaseArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub artifact: Option<PathBuf>,
 
-    /// The revision's name, for `rollback --to` [default: r<number>]
+    /// The revision's name, for `rollback --to` [default: r1, r2, ...]
     #[arg(long, value_parser = RevisionName::given)]
     pub name: Option<RevisionName>,
 

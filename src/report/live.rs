@@ -1,6 +1,6 @@
 //! The live display on a terminal: a total line, a line for each host in work, and what came of the others above.
 //!
-//! A thread of its own draws ten times a second what the [`Board`] says, so that neither a stopped terminal nor
+//! A thread of its own draws ten times a second what the board says, so that neither a stopped terminal nor
 //! five hundred hosts can hold up a rollout.
 
 use std::io::Write;

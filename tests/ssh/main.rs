@@ -1,5 +1,6 @@
 //! The `ssh` room against a real sshd.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

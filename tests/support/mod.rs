@@ -2,6 +2,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
     reason = "a test that cannot go on fails"
 )]
 #![allow(dead_code, reason = "each test program uses a part of this")]

@@ -19,7 +19,7 @@
 //!
 //! A lab starts its helpers from an executable: hosts, shims, the wrapper around each unit's process.
 //!
-//! * An executable with a `main` of its own (`examples/demo.rs`, `rollctl-lab`) calls [`dispatch`] first: then it is its
+//! * An executable with a `main` of its own (`examples/demo.rs`, `rollctl-lab`) calls [`dispatch()`] first: then it is its
 //!   own helper, and nothing else has to be built.
 //! * A test has no `main`: the program `rollctl-lab` beside it in the target folder is used. `cargo nextest run
 //!   --workspace` builds it; where it is missing or of other sources, the lab lets cargo build it.
