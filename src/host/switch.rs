@@ -8,7 +8,7 @@ use super::layout::{folder_of, target_of};
 use super::machine::{Machine, PATIENCE};
 use super::preflight::check_host;
 use super::script::{Request, encoded, refused};
-use super::systemd::drop_in;
+use super::systemd::{STOP_TIMEOUT, drop_in};
 use super::upload::step;
 use crate::core::event::{Runs, Started};
 use crate::core::fleet::Service;
@@ -150,9 +150,15 @@ fn is_cut_off(facts: &Facts, controller: &Controller, switch: &Switch) -> bool {
 
 /// How long one unit may take to stop and start.
 fn limit(service: &Service, facts: &Facts) -> Duration {
-    let stop = facts.units.iter().map(|unit| unit.stop_timeout).max();
-    let stop = stop.unwrap_or(LONGEST_STOP).min(LONGEST_STOP);
-    stop + service.health.deadline.max(Duration::from_secs(10))
+    let stops = facts.units.iter().map(|unit| unit.stop_timeout);
+    longest(stops, service.health.deadline)
+}
+
+/// A restart stops the old process by the `TimeoutStopSec=` of the unit file that is in place by then. It may be the
+/// default, however short the one was that systemd showed before.
+fn longest(stops: impl Iterator<Item = Duration>, deadline: Duration) -> Duration {
+    let stop = stops.max().unwrap_or(LONGEST_STOP);
+    stop.clamp(STOP_TIMEOUT, LONGEST_STOP) + deadline.max(Duration::from_secs(10))
 }
 
 /// Where a switch leads.
@@ -219,4 +225,24 @@ pub(crate) async fn manifest(
         .next()
         .flatten()
         .and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_has_the_time_that_its_stop_may_take() {
+        for (stops, deadline, expected, why) in [
+            (vec![90], 60, 150, "the default"),
+            (vec![1], 60, 150, "what comes next may have the default"),
+            (vec![120, 5], 60, 180, "the longest counts"),
+            (vec![9999], 60, 660, "not for ever"),
+            (vec![90], 1, 100, "a start takes its time"),
+        ] {
+            let stops = stops.into_iter().map(Duration::from_secs);
+            let found = longest(stops, Duration::from_secs(deadline));
+            assert_eq!(found, Duration::from_secs(expected), "{why}");
+        }
+    }
 }

@@ -48,7 +48,7 @@ impl Exec {
 }
 
 /// What a stop may take where systemd does not say (its own default).
-const STOP_TIMEOUT: Duration = Duration::from_secs(90);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Reads the blocks of `systemctl show`, one for each unit in the order in which they were asked for.
 pub(crate) fn parse_show(text: &str, units: &[UnitName]) -> Option<Vec<Unit>> {

@@ -1,5 +1,7 @@
 //! What the end of a process, or of a time, means for its service.
 
+use std::path::Path;
+
 use super::clock::Moment;
 use super::kill;
 use super::manager::Manager;
@@ -12,10 +14,6 @@ impl Manager {
         let Some(unit) = self.units.get(name) else {
             return;
         };
-        let path = unit
-            .service()
-            .and_then(|service| service.start.first())
-            .map_or_else(String::new, |command| command.path.clone());
         let is_main = unit.main_pid == Some(pid);
         let kind = unit
             .service()
@@ -26,15 +24,31 @@ impl Manager {
             self.run_control(name, Phase::StartPost, 0);
         }
         if let Some((step, reason)) = failure {
-            let detail = match step.as_str() {
-                "CHDIR" => format!("Changing to the requested working directory failed: {reason}"),
-                _ => format!("Failed to locate executable {path}: {reason}"),
-            };
-            self.log(name, &format!("{name}: {detail}"));
-            self.log(
-                name,
-                &format!("{name}: Failed at step {step} spawning {path}: {reason}"),
-            );
+            self.log_failed_execution(name, pid, &step, &reason);
+        }
+    }
+
+    /// Said by the process that was to become the program.
+    fn log_failed_execution(&mut self, name: &str, pid: i32, step: &str, reason: &str) {
+        let Some(unit) = self.units.get(name) else {
+            return;
+        };
+        let command = unit.service().and_then(|service| match unit.control {
+            Some(control) if control.pid == pid => {
+                service.commands(control.phase).get(control.index)
+            }
+            _ => service.start.get(unit.start_index),
+        });
+        let path = command.map_or_else(String::new, |command| command.path.clone());
+        let detail = match step {
+            "CHDIR" => format!("Changing to the requested working directory failed: {reason}"),
+            _ if Path::new(&path).exists() => format!("Failed to execute {path}: {reason}"),
+            _ => format!("Failed to locate executable {path}: {reason}"),
+        };
+        let last = format!("Failed at step {step} spawning {path}: {reason}");
+        let identifier = short_name(&path);
+        for message in [detail, last] {
+            self.log_as(name, &identifier, pid, &format!("{name}: {message}"));
         }
     }
 
@@ -165,9 +179,10 @@ impl Manager {
             Sub::Waiting => self.elapse(name),
             Sub::StartPre | Sub::Start | Sub::StartPost => {
                 unit.outcome = Outcome::Timeout;
+                let state = sub.as_str();
                 self.log(
                     name,
-                    &format!("{name}: start operation timed out. Terminating."),
+                    &format!("{name}: {state} operation timed out. Terminating."),
                 );
                 self.signal_all(name, Sub::StopSigterm);
             }
@@ -191,6 +206,13 @@ impl Manager {
             _ => {}
         }
     }
+}
+
+/// What systemd calls a process before it is the program: the end of its name, as far as it fits, in parentheses.
+fn short_name(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let start = name.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
+    format!("({})", &name[start..])
 }
 
 /// A daemon that dies of HUP, INT, PIPE or TERM has ended well; a command has not.

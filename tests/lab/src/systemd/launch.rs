@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use super::environment_file;
 use super::kill;
 use super::manager::Manager;
 use super::process::Launch;
@@ -65,20 +66,14 @@ impl Manager {
             environment.insert("EXIT_CODE".to_owned(), exit.code_name().to_owned());
             environment.insert("EXIT_STATUS".to_owned(), status);
         }
-        let mut set = |assignment: &str| {
-            if let Some((key, value)) = assignment.split_once('=') {
-                environment.insert(key.to_owned(), value.to_owned());
-            }
-        };
-        service
+        let set = service
             .environment
             .iter()
-            .for_each(|assignment| set(assignment));
+            .filter_map(|assignment| assignment.split_once('='));
+        environment.extend(set.map(|(key, value)| (key.to_owned(), value.to_owned())));
         for (path, may_miss) in &service.environment_files {
             match fs::read_to_string(path) {
-                Ok(text) => environment_file(&text)
-                    .iter()
-                    .for_each(|assignment| set(assignment)),
+                Ok(text) => environment.extend(environment_file::read(&text)),
                 Err(_) if *may_miss => {}
                 Err(error) => {
                     let reason = strerror(&error);
@@ -94,25 +89,6 @@ impl Manager {
 pub(crate) fn invocation_id() -> String {
     let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
     uuid.trim().replace('-', "")
-}
-
-fn environment_file(text: &str) -> Vec<String> {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
-    let assignments = lines.filter_map(|line| line.split_once('='));
-    assignments
-        .map(|(key, value)| format!("{}={}", key.trim(), environment_value(value.trim())))
-        .collect()
-}
-
-fn environment_value(value: &str) -> String {
-    let starts_quoted = value.starts_with(['"', '\'']);
-    match words::split(value) {
-        Some(words) if starts_quoted => words.join(" "),
-        _ => value.to_owned(),
-    }
 }
 
 /// The system's words for an error, without Rust's number behind them.

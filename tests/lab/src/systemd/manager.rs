@@ -135,13 +135,18 @@ impl Manager {
 
     /// A line by the manager about a unit.
     pub(crate) fn log(&mut self, name: &str, message: &str) {
+        let pid = i32::try_from(std::process::id()).unwrap_or(0);
+        self.log_as(name, "systemd", pid, message);
+    }
+
+    /// The same, said by a process of its own.
+    pub(crate) fn log_as(&mut self, name: &str, identifier: &str, pid: i32, message: &str) {
         let invocation = self
             .units
             .get(name)
             .map_or_else(String::new, |unit| unit.invocation.clone());
-        let pid = i32::try_from(std::process::id()).unwrap_or(0);
         self.journal
-            .add(name, &invocation, true, "systemd", pid, message);
+            .add(name, &invocation, true, identifier, pid, message);
     }
 
     /// Goes to another state, with all that hangs on it.

@@ -5,6 +5,7 @@
 mod clock;
 mod enable;
 mod endings;
+mod environment_file;
 mod find;
 mod job;
 mod journal;
