@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::args::ControlArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
@@ -16,8 +18,9 @@ use crate::core::event::Sight;
 use crate::core::fleet::{Fleet, Service};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::driver::{Adapters, DriverError, Job, Sights, look, run, signals};
-use crate::ports::{Lease, Reporter};
+use crate::driver::{Adapters, DriverError, Job, Sights, SteadyClock, look, run, signals};
+use crate::ledger::RENEW_EVERY;
+use crate::ports::{Lease, Ledger, LedgerError, Reporter};
 use crate::report::plan::plan_table;
 use crate::report::{Output, printable, reporter};
 
@@ -51,12 +54,27 @@ pub(crate) async fn launch(
             launch.control.take_over,
         )
         .await?;
+    let kept = keep_lease(ledger.clone(), lease.clone());
     let ended = with_lease(launch, &lease, record, screen).await;
+    drop(kept);
     // An expired lease frees the service too, only later.
     if let Err(error) = ledger.release(&lease).await {
         tracing::debug!(%error, "the lease could not be given back");
     }
     ended
+}
+
+/// Keeps the lease while the hosts are looked at and a person thinks; whether it still holds, the ledger says when the
+/// rollout is begun.
+fn keep_lease(ledger: Arc<dyn Ledger>, lease: Lease) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            if let Err(error) = ledger.renew(&lease).await {
+                tracing::debug!(%error, "the lease could not be renewed");
+            }
+        }
+    }))
 }
 
 async fn with_lease(
@@ -166,7 +184,7 @@ async fn roll(
         prober: field.prober,
         ledger: desk.ledger.clone(),
         reporter: reporter.clone(),
-        clock: desk.here.clock.clone(),
+        clock: Arc::new(SteadyClock::from(&*desk.here.clock)),
     });
     let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
     let ended = run(adapters, job, sights, stop).await;
@@ -179,7 +197,14 @@ async fn roll(
         }
         Err(DriverError::Begin(error)) => return Err(error.into()),
         Err(error) => {
-            return Err(CliError::of(ExitCode::Unexpected, &error)
+            let code = match &error {
+                DriverError::Ledger {
+                    source: LedgerError::LeaseLost { .. },
+                    ..
+                } => ExitCode::LeaseHeld,
+                _ => ExitCode::Unexpected,
+            };
+            return Err(CliError::of(code, &error)
                 .state("nothing new was started; what was in flight has ended")
                 .hint(format!(
                     "`rollctl status {}` looks at the hosts",
