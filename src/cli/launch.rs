@@ -10,7 +10,7 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::plan::{show, view};
 use super::rollout::{
-    Prepared, exit_code, instance_records, keep, known, last_seen, nothing_to_do,
+    Prepared, exit_code, instance_records, is_settled, keep, known, last_seen, nothing_to_do,
 };
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
@@ -93,13 +93,15 @@ async fn with_lease(
     let field = Field::of(fleet, service, desk.store.clone())?;
     let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
     let known = known(&prepared.spec, &sights, &*field.prober).await;
-    if nothing_to_do(&prepared.spec, &known) {
+    let idle = nothing_to_do(&prepared.spec, &known);
+    let newest = desk.ledger.rollouts(&service.name, 1).await?;
+    if idle && is_settled(&prepared.spec, newest.first()) {
         // The name that was given may be a new one of the same content.
         record.await?;
         nothing(&launch, &known, screen)?;
         return Ok(ExitCode::Done);
     }
-    if !agreed(&launch, &known, screen)? {
+    if !idle && !agreed(&launch, &known, screen)? {
         return Ok(ExitCode::Paused);
     }
     let target = record.await?;
