@@ -75,7 +75,7 @@ pub(crate) struct Place {
 
 #[expect(clippy::large_enum_variant, reason = "there are two of them")]
 enum Machine {
-    Lab(Lab),
+    Lab { _running: Lab },
     Real(rollctl_fleet::Fleet),
 }
 
@@ -90,7 +90,12 @@ impl Place {
         let host = &lab.hosts()[0];
         let (home, address) = (host.home().display().to_string(), host.address().to_owned());
         let (snippet, ssh_port) = (lab.inventory_snippet(), host.ssh_port());
-        Self::of(Machine::Lab(lab), home, (address, ssh_port), &snippet)
+        Self::of(
+            Machine::Lab { _running: lab },
+            home,
+            (address, ssh_port),
+            &snippet,
+        )
     }
 
     /// A systemd-nspawn host, where `svc` lingers.
@@ -167,7 +172,7 @@ impl Place {
     pub(crate) fn put(&self, path: &str, content: &[u8], mode: u32) {
         let path = format!("{}/{path}", self.home);
         match &self.machine {
-            Machine::Lab(_) => {
+            Machine::Lab { .. } => {
                 fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
                 fs::write(&path, content).unwrap();
                 fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

@@ -6,6 +6,7 @@ facts() {
     for tool in systemctl flock tar sha256sum base64; do
         command -v "$tool" >/dev/null || refuse tool "the host has no \`$tool\`"
     done
+    wait_for_step
     version=$(systemctl --version) || refuse systemd "\`systemctl --version\` failed"
     version=${version#* }
     printf "systemd %s\n" "${version%%[!0-9]*}"
@@ -32,6 +33,14 @@ facts() {
     if [ -f "$dir/.rollctl/step" ]; then field step "$(cat "$dir/.rollctl/step")"; fi
     shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
     field show "$shown"
+}
+
+# A step that is at work, whoever asked for it, is waited for a while: what is seen is then what it becomes. One that died
+# holds no lock.
+wait_for_step() {
+    state=
+    if [ -f "$dir/.rollctl/step" ]; then IFS= read -r state <"$dir/.rollctl/step"; fi
+    if [ "$state" = "state begun" ]; then (exec 9<"$dir/.rollctl/lock" && flock -s -w 5 9); fi
 }
 
 properties=Id,LoadState,ActiveState,SubState,Result,MainPID,InvocationID,NRestarts,Type,User,DynamicUser,ExecStart,FragmentPath,NeedDaemonReload,UnitFileState,TimeoutStopUSec

@@ -1,5 +1,7 @@
 //! A script that is killed between any two of its commands: the next step finds the old or the new, and ends well.
 
+use std::time::Duration;
+
 use super::super::lane::Lane;
 use super::super::switch::{Plan, plan};
 use super::bench::*;
@@ -244,6 +246,36 @@ async fn the_next_controller_finds_the_old_or_the_new() {
             ended.iter().all(|count| *count > 0),
             "{shell}: both were seen: {ended:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_a_dead_controller_left_at_work_is_waited_for() {
+    for shell in SHELLS {
+        let scene = Scene::new(shell).await;
+        let real = scene.bench.path("bin/systemctl").display().to_string();
+        scene.bench.program(
+            "kill/systemctl",
+            &format!(
+                "#!/bin/dash\ncase \"$*\" in *daemon-reload*) sleep 1 ;; esac\nexec {real} \"$@\"\n"
+            ),
+        );
+        let (first, second) = (scene.bench.hosts(service()), scene.bench.hosts(service()));
+        let (name, me) = (host(), controller(1));
+        let switching = first.switch(&name, &me, &scene.second);
+        let looking = async {
+            while !scene
+                .bench
+                .read("web/.rollctl/step")
+                .contains("state begun")
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            second.observe(&name).await.unwrap().runs
+        };
+        let (switched, seen) = tokio::join!(switching, looking);
+        switched.unwrap();
+        assert_eq!(seen, scene.second.to, "{shell}");
     }
 }
 
