@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::args::ControlArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::fit::refuse_misfits;
 use super::plan::{show, view};
 use super::rollout::{
-    Prepared, exit_code, instance_records, keep, known, last_seen, nothing_to_do,
+    Prepared, exit_code, instance_records, is_settled, keep, known, last_seen, nothing_to_do,
 };
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
@@ -20,8 +22,9 @@ use crate::core::fleet::{EnvironmentValue, Fleet, Service};
 use crate::core::ids::Digest;
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::driver::{Adapters, DriverError, Job, Sights, look, run, signals};
-use crate::ports::{Lease, Reporter};
+use crate::driver::{Adapters, DriverError, Job, Sights, SteadyClock, look, run, signals};
+use crate::ledger::RENEW_EVERY;
+use crate::ports::{Lease, Ledger, LedgerError, Reporter};
 use crate::report::mask::{Masking, Secrets};
 use crate::report::plan::plan_table;
 use crate::report::{Output, printable, reporter};
@@ -58,12 +61,27 @@ pub(crate) async fn launch(
             launch.control.take_over,
         )
         .await?;
+    let kept = keep_lease(ledger.clone(), lease.clone());
     let ended = with_lease(launch, &lease, record, screen).await;
+    drop(kept);
     // An expired lease frees the service too, only later.
     if let Err(error) = ledger.release(&lease).await {
         tracing::debug!(%error, "the lease could not be given back");
     }
     ended
+}
+
+/// Keeps the lease while the hosts are looked at and a person thinks; whether it still holds, the ledger says when the
+/// rollout is begun.
+fn keep_lease(ledger: Arc<dyn Ledger>, lease: Lease) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            if let Err(error) = ledger.renew(&lease).await {
+                tracing::debug!(%error, "the lease could not be renewed");
+            }
+        }
+    }))
 }
 
 async fn with_lease(
@@ -85,13 +103,15 @@ async fn with_lease(
         refuse_misfits(&prepared.spec, &sights, machines)?;
     }
     let known = known(&prepared.spec, &sights, &*field.prober).await;
-    if nothing_to_do(&prepared.spec, &known) {
+    let idle = nothing_to_do(&prepared.spec, &known);
+    let newest = desk.ledger.rollouts(&service.name, 1).await?;
+    if idle && is_settled(&prepared.spec, newest.first()) {
         // The name that was given may be a new one of the same content.
         record.await?;
         nothing(&launch, &known, screen)?;
         return Ok(ExitCode::Done);
     }
-    if !agreed(&launch, &known, screen)? {
+    if !idle && !agreed(&launch, &known, screen)? {
         return Ok(ExitCode::Paused);
     }
     let target = record.await?;
@@ -200,7 +220,7 @@ async fn roll(
         prober: field.prober,
         ledger: desk.ledger.clone(),
         reporter: reporter.clone(),
-        clock: desk.here.clock.clone(),
+        clock: Arc::new(SteadyClock::from(&*desk.here.clock)),
     });
     let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
     let ended = run(adapters, job, sights, stop).await;
@@ -213,7 +233,14 @@ async fn roll(
         }
         Err(DriverError::Begin(error)) => return Err(error.into()),
         Err(error) => {
-            return Err(CliError::of(ExitCode::Unexpected, &error)
+            let code = match &error {
+                DriverError::Ledger {
+                    source: LedgerError::LeaseLost { .. },
+                    ..
+                } => ExitCode::LeaseHeld,
+                _ => ExitCode::Unexpected,
+            };
+            return Err(CliError::of(code, &error)
                 .state("nothing new was started; what was in flight has ended")
                 .hint(format!(
                     "`rollctl status {}` looks at the hosts",
