@@ -120,7 +120,11 @@ pub(super) async fn execute(
             .into()
         }
         ActionKind::Prune => {
-            let removed = ports.hosts.prune(&order.host, &controller, &job.keep).await;
+            // What this host ran before stays: a revert may still need it, and the ledger may have learned of it only
+            // now, by its adoption.
+            let before = order.before.revision().map(|before| before.name.clone());
+            let keep: Vec<_> = job.keep.iter().cloned().chain(before).collect();
+            let removed = ports.hosts.prune(&order.host, &controller, &keep).await;
             ended(removed.map(|_| None), Refusal::Fails).into()
         }
     }

@@ -225,10 +225,12 @@ impl Hosts for FakeFleet {
 
     async fn prune(
         &self,
-        _: &HostName,
+        host: &HostName,
         _: &Controller,
-        _: &[RevisionName],
+        keep: &[RevisionName],
     ) -> Result<Vec<RevisionName>, HostError> {
+        let keep: Vec<_> = keep.iter().map(RevisionName::as_str).collect();
+        self.log(format!("prune {host} but {}", keep.join(" ")));
         Ok(Vec::new())
     }
 

@@ -217,6 +217,17 @@ async fn a_release_brings_every_host_to_the_target() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pruning_leaves_what_each_host_ran_before() {
+    let mut bench = bench("o-", 1);
+    bench.job.keep = vec![RevisionName::parse("v2").unwrap()];
+    bench.run().await.unwrap();
+    let calls = bench.fleet.calls.lock().unwrap().clone();
+    let mut pruned: Vec<_> = calls.iter().filter(|c| c.starts_with("prune")).collect();
+    pruned.sort();
+    assert_eq!(pruned, ["prune h0 but v2 v1", "prune h1 but v2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_release_is_put_back_on_one_host_and_pauses() {
     let mut bench = bench("!!!", 1);
     let finished = bench.run().await.unwrap();
