@@ -1,8 +1,9 @@
 //! The lab against a real host: both are asked the same by `rollctl`'s own host scripts, and every answer is compared,
 //! field by field. A difference is a fault of the lab, or stands in [`EXCEPTIONS`] with its reason.
 #![expect(
+    clippy::disallowed_methods,
+    clippy::wrong_self_convention,
     clippy::unwrap_used,
-    clippy::panic,
     reason = "in a test, what goes wrong is a failed test"
 )]
 

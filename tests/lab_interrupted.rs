@@ -1,5 +1,9 @@
 //! What comes in between: signals, a killed controller, a second one, a lost ledger. No root, no network, any user.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod lab_support;
 

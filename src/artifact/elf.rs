@@ -101,10 +101,41 @@ fn inspect_elf(file: &mut File, head: &[u8]) -> Program {
             "an ELF program for an unknown machine (e_machine {number})"
         ));
     };
+    if is_cut_off(file, &fields) {
+        return not("an ELF program whose end is missing: the copy or the build was cut short");
+    }
     Program::Elf {
         machine: Architecture((*machine).to_owned()),
         debug_bytes: debug_bytes(file, &fields).unwrap_or(0),
     }
+}
+
+/// Whether the kernel would map more of the file than there is.
+fn is_cut_off(file: &mut File, header: &Fields<'_>) -> bool {
+    let (Some(offset), Some(size), Some(count)) =
+        (header.u64(0x20), header.u16(0x36), header.u16(0x38))
+    else {
+        return true;
+    };
+    if count == 0 {
+        return false;
+    }
+    let (size, count) = (usize::from(size), usize::from(count));
+    let Some(table) = read_at(file, offset, size * count) else {
+        return true;
+    };
+    let Ok(length) = file.metadata().map(|metadata| metadata.len()) else {
+        return false;
+    };
+    (0..count).any(|index| {
+        let segment = Fields {
+            bytes: table.get(index * size..).unwrap_or_default(),
+            is_little: header.is_little,
+        };
+        let end = || segment.u64(0x08)?.checked_add(segment.u64(0x20)?);
+        // PT_LOAD
+        segment.u32(0) == Some(1) && end().is_none_or(|end| end > length)
+    })
 }
 
 /// The sizes of `.debug_*` sections; nothing when the section table is damaged, which the kernel does not read.
@@ -230,6 +261,21 @@ mod tests {
             panic!("not taken for a program");
         };
         assert_eq!(machine.0, std::env::consts::ARCH);
+    }
+
+    #[test]
+    fn a_program_whose_end_is_missing_is_no_program() {
+        let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        for kept in [100, 3_000, 200_000] {
+            std::fs::write(&path, &whole[..kept]).unwrap();
+            let found = inspect(&path).unwrap();
+            assert!(
+                matches!(&found, Program::Not(what) if what.contains("end is missing")),
+                "{kept} bytes: {found:?}"
+            );
+        }
     }
 
     #[test]

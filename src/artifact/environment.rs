@@ -36,6 +36,30 @@ pub(super) fn base_text(variables: &BTreeMap<String, String>) -> String {
         .collect()
 }
 
+/// The variables of a text that [`quote_assignment`] wrote.
+pub fn read_assignments(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((name, after)) = rest.split_once("=\"") {
+        let mut value = String::new();
+        let mut characters = after.char_indices();
+        let mut end = after.len();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    end = at + 1;
+                    break;
+                }
+                '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+                plain => value.push(plain),
+            }
+        }
+        found.push((name.trim_start().to_owned(), value));
+        rest = after.get(end..).unwrap_or_default();
+    }
+    found
+}
+
 /// The final environment file: `base` (see [`crate::ports::PackageContents::environment`]), then `ROLLCTL_REVISION`,
 /// then `PORT` when the service has one.
 ///
@@ -105,6 +129,26 @@ fn check_name(name: &str, has_port: bool) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_quoted_is_read_back() {
+        let variables = [
+            ("PLAIN", "x"),
+            ("EMPTY", ""),
+            ("QUOTES", "a\"b\\c`d$e'f"),
+            ("LINES", "first\nOTHER=\"no\"\n"),
+        ];
+        let text: String = variables
+            .iter()
+            .map(|(name, value)| quote_assignment(name, value))
+            .collect();
+        let expected: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(read_assignments(&text), expected);
+        assert_eq!(read_assignments("garbage \" ="), []);
+    }
 
     /// How systemd reads an environment file, its rules in our words: name, then quoted and bare pieces.
     fn read_as_systemd(text: &str, keep_unknown_escapes: bool) -> Vec<(String, String)> {

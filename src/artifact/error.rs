@@ -191,7 +191,8 @@ impl ArtifactReadError {
                 "give it, as in `rollctl release {service} PATH`, or set `artifact` in the inventory"
             ),
             Self::Missing { .. } => {
-                "relative paths in the inventory are relative to its file; was it built?".to_owned()
+                "was it built? a relative path on the command line starts at the working folder, one in the inventory at its file"
+                    .to_owned()
             }
             Self::Empty { .. } => "build it again; nothing was released".to_owned(),
             Self::Unreadable { path, .. } => {

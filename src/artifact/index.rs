@@ -106,7 +106,7 @@ pub(super) fn package_name(key: &str) -> String {
 fn damaged(path: &Path, problem: &str) -> ArtifactError {
     ArtifactError {
         location: path.display().to_string(),
-        problem: format!("`{}` {problem}", path.file_name().unwrap_or_default().display()),
+        problem: problem.to_owned(),
         hint: Some(
             "release the same artifact again, which replaces it; hosts that have the revision are not affected"
                 .to_owned(),

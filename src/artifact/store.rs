@@ -22,6 +22,7 @@ use crate::core::revision::{Architecture, FileContent};
 use crate::ports::{ArtifactError, Artifacts, Package, PackageContents};
 
 use super::digest::ANY;
+use super::environment::read_assignments;
 use super::index::{Index, IndexedPackage, package_name};
 use super::package::pack;
 use super::revision::RevisionContent;
@@ -88,6 +89,19 @@ impl FileStore {
     /// When the folder cannot be read.
     pub fn contains(&self, digest: &Digest) -> Result<bool, ArtifactError> {
         Ok(self.index(digest)?.is_some())
+    }
+
+    /// The variables of a revision that it has; empty when it has not, or when what it has is damaged.
+    pub fn environment(&self, digest: &Digest) -> BTreeMap<String, String> {
+        let Ok(Some(index)) = self.index(digest) else {
+            return BTreeMap::new();
+        };
+        index
+            .packages
+            .into_values()
+            .filter_map(|package| package.contents.environment)
+            .flat_map(|text| read_assignments(&text))
+            .collect()
     }
 
     /// All digests that it has, sorted.

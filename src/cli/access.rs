@@ -8,10 +8,10 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::screen::Screen;
 use super::trust::{Key, Offered, Scan, trust as ask};
-use super::wire::{Field, connector, find_inventory, store};
+use super::wire::{Field, connector, file_mistakes, find_inventory, store};
 use crate::core::fleet::{Fleet, Host, Service};
 use crate::host::target;
-use crate::inventory::{self, Loaded, Mistake, Severity, check_files, parse_selector};
+use crate::inventory::{self, Loaded, Mistake, Severity, explain_no_match, parse_selector};
 use crate::ports::HostError;
 use crate::ssh::{Connector, HostKey, Resolved, SshError, Verdict, append_known_host};
 
@@ -37,7 +37,7 @@ pub(crate) async fn check(
                 .map(|mistake| finding(mistake, screen.colour))
                 .collect();
             return Checked {
-                inventory: errors.to_string(),
+                inventory: path.display().to_string(),
                 findings,
                 hosts: None,
             }
@@ -45,7 +45,7 @@ pub(crate) async fn check(
         }
     };
     let fleet = &loaded.fleet;
-    let missing = check_files(&loaded);
+    let missing = file_mistakes(&loaded);
     let findings = loaded
         .warnings
         .iter()
@@ -53,7 +53,12 @@ pub(crate) async fn check(
         .map(|mistake| finding(mistake, screen.colour))
         .collect();
     let (hosts, services) = (fleet.hosts.len(), fleet.services.len());
-    let inventory = format!("{}: {hosts} hosts, {services} services", fleet.name);
+    let inventory = format!(
+        "{}: {}, {}",
+        fleet.name,
+        counted(hosts, "host"),
+        counted(services, "service")
+    );
     let hosts = if args.connect {
         Some(check_hosts(fleet, args.hosts.as_deref()).await?)
     } else {
@@ -67,6 +72,13 @@ pub(crate) async fn check(
     .show(screen)
 }
 
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    }
+}
+
 fn finding(mistake: &Mistake, colour: bool) -> Finding {
     Finding {
         is_warning: mistake.severity == Severity::Warning,
@@ -75,13 +87,26 @@ fn finding(mistake: &Mistake, colour: bool) -> Finding {
     }
 }
 
-async fn check_hosts(fleet: &Fleet, selector: Option<&str>) -> Result<Vec<HostFinding>, CliError> {
-    let selector = match selector {
+async fn check_hosts(
+    fleet: &Fleet,
+    selector_text: Option<&str>,
+) -> Result<Vec<HostFinding>, CliError> {
+    let selector = match selector_text {
         Some(text) => Some(
             parse_selector(text).map_err(|error| CliError::usage(format!("--hosts: {error}")))?,
         ),
         None => None,
     };
+    if let Some(selector) = &selector
+        && !fleet.hosts.iter().any(|host| selector.matches(host))
+    {
+        let text = selector_text.unwrap_or_default();
+        return Err(CliError::usage(format!(
+            "--hosts `{text}` matches no host of `{}`",
+            fleet.name
+        ))
+        .hint(explain_no_match(selector, &fleet.hosts)));
+    }
     let mut findings = Vec::new();
     for service in &fleet.services {
         let field = Field::of(fleet, service, store(fleet)?)?;

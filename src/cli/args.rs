@@ -37,15 +37,10 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The fleet: a TOML file, or a folder of them [default: ./inventory, if it holds exactly one fleet]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "ROLLCTL_INVENTORY",
-        hide_env_values = true,
-        value_hint = ValueHint::AnyPath
-    )]
+    /// The fleet: a TOML file, or a folder of them [default: $ROLLCTL_INVENTORY, else ./inventory, if it holds
+    /// exactly one fleet]
+    // Not read by clap: an empty variable counts as unset, and errors say where a path came from.
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub inventory: Option<PathBuf>,
 
     /// For people, or for programs: one JSON object, JSON lines for what goes on
@@ -145,10 +140,6 @@ pub struct ReleaseArgs {
     /// Why: shown by `history`
     #[arg(long, value_name = "TEXT")]
     pub cause: Option<String>,
-
-    /// Never remove this revision when old ones are cleaned up
-    #[arg(long)]
-    pub keep: bool,
 
     /// Hosts and budgets.
     #[command(flatten)]

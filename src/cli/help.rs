@@ -67,7 +67,7 @@ Examples:
   rollctl plan web ./web --max-unavailable 3
   rollctl plan web ./web --output json | jq '.instances[] | .host'
 
-Exit codes: 0 it could be released, 2 it would be refused, 3 some hosts would be skipped.";
+Exit codes: 0 planned (hosts that cannot take part are listed), 2 it would be refused.";
 
 pub(crate) const STATUS: &str = "\
   DESIRED      hosts of the service that are in service

@@ -1,23 +1,31 @@
 //! From a prepared rollout to its end: lease, look, question, rollout, summary.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
 
 use super::args::ControlArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
+use super::fit::refuse_misfits;
 use super::plan::{show, view};
 use super::rollout::{
-    Prepared, exit_code, instance_records, keep, known, last_seen, nothing_to_do,
+    Prepared, exit_code, instance_records, is_settled, keep, known, last_seen, nothing_to_do,
 };
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
+use crate::artifact::{FileStore, Machines};
 use crate::core::event::Sight;
-use crate::core::fleet::{Fleet, Service};
+use crate::core::fleet::{EnvironmentValue, Fleet, Service};
+use crate::core::ids::Digest;
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::driver::{Adapters, DriverError, Job, Sights, look, run, signals};
-use crate::ports::{Lease, Reporter};
+use crate::driver::{Adapters, DriverError, Job, Sights, SteadyClock, look, run, signals};
+use crate::ledger::RENEW_EVERY;
+use crate::ports::{Lease, Ledger, LedgerError, Reporter};
+use crate::report::mask::{Masking, Secrets};
 use crate::report::plan::plan_table;
 use crate::report::{Output, printable, reporter};
 
@@ -30,6 +38,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) revisions: &'a [Revision],
     pub(crate) control: &'a ControlArgs,
     pub(crate) cause: Option<String>,
+    /// Which hosts can execute the target, where that is known beforehand.
+    pub(crate) machines: Option<Machines>,
     pub(crate) verbose: u8,
 }
 
@@ -51,12 +61,27 @@ pub(crate) async fn launch(
             launch.control.take_over,
         )
         .await?;
+    let kept = keep_lease(ledger.clone(), lease.clone());
     let ended = with_lease(launch, &lease, record, screen).await;
+    drop(kept);
     // An expired lease frees the service too, only later.
     if let Err(error) = ledger.release(&lease).await {
         tracing::debug!(%error, "the lease could not be given back");
     }
     ended
+}
+
+/// Keeps the lease while the hosts are looked at and a person thinks; whether it still holds, the ledger says when the
+/// rollout is begun.
+fn keep_lease(ledger: Arc<dyn Ledger>, lease: Lease) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            if let Err(error) = ledger.renew(&lease).await {
+                tracing::debug!(%error, "the lease could not be renewed");
+            }
+        }
+    }))
 }
 
 async fn with_lease(
@@ -74,14 +99,19 @@ async fn with_lease(
     } = &launch;
     let field = Field::of(fleet, service, desk.store.clone())?;
     let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
+    if let Some(machines) = &launch.machines {
+        refuse_misfits(&prepared.spec, &sights, machines)?;
+    }
     let known = known(&prepared.spec, &sights, &*field.prober).await;
-    if nothing_to_do(&prepared.spec, &known) {
+    let idle = nothing_to_do(&prepared.spec, &known);
+    let newest = desk.ledger.rollouts(&service.name, 1).await?;
+    if idle && is_settled(&prepared.spec, newest.first()) {
         // The name that was given may be a new one of the same content.
         record.await?;
         nothing(&launch, &known, screen)?;
         return Ok(ExitCode::Done);
     }
-    if !agreed(&launch, &known, screen)? {
+    if !idle && !agreed(&launch, &known, screen)? {
         return Ok(ExitCode::Paused);
     }
     let target = record.await?;
@@ -131,6 +161,27 @@ fn agreed(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<b
     Ok(screen.confirm(&question)?)
 }
 
+/// The secrets of every revision that a host may show something of: of the target, and of what runs now.
+fn secrets(service: &Service, store: &FileStore, target: &Revision, sights: &Sights) -> Secrets {
+    let running = sights
+        .values()
+        .filter_map(|seen| Some(seen.as_ref().ok()?.runs.revision()?.digest.clone()));
+    let digests: BTreeSet<Digest> = running.chain([target.digest.clone()]).collect();
+    let is_plain = |name: &String| {
+        matches!(
+            service.environment.get(name),
+            Some(EnvironmentValue::Plain(_))
+        )
+    };
+    Secrets::of(
+        digests
+            .iter()
+            .flat_map(|digest| store.environment(digest))
+            .filter(|(name, _)| !is_plain(name))
+            .map(|(_, value)| value),
+    )
+}
+
 async fn roll(
     launch: &Launch<'_>,
     lease: &Lease,
@@ -146,6 +197,7 @@ async fn roll(
         ..
     } = launch;
     let before = desk.ledger.instances(&service.name).await?;
+    let secrets = secrets(service, &desk.store, &target, &sights);
     let mut spec = prepared.spec.clone();
     spec.target = target.reference();
     let job = Job {
@@ -159,14 +211,16 @@ async fn roll(
         owner: desk.owner(),
         lease: lease.clone(),
     };
-    let reporter: Arc<dyn Reporter> =
-        reporter(screen.style(launch.verbose), desk.here.clock.clone()).into();
+    let reporter: Arc<dyn Reporter> = Arc::new(Masking::new(
+        reporter(screen.style(launch.verbose), desk.here.clock.clone()),
+        secrets,
+    ));
     let adapters = Arc::new(Adapters {
         hosts: field.hosts.clone(),
         prober: field.prober,
         ledger: desk.ledger.clone(),
         reporter: reporter.clone(),
-        clock: desk.here.clock.clone(),
+        clock: Arc::new(SteadyClock::from(&*desk.here.clock)),
     });
     let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
     let ended = run(adapters, job, sights, stop).await;
@@ -179,7 +233,14 @@ async fn roll(
         }
         Err(DriverError::Begin(error)) => return Err(error.into()),
         Err(error) => {
-            return Err(CliError::of(ExitCode::Unexpected, &error)
+            let code = match &error {
+                DriverError::Ledger {
+                    source: LedgerError::LeaseLost { .. },
+                    ..
+                } => ExitCode::LeaseHeld,
+                _ => ExitCode::Unexpected,
+            };
+            return Err(CliError::of(code, &error)
                 .state("nothing new was started; what was in flight has ended")
                 .hint(format!(
                     "`rollctl status {}` looks at the hosts",
@@ -188,8 +249,9 @@ async fn roll(
         }
     };
     let records = instance_records(&finished, &before, desk.now());
-    desk.ledger
-        .record_instances(&service.name, &records)
-        .await?;
+    if let Err(error) = desk.ledger.record_instances(&service.name, &records).await {
+        // The rollout has ended, and its end is in the ledger; `status` looks at the hosts anyway.
+        tracing::warn!(%error, "what the hosts run now could not be noted");
+    }
     Ok(exit_code(&finished))
 }

@@ -10,6 +10,7 @@ pub mod describe;
 pub mod dispatch;
 pub mod error;
 pub mod exit;
+mod fit;
 pub(crate) mod help;
 pub mod history;
 mod launch;

@@ -3,10 +3,11 @@
 use super::args::PlanArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
-use super::release::{name_of, note_all, read_artifact, service_revision};
-use super::rollout::{PAST, known, prepare};
+use super::fit::{leave_out_misfits, refuse_misfits};
+use super::release::{name_of, note_all, read_artifact, read_ledger, service_revision};
+use super::rollout::{known, prepare};
 use super::screen::Screen;
-use super::wire::{Desk, Field, inventory_files, service, store};
+use super::wire::{Field, inventory_files, service, store};
 use crate::core::event::{Runs, Sight};
 use crate::core::plan::{Known, Method, Plan, plan};
 use crate::core::spec::{RolloutKind, Spec};
@@ -29,14 +30,7 @@ pub(crate) async fn plan_release(
     inventory_files(loaded)?;
     let content = read_artifact(service, args.artifact.as_ref()).await?;
     note_all(screen, &content.warnings);
-    let desk = Desk::open_to_look(fleet).await?;
-    let (revisions, records) = match &desk {
-        Some(desk) => (
-            desk.ledger.revisions(&service.name).await?,
-            desk.ledger.rollouts(&service.name, PAST).await?,
-        ),
-        None => (Vec::new(), Vec::new()),
-    };
+    let (revisions, records) = read_ledger(fleet, service).await?;
     let target = name_of(service, &revisions, &content.digest(), None)?;
     let from = service_revision(&records, &revisions);
     let prepared = prepare(
@@ -50,9 +44,28 @@ pub(crate) async fn plan_release(
     let store = store(fleet)?;
     let field = Field::of(fleet, service, store)?;
     let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
-    let known = known(&prepared.spec, &sights, &*field.prober).await;
+    let machines = content.machines();
+    refuse_misfits(&prepared.spec, &sights, &machines)?;
+    let mut known = known(&prepared.spec, &sights, &*field.prober).await;
+    leave_out_misfits(&mut known, &sights, &machines);
     show(&view(&prepared.spec, &known, &prepared.warnings)?, screen)?;
-    Ok(ExitCode::Done)
+    Ok(match skips(&prepared.spec, &known) {
+        _ if prepared.startable().is_err() => ExitCode::Usage,
+        true => ExitCode::Skipped,
+        false => ExitCode::Done,
+    })
+}
+
+/// Whether some of the selected hosts would be left alone.
+fn skips(spec: &Spec, known: &[Known]) -> bool {
+    let selected = |one: &Known| {
+        spec.hosts
+            .iter()
+            .any(|host| host.selected && host.name == one.host)
+    };
+    known
+        .iter()
+        .any(|one| selected(one) && !matches!(one.sight, Sight::Reachable { .. }))
 }
 
 /// Prints a plan as the result of the command.

@@ -8,13 +8,14 @@ use super::rollout::{PAST, prepare};
 use super::screen::Screen;
 use super::wire::{Desk, artifact_source, inventory_files, service, who};
 use crate::artifact::{self, RevisionContent};
-use crate::core::fleet::Service;
+use crate::core::fleet::{Fleet, Service};
 use crate::core::history::current;
 use crate::core::ids::{Digest, RevisionName, RevisionNumber, RevisionRef};
 use crate::core::revision::Revision;
 use crate::core::spec::RolloutKind;
 use crate::inventory::Loaded;
 use crate::ports::{LedgerError, NewRevision, RolloutRecord};
+use crate::report::Output;
 
 /// Ships a new revision and rolls it out.
 ///
@@ -31,9 +32,7 @@ pub(crate) async fn release(
     inventory_files(loaded)?;
     let content = read_artifact(service, args.artifact.as_ref()).await?;
     note_all(screen, &content.warnings);
-    let desk = Desk::open(fleet).await?;
-    let revisions = desk.ledger.revisions(&service.name).await?;
-    let records = desk.ledger.rollouts(&service.name, PAST).await?;
+    let (revisions, records) = read_ledger(fleet, service).await?;
     let digest = content.digest();
     let target = name_of(service, &revisions, &digest, args.name.as_ref())?;
     let from = service_revision(&records, &revisions);
@@ -42,9 +41,13 @@ pub(crate) async fn release(
         service,
         &args.rollout,
         RolloutKind::Release,
-        target.clone(),
+        target,
         from,
-    )?;
+    )?
+    .startable()?;
+    note_alias(screen, args.name.as_ref(), &revisions, &digest);
+    // Only now: what is refused above leaves no ledger where there was none.
+    let desk = Desk::open(fleet).await?;
     let new = NewRevision {
         service: service.name.clone(),
         name: args.name.clone(),
@@ -54,6 +57,7 @@ pub(crate) async fn release(
         cause: args.cause.clone(),
         adopted: None,
     };
+    let machines = content.machines();
     let store = desk.store.clone();
     let ledger = desk.ledger.clone();
     let record = async move {
@@ -71,9 +75,47 @@ pub(crate) async fn release(
         revisions: &revisions,
         control: &args.control,
         cause: args.cause.clone(),
+        machines: Some(machines),
         verbose,
     };
     launch(launched, record, screen).await
+}
+
+/// The revisions and rollouts of a service, looked at without making a ledger where there is none.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(crate) async fn read_ledger(
+    fleet: &Fleet,
+    service: &Service,
+) -> Result<(Vec<Revision>, Vec<RolloutRecord>), CliError> {
+    match Desk::open_to_look(fleet).await? {
+        Some(desk) => Ok((
+            desk.ledger.revisions(&service.name).await?,
+            desk.ledger.rollouts(&service.name, PAST).await?,
+        )),
+        None => Ok((Vec::new(), Vec::new())),
+    }
+}
+
+/// Says that the same content is a revision already: what runs is then called by its first name.
+fn note_alias(
+    screen: &mut Screen,
+    given: Option<&RevisionName>,
+    revisions: &[Revision],
+    digest: &Digest,
+) {
+    let same = revisions.iter().find(|one| one.digest == *digest);
+    if let (Some(name), Some(same)) = (given, same)
+        && !same.names.contains(name)
+        && screen.output == Output::Human
+    {
+        let first = same.reference().name;
+        screen.note(&format!(
+            "note: this content is revision {} already, `{first}`; `{name}` becomes another name of it\n",
+            same.number
+        ));
+    }
 }
 
 pub(crate) async fn read_artifact(

@@ -4,8 +4,8 @@ use super::args::RollbackArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
-use super::release::service_revision;
-use super::rollout::{PAST, past, prepare};
+use super::release::{read_ledger, service_revision};
+use super::rollout::{past, prepare};
 use super::screen::Screen;
 use super::values::RevisionChoice;
 use super::wire::{Desk, service};
@@ -28,13 +28,7 @@ pub(crate) async fn rollback(
 ) -> Result<ExitCode, CliError> {
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
-    // Going back makes no ledger where there is none.
-    Desk::open_to_look(fleet)
-        .await?
-        .ok_or_else(|| nothing_released(service))?;
-    let desk = Desk::open(fleet).await?;
-    let revisions = desk.ledger.revisions(&service.name).await?;
-    let records = desk.ledger.rollouts(&service.name, PAST).await?;
+    let (revisions, records) = read_ledger(fleet, service).await?;
     let target = choose(service, args.to.as_ref(), &revisions, &records)?.clone();
     let from = service_revision(&records, &revisions);
     let prepared = prepare(
@@ -44,7 +38,10 @@ pub(crate) async fn rollback(
         RolloutKind::Rollback,
         target.reference(),
         from,
-    )?;
+    )?
+    .startable()?;
+    // Only now: going back makes no ledger where there is none.
+    let desk = Desk::open(fleet).await?;
     let launched = Launch {
         fleet,
         service,
@@ -53,6 +50,8 @@ pub(crate) async fn rollback(
         revisions: &revisions,
         control: &args.control,
         cause: args.cause.clone(),
+        // Whether a host can run what it ran before is seen when it is staged.
+        machines: None,
         verbose,
     };
     launch(launched, async move { Ok(target) }, screen).await

@@ -12,7 +12,7 @@ use crate::core::history::Past;
 use crate::core::ids::{HostName, RevisionName, RevisionRef};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::core::rollout::{Instance, Reach, RolloutPhase};
+use crate::core::rollout::{Instance, RolloutPhase, Stage};
 use crate::core::spec::{HostSpec, RolloutKind, Spec};
 use crate::driver::{Finished, Sights};
 use crate::inventory::{check_budgets, explain_no_match, parse_selector};
@@ -28,6 +28,21 @@ pub(crate) struct Prepared {
     pub(crate) spec: Spec,
     /// What somebody should know though it stops nothing.
     pub(crate) warnings: Vec<String>,
+    /// Why it may be planned but not begun.
+    refusal: Option<CliError>,
+}
+
+impl Prepared {
+    /// The same, if it may be begun and not only planned.
+    ///
+    /// # Errors
+    /// Exit code 2 when nothing can carry the surge that it needs.
+    pub(crate) fn startable(self) -> Result<Self, CliError> {
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Puts together what a rollout is to reach.
@@ -50,17 +65,23 @@ pub(crate) fn prepare(
     let desired = u32::try_from(service.hosts.len()).unwrap_or(u32::MAX);
     let mut budget = Budget::resolve(desired, max_surge, max_unavailable);
     let mut warnings = Vec::new();
+    let mut refusal = None;
     if budget.max_surge > 0 {
         if budget.max_unavailable == 0 {
-            return Err(CliError::usage(format!(
+            let what = format!(
                 "`{}` cannot be rolled out: max_unavailable is 0 and nothing can carry max_surge = {max_surge}",
                 service.name
-            ))
-            .hint("allow one to be unavailable: `--max-unavailable 1`, or in the inventory"));
+            );
+            warnings.push(what.clone());
+            refusal =
+                Some(CliError::usage(what).hint(
+                    "allow one to be unavailable: `--max-unavailable 1`, or in the inventory",
+                ));
+        } else {
+            warnings.push(format!(
+                "max_surge = {max_surge} has no effect: nothing can carry more than {desired} instances"
+            ));
         }
-        warnings.push(format!(
-            "max_surge = {max_surge} has no effect: nothing can carry more than {desired} instances"
-        ));
         // S counts only as far as something can carry it.
         budget.max_surge = 0;
     }
@@ -79,7 +100,11 @@ pub(crate) fn prepare(
         on_failure: strategy.on_failure,
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
     };
-    Ok(Prepared { spec, warnings })
+    Ok(Prepared {
+        spec,
+        warnings,
+        refusal,
+    })
 }
 
 fn selection(
@@ -232,31 +257,70 @@ pub(crate) fn nothing_to_do(spec: &Spec, known: &[Known]) -> bool {
     any && reachable.all(|done| done)
 }
 
+/// Whether the ledger says so too when the hosts have nothing to do: no rollout is left unfinished, and what is to run
+/// everywhere is the service's revision. Otherwise a rollout that touches nothing has to be recorded: it supersedes
+/// the unfinished one, and without it the next rollback would go back to the wrong revision.
+pub(crate) fn is_settled(spec: &Spec, newest: Option<&RolloutRecord>) -> bool {
+    let unfinished = newest.is_some_and(|record| {
+        matches!(
+            record.outcome.as_str(),
+            "running" | "interrupted" | "paused"
+        )
+    });
+    let partial = spec.hosts.iter().any(|host| !host.selected);
+    let is_current = spec
+        .from
+        .as_ref()
+        .is_some_and(|from| from.digest == spec.target.digest);
+    !unfinished && (partial || is_current)
+}
+
+/// What was read back from a host at the end of a rollout.
+#[derive(Clone, Copy, PartialEq)]
+enum ReadBack {
+    /// What it should run, or it was not touched.
+    Right,
+    /// It can no longer be read, and was not touched.
+    Skipped,
+    /// Something else, or nobody knows.
+    Wrong,
+}
+
+fn read_back(instance: &Instance, finished: &Finished) -> ReadBack {
+    let seen = match finished.sights.get(&instance.host) {
+        Some(Ok(facts)) => &facts.runs,
+        _ if instance.was_touched() => return ReadBack::Wrong,
+        _ => return ReadBack::Skipped,
+    };
+    let is_right = match &instance.stage {
+        Stage::Updated { .. } => seen.is(&finished.state.spec.target),
+        Stage::Reverted { .. } => match instance.before.as_ref().and_then(Runs::revision) {
+            Some(before) => seen.is(before),
+            None => *seen == Runs::Nothing,
+        },
+        _ => true,
+    };
+    if is_right {
+        ReadBack::Right
+    } else {
+        ReadBack::Wrong
+    }
+}
+
 /// The exit code of a rollout that came to rest, by what was read back from the hosts at its end.
 pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
     let state = &finished.state;
-    let target = &state.spec.target;
-    let changed = state.instances.iter().any(Instance::was_touched);
-    let failed = state
-        .instances
-        .iter()
-        .any(|instance| instance.failure().is_some());
-    let skipped = state.instances.iter().any(|i| {
-        i.selected
-            && matches!(
-                i.reach,
-                Some(Reach::Unreachable { .. } | Reach::Refused { .. })
-            )
-    });
-    let misread = state.instances.iter().any(|instance| {
-        let updated = matches!(instance.stage, crate::core::rollout::Stage::Updated { .. });
-        updated
-            && instance.selected
-            && !matches!(finished.sights.get(&instance.host), Some(Ok(facts)) if facts.runs.is(target))
-    });
+    let selected = || state.instances.iter().filter(|i| i.selected);
+    let changed = selected().any(Instance::was_touched);
+    let failed = selected().any(|i| i.failure().is_some() && !i.sick_before);
+    let sick = selected().any(|i| i.failure().is_some() && i.sick_before);
+    let read: Vec<_> = selected().map(|i| read_back(i, finished)).collect();
+    let skipped =
+        sick || read.contains(&ReadBack::Skipped) || selected().any(|i| !i.is_reachable());
     match state.phase {
         RolloutPhase::Ended(Outcome::Failed) => ExitCode::Mixed,
-        RolloutPhase::Ended(Outcome::Completed) if failed || misread => ExitCode::Mixed,
+        _ if read.contains(&ReadBack::Wrong) => ExitCode::Mixed,
+        RolloutPhase::Ended(Outcome::Completed) if failed => ExitCode::Mixed,
         RolloutPhase::Ended(Outcome::Completed) if skipped => ExitCode::Skipped,
         RolloutPhase::Ended(Outcome::Completed) => ExitCode::Done,
         RolloutPhase::Ended(Outcome::StoodStill) if changed => ExitCode::Skipped,
@@ -297,3 +361,7 @@ pub(crate) fn instance_records(
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "rollout_tests.rs"]
+mod tests;

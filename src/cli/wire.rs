@@ -18,7 +18,7 @@ use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
 use crate::ledger::{self, Here};
 use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober};
 use crate::report::Output;
-use crate::ssh::{Connector, SshConfig, Tuning};
+use crate::ssh::{Connector, SshConfig, Tuning, check_key};
 
 /// Finds and reads the inventory.
 ///
@@ -47,8 +47,19 @@ pub(crate) fn find_inventory(global: &Global) -> Result<PathBuf, CliError> {
 
 /// All mistakes of an inventory as one error, each as it is shown to people.
 fn inventory_error(errors: &InventoryErrors) -> CliError {
-    let mut error = CliError::usage(errors.to_string());
-    error.details = errors.render(false).lines().map(str::to_owned).collect();
+    let count = match errors.mistakes.len() {
+        1 => "1 mistake".to_owned(),
+        many => format!("{many} mistakes"),
+    };
+    let mut error = CliError::usage(format!(
+        "inventory `{}` cannot be used: {count}",
+        errors.path.display()
+    ));
+    // The number of mistakes has been said: it is the last line of what is rendered, after a blank one.
+    let text = errors.render(false);
+    let mut details: Vec<_> = text.lines().map(str::to_owned).collect();
+    details.truncate(details.len().saturating_sub(2));
+    error.details = details;
     error
 }
 
@@ -219,12 +230,35 @@ pub(crate) fn connector() -> Connector {
     Connector::new(SshConfig::system(), Tuning::default())
 }
 
+/// What is wrong with the files that the inventory names on this machine; keys are read, too.
+pub(crate) fn file_mistakes(loaded: &Loaded) -> Vec<Mistake> {
+    let mut mistakes = inventory::check_files(loaded);
+    let mut keys: Vec<&PathBuf> = loaded
+        .fleet
+        .hosts
+        .iter()
+        .filter_map(|host| host.ssh.identity.as_ref())
+        .collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys.into_iter().filter(|key| key.is_file()) {
+        let unusable = check_key(key).err().and_then(|why| {
+            loaded.mistake_of(
+                key,
+                format!("key `{}` cannot be used: {why}", key.display()),
+            )
+        });
+        mistakes.extend(unusable);
+    }
+    mistakes
+}
+
 /// Looks for the files that the inventory names on this machine.
 ///
 /// # Errors
 /// Exit code 2 with every one that is missing or cannot be read.
 pub(crate) fn inventory_files(loaded: &Loaded) -> Result<(), CliError> {
-    let mistakes = inventory::check_files(loaded);
+    let mistakes = file_mistakes(loaded);
     if mistakes.is_empty() {
         return Ok(());
     }

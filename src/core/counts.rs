@@ -22,7 +22,7 @@ pub struct Counts {
     pub available_and_fresh: u32,
     /// From the decision to start until available; reverting and broken new ones included.
     pub in_flight: u32,
-    /// Failed by us in this rollout, put back or not.
+    /// Failed by us in this rollout, put back or not; those that were sick before do not count.
     pub failed: u32,
 }
 
@@ -50,7 +50,7 @@ impl Counts {
             counts.available += u32::from(available);
             counts.available_and_fresh += u32::from(available && instance.fresh_until >= now);
             counts.in_flight += u32::from(is_in_flight(instance, available));
-            counts.failed += u32::from(instance.failure().is_some());
+            counts.failed += u32::from(instance.failure().is_some() && !instance.sick_before);
         }
         counts
     }

@@ -252,7 +252,14 @@ impl<'a> Draft<'a> {
             () if self.counts.failed > spec.max_failures => PauseCause::Failures {
                 failed: self.counts.failed,
             },
-            () if self.now >= stalled_at && self.in_work().next().is_some() => PauseCause::Stalled,
+            // What is only being shipped to was not touched.
+            () if self.now >= stalled_at
+                && self
+                    .in_work()
+                    .any(|i| i.is_in_hand() || i.open == Some(ActionKind::Prune)) =>
+            {
+                PauseCause::Stalled
+            }
             () => {
                 self.wake(stalled_at);
                 return false;

@@ -490,6 +490,45 @@ fn what_an_instance_is_failed_for() {
 }
 
 #[test]
+fn the_deadline_runs_from_the_start_and_not_while_the_old_one_stops() {
+    let mut scene = Scene::staged(spec_of(1, 0, 1), "o");
+    scene.begin(0, ActionKind::Activate);
+    scene.wait(55);
+    let started = Started {
+        boot: BootId::new("b"),
+        units: Vec::new(),
+    };
+    scene.end(
+        0,
+        ActionKind::Activate,
+        ActionOutcome::Done {
+            started: Some(started),
+        },
+    );
+    scene.wait(50);
+    assert_eq!(scene.decide().actions, [], "50 of 60 s: still in time");
+    scene.ready(0);
+    scene.wait(10);
+    assert_eq!(scene.runs(ActionKind::Confirm), [0]);
+}
+
+#[test]
+fn only_what_was_touched_can_stall_a_rollout() {
+    let mut scene = Scene::new(spec_of(2, 0, 1), "oo");
+    scene.begin(0, ActionKind::Stage);
+    scene.wait(600);
+    let shipping = scene.decide().verdict;
+    assert_eq!(shipping, None, "a slow upload takes nothing down");
+    scene.end(0, ActionKind::Stage, ActionOutcome::Done { started: None });
+    scene.begin(0, ActionKind::Activate);
+    scene.wait(600);
+    assert_eq!(
+        scene.decide().verdict,
+        Some(Verdict::Pause(PauseCause::Stalled))
+    );
+}
+
+#[test]
 fn a_revert_that_fails_ends_the_rollout() {
     let mut scene = Scene::staged(spec_of(3, 0, 1), "ooo");
     scene.begin(0, ActionKind::Activate);
@@ -532,6 +571,13 @@ fn one_that_was_sick_before_is_back_when_it_was_started() {
         Stage::Reverted {
             reason: "no".into()
         }
+    );
+    assert_eq!(scene.counts().failed, 0, "it was sick before: not by us");
+    scene.health(1, Health::NotReady { failed_polls: 3 });
+    assert_eq!(
+        scene.decide().verdict,
+        Some(Verdict::End(Outcome::StoodStill)),
+        "it stands in the way of the other, and does not pause the rollout"
     );
 }
 
@@ -695,6 +741,40 @@ fn a_declined_switch_leaves_everything_as_it_was() {
         scene.state.instance(&name(1)).unwrap().health,
         Some(Health::Unknown),
         "looked at anew"
+    );
+}
+
+#[test]
+fn a_host_that_refuses_its_switch_is_left_out_and_the_others_go_on() {
+    let mut scene = Scene::staged(spec_of(3, 0, 1), "bo-");
+    for host in [0, 2] {
+        scene.begin(host, ActionKind::Activate);
+        scene.end(
+            host,
+            ActionKind::Activate,
+            ActionOutcome::Refused {
+                reason: "gone".into(),
+            },
+        );
+        let instance = scene.state.instance(&name(host)).unwrap().clone();
+        assert_eq!(instance.failure(), None, "nothing was changed");
+        assert_eq!(instance.runs, instance.before);
+        assert!(!instance.was_touched());
+        assert_eq!(
+            instance.reach,
+            Some(Reach::Refused {
+                reason: "gone".into()
+            })
+        );
+    }
+    let counts = scene.counts();
+    assert_eq!((counts.failed, counts.in_flight, counts.running), (0, 0, 2));
+    scene.health(0, Health::NotReady { failed_polls: 3 });
+    assert_eq!(scene.runs(ActionKind::Revert), [] as [u32; 0]);
+    assert_eq!(
+        scene.decide().verdict,
+        Some(Verdict::End(Outcome::StoodStill)),
+        "one of three is available: it must stay"
     );
 }
 

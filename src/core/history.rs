@@ -27,19 +27,22 @@ pub fn current(past: &[Past]) -> Option<&Digest> {
 
 /// Where `rollback` without `--to` goes: the target of the newest completed rollout that nobody rolled back from
 /// (contract, section 6), other than what the newest attempt went for. `past` is newest first.
+///
+/// A rollback condemns what came before it, not a later release of the same content. One that ended an attempt which
+/// never completed went from the service's revision to that same revision, and condemns neither.
 pub fn rollback_target(past: &[Past]) -> Option<&Digest> {
-    let whole: Vec<_> = past.iter().filter(|rollout| !rollout.partial).collect();
-    let left: Vec<_> = whole
-        .iter()
-        .filter(|rollout| rollout.kind == RolloutKind::Rollback && rollout.completed)
-        .filter_map(|rollout| rollout.from.as_ref())
-        .collect();
-    let newest = whole.first()?;
-    whole
-        .iter()
-        .filter(|rollout| rollout.completed)
-        .map(|rollout| &rollout.to)
-        .find(|to| **to != newest.to && !left.contains(to))
+    let mut whole = past.iter().filter(|rollout| !rollout.partial).peekable();
+    let newest = &whole.peek()?.to;
+    let mut left: Vec<&Digest> = Vec::new();
+    for rollout in whole.filter(|rollout| rollout.completed) {
+        if rollout.to != *newest && !left.contains(&&rollout.to) {
+            return Some(&rollout.to);
+        }
+        if rollout.kind == RolloutKind::Rollback {
+            left.extend(rollout.from.iter().filter(|from| **from != rollout.to));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -66,6 +69,10 @@ mod tests {
         let v3_paused = past(Release, "v2", "v3", false);
         let back_to_v2 = past(Rollback, "v3", "v2", true);
         let back_to_v1 = past(Rollback, "v2", "v1", true);
+        let stayed_on_v2 = past(Rollback, "v2", "v2", true);
+        let v4 = past(Release, "v2", "v4", true);
+        let v3_again = past(Release, "v2", "v3", true);
+        let v4_after_v3 = past(Release, "v3", "v4", true);
         let only_some = Past {
             partial: true,
             ..past(Release, "v2", "v9", true)
@@ -88,6 +95,16 @@ mod tests {
                 "never to what somebody rolled back from",
                 vec![&back_to_v1, &back_to_v2, &v3, &v2, &v1],
                 None,
+            ),
+            (
+                "a rollback out of a paused release does not condemn what it went back to",
+                vec![&v4, &stayed_on_v2, &v3_paused, &v2, &v1],
+                Some("v2"),
+            ),
+            (
+                "what was released again after a rollback counts again",
+                vec![&v4_after_v3, &v3_again, &back_to_v2, &v3, &v2, &v1],
+                Some("v3"),
             ),
             (
                 "a partial rollout does not count",

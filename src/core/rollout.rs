@@ -82,7 +82,7 @@ pub enum Reach {
         /// Why, with the way out.
         reason: String,
     },
-    /// It answers but cannot take part, or its staging failed; its instance was not touched.
+    /// It answers but cannot take part, its staging failed, or it refused to be switched; its instance was not touched.
     Refused {
         /// Why, with the way out.
         reason: String,
@@ -107,14 +107,14 @@ pub enum Stage {
     },
     /// The new one was started and has to prove itself.
     Settling {
-        /// When the switch was decided.
+        /// When it was started, as far as the controller saw.
         since: Timestamp,
         /// How it was started.
         started: Started,
     },
     /// It proved itself; that is being read back.
     Confirming {
-        /// When the switch was decided.
+        /// When it was started.
         since: Timestamp,
         /// How it was started.
         started: Started,
@@ -551,8 +551,9 @@ impl Instance {
                 self.reach = Some(Reach::Refused { reason });
                 Stage::Pending
             }
-            (ActionKind::Activate, Stage::Activating { since, .. }) if done => Stage::Settling {
-                since: *since,
+            // The deadline runs from the start: how long the old one took to stop is not the new one's fault.
+            (ActionKind::Activate, Stage::Activating { .. }) if done => Stage::Settling {
+                since: at,
                 started: started?,
             },
             (ActionKind::Activate, Stage::Activating { .. })
@@ -560,6 +561,14 @@ impl Instance {
             {
                 self.runs = self.before.clone();
                 Stage::Staged
+            }
+            // Nothing was changed: it runs what it ran, and there is nothing to put back.
+            (ActionKind::Activate, Stage::Activating { .. })
+                if matches!(outcome, ActionOutcome::Refused { .. }) =>
+            {
+                self.runs = self.before.clone();
+                self.reach = Some(Reach::Refused { reason });
+                Stage::Pending
             }
             (ActionKind::Confirm, Stage::Confirming { started, .. }) if done => Stage::Updated {
                 started: Some(started.clone()),

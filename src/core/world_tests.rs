@@ -75,6 +75,8 @@ struct Host {
     action_ms: i64,
     /// Which action fails, if any.
     fails: Option<ActionKind>,
+    /// Whether a switch that fails changes nothing.
+    refuses: bool,
 }
 
 impl Host {
@@ -291,6 +293,12 @@ impl World {
             () if declined => ActionOutcome::Declined {
                 reason: "it works again".into(),
             },
+            () if host.fails == Some(action) && host.refuses && expects.is_some() => {
+                host.tracker = (host.sight != nothing()).then(|| HealthTracker::of_started(2));
+                ActionOutcome::Refused {
+                    reason: "full".into(),
+                }
+            }
             () if host.fails == Some(action) => ActionOutcome::Failed {
                 reason: "no".into(),
             },
@@ -384,6 +392,7 @@ fn draw_hosts(rng: &mut StdRng) -> Vec<Host> {
                 started_at: 1_000_000 - rng.random_range(0..100_000),
                 tracker: None,
                 action_ms: rng.random_range(1..5_000),
+                refuses: rng.random_bool(0.5),
                 fails: rng.random_bool(bad / 4.0).then(|| {
                     use ActionKind::{Activate, Confirm, Prune, Revert, Stage};
                     [Stage, Activate, Confirm, Revert, Prune][rng.random_range(0..5)]

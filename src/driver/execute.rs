@@ -1,7 +1,10 @@
 //! Performs one action on one host and says how it ended.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::run::{Adapters, Job};
 use super::watch::{Subject, look};
@@ -17,6 +20,9 @@ const JOURNAL_LINES: usize = 20;
 
 /// An error is not worth more waiting for its journal than this.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A host that was cut off is asked again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// All that an action needs to know, as of the moment it was decided.
 #[derive(Debug, Clone)]
@@ -74,15 +80,9 @@ pub(super) async fn execute(
                 to: target,
                 event_hash: hash,
             };
-            ended(
-                ports
-                    .hosts
-                    .switch(&order.host, &controller, &switch)
-                    .await
-                    .map(Some),
-                Refusal::Untouched,
-            )
-            .into()
+            let ask = || ports.hosts.switch(&order.host, &controller, &switch);
+            let started = until_answered(&job, false, ask).await;
+            ended(started.map(Some), Refusal::Untouched).into()
         }
         ActionKind::Confirm => {
             let switch = Switch {
@@ -96,10 +96,11 @@ pub(super) async fn execute(
                 }
                 .into();
             };
-            let confirmed = ports
-                .hosts
-                .confirm(&order.host, &controller, &switch, started)
-                .await;
+            let ask = || {
+                let hosts = &ports.hosts;
+                hosts.confirm(&order.host, &controller, &switch, started)
+            };
+            let confirmed = until_answered(&job, true, ask).await;
             ended(confirmed.map(|_| None), Refusal::Fails).into()
         }
         ActionKind::Revert => {
@@ -110,7 +111,8 @@ pub(super) async fn execute(
                 event_hash: hash,
             };
             let stopped = order.before == Runs::Nothing;
-            let started = ports.hosts.switch(&order.host, &controller, &switch).await;
+            let ask = || put_back(&ports, &controller, &order.host, &switch);
+            let started = until_answered(&job, true, ask).await;
             ended(
                 started.map(|started| (!stopped).then_some(started)),
                 Refusal::Fails,
@@ -118,7 +120,11 @@ pub(super) async fn execute(
             .into()
         }
         ActionKind::Prune => {
-            let removed = ports.hosts.prune(&order.host, &controller, &job.keep).await;
+            // What this host ran before stays: a revert may still need it, and the ledger may have learned of it only
+            // now, by its adoption.
+            let before = order.before.revision().map(|before| before.name.clone());
+            let keep: Vec<_> = job.keep.iter().cloned().chain(before).collect();
+            let removed = ports.hosts.prune(&order.host, &controller, &keep).await;
             ended(removed.map(|_| None), Refusal::Fails).into()
         }
     }
@@ -164,6 +170,72 @@ async fn take_fresh_look(ports: &Adapters, job: &Job, order: &Order) -> Option<A
         _ => return None,
     };
     Some(ActionOutcome::Declined { reason })
+}
+
+/// Asks until the host answers, as long as an instance may take to become available: every step may be asked for
+/// twice, and a connection that comes back within that time is no reason to call anything failed. `is_begun`: something
+/// was begun on the host before, so that one that cannot be reached is not one where nothing was done.
+async fn until_answered<T, F>(
+    job: &Job,
+    mut is_begun: bool,
+    ask: impl Fn() -> F,
+) -> Result<T, HostError>
+where
+    F: Future<Output = Result<T, HostError>>,
+{
+    let begun = Instant::now();
+    loop {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        is_begun |= error.kind == HostErrorKind::Lost;
+        let kind = match error.kind {
+            HostErrorKind::Lost | HostErrorKind::Unreachable if is_begun => HostErrorKind::Lost,
+            // What was cut off may have been done: a refusal now does not say that nothing was changed.
+            HostErrorKind::Refused if is_begun => HostErrorKind::Failed,
+            kind => kind,
+        };
+        if kind != HostErrorKind::Lost || begun.elapsed() >= job.health.deadline {
+            return Err(HostError { kind, ..error });
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// Puts back what ran before. A switch that was cut off has perhaps never arrived, or is put back by the host as soon
+/// as it is claimed: then it runs already what it is to run, and there is nothing to switch.
+async fn put_back(
+    ports: &Adapters,
+    controller: &Controller,
+    host: &HostName,
+    switch: &Switch,
+) -> Result<Started, HostError> {
+    let is_cut_off =
+        |error: &HostError| matches!(error.kind, HostErrorKind::Lost | HostErrorKind::Unreachable);
+    match ports.hosts.claim(host, controller).await {
+        Err(error) if is_cut_off(&error) => return Err(error),
+        // The switch says better what is wrong.
+        Err(_) => {}
+        Ok(()) => match ports.hosts.observe(host).await {
+            Err(error) if is_cut_off(&error) => return Err(error),
+            Ok(facts) if is_same(&facts.runs, &switch.to) => {
+                return Ok(Started {
+                    boot: facts.boot,
+                    units: facts.units.into_iter().map(|unit| unit.started).collect(),
+                });
+            }
+            Ok(_) | Err(_) => {}
+        },
+    }
+    ports.hosts.switch(host, controller, switch).await
+}
+
+fn is_same(seen: &Runs, wanted: &Runs) -> bool {
+    match wanted.revision() {
+        Some(revision) => seen.is(revision),
+        None => *seen == Runs::Nothing,
+    }
 }
 
 /// Collects what a person wants to know of a failed instance, before it is started anew. Shown, not stored.

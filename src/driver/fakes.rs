@@ -35,6 +35,19 @@ pub(super) struct FakeHost {
     /// What runs now never passes.
     pub(super) sick: bool,
     pub(super) boot: &'static str,
+    /// At the next switch the connection dies: before anything is done, or after all of it.
+    pub(super) cut: Option<Cut>,
+    /// Not reached before then.
+    pub(super) gone_until: Option<tokio::time::Instant>,
+    /// The last switch by its event: asked for twice, the second does nothing.
+    pub(super) last_switch: String,
+}
+
+/// A connection that dies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) after: bool,
+    pub(super) away: Duration,
 }
 
 /// A fleet in memory. A start takes a second, readiness another.
@@ -53,6 +66,14 @@ impl FakeFleet {
         self.hosts.lock().unwrap()[name].clone()
     }
 
+    fn reached(&self, name: &HostName) -> Result<(), HostError> {
+        let until = self.host(name).gone_until;
+        match until.is_some_and(|until| tokio::time::Instant::now() < until) {
+            true => Err(gone(HostErrorKind::Unreachable)),
+            false => Ok(()),
+        }
+    }
+
     fn units_of(host: &FakeHost) -> Vec<UnitState> {
         vec![UnitState {
             started: StartedUnit {
@@ -66,6 +87,34 @@ impl FakeFleet {
             result: "success".into(),
             main_pid: 1,
         }]
+    }
+
+    fn cut_off(&self, name: &HostName, away: Duration) -> HostError {
+        let until = tokio::time::Instant::now() + away;
+        let mut hosts = self.hosts.lock().unwrap();
+        hosts.get_mut(name).unwrap().gone_until = Some(until);
+        gone(HostErrorKind::Lost)
+    }
+
+    fn start(&self, name: &HostName, switch: &Switch) -> Started {
+        let mut hosts = self.hosts.lock().unwrap();
+        let fake = hosts.get_mut(name).unwrap();
+        if fake.last_switch != switch.event_hash {
+            fake.last_switch.clone_from(&switch.event_hash);
+            fake.sick = fake.bad
+                && switch
+                    .to
+                    .revision()
+                    .is_some_and(|r| r.name.as_str() == "v2");
+            fake.runs = switch.to.clone();
+            fake.starts += 1;
+            fake.started_at = Some(tokio::time::Instant::now());
+        }
+        let units = Self::units_of(fake);
+        Started {
+            boot: BootId::new(fake.boot),
+            units: units.into_iter().map(|unit| unit.started).collect(),
+        }
     }
 
     /// The rule that the whole driver is built around: what is done is in the ledger before it is done.
@@ -85,9 +134,18 @@ impl FakeFleet {
     }
 }
 
+fn gone(kind: HostErrorKind) -> HostError {
+    HostError {
+        kind,
+        message: "connection lost".into(),
+        hint: None,
+    }
+}
+
 #[async_trait]
 impl Hosts for FakeFleet {
     async fn observe(&self, host: &HostName) -> Result<HostFacts, HostError> {
+        self.reached(host)?;
         let fake = self.host(host);
         Ok(HostFacts {
             runs: fake.runs.clone(),
@@ -107,7 +165,7 @@ impl Hosts for FakeFleet {
 
     async fn claim(&self, host: &HostName, _: &Controller) -> Result<(), HostError> {
         self.log(format!("claim {host}"));
-        Ok(())
+        self.reached(host)
     }
 
     async fn stage(
@@ -133,29 +191,21 @@ impl Hosts for FakeFleet {
         switch: &Switch,
     ) -> Result<Started, HostError> {
         self.intended(host, &[ActionKind::Activate, ActionKind::Revert]);
+        self.reached(host)?;
+        let cut = self.hosts.lock().unwrap().get_mut(host).unwrap().cut.take();
+        if let Some(Cut { after: false, away }) = cut {
+            return Err(self.cut_off(host, away));
+        }
         self.log(format!(
             "switch {host} to {}",
             switch.to.revision().map_or("nothing", |r| r.name.as_str())
         ));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let mut hosts = self.hosts.lock().unwrap();
-        let fake = hosts.get_mut(host).unwrap();
-        fake.sick = fake.bad
-            && switch
-                .to
-                .revision()
-                .is_some_and(|r| r.name.as_str() == "v2");
-        fake.runs = switch.to.clone();
-        fake.starts += 1;
-        fake.started_at = Some(tokio::time::Instant::now());
-        let units = Self::units_of(fake)
-            .into_iter()
-            .map(|unit| unit.started)
-            .collect();
-        Ok(Started {
-            boot: BootId::new(fake.boot),
-            units,
-        })
+        let started = self.start(host, switch);
+        match cut {
+            Some(Cut { away, .. }) => Err(self.cut_off(host, away)),
+            None => Ok(started),
+        }
     }
 
     async fn confirm(
@@ -166,6 +216,7 @@ impl Hosts for FakeFleet {
         _: &Started,
     ) -> Result<Confirmed, HostError> {
         self.intended(host, &[ActionKind::Confirm]);
+        self.reached(host)?;
         self.log(format!("confirm {host}"));
         Ok(Confirmed {
             attestation: Attestation::RunningFile,
@@ -174,14 +225,17 @@ impl Hosts for FakeFleet {
 
     async fn prune(
         &self,
-        _: &HostName,
+        host: &HostName,
         _: &Controller,
-        _: &[RevisionName],
+        keep: &[RevisionName],
     ) -> Result<Vec<RevisionName>, HostError> {
+        let keep: Vec<_> = keep.iter().map(RevisionName::as_str).collect();
+        self.log(format!("prune {host} but {}", keep.join(" ")));
         Ok(Vec::new())
     }
 
     async fn units(&self, host: &HostName) -> Result<(BootId, Vec<UnitState>), HostError> {
+        self.reached(host)?;
         let fake = self.host(host);
         Ok((BootId::new(fake.boot), Self::units_of(&fake)))
     }

@@ -15,7 +15,7 @@ mod fakes;
 #[cfg(test)]
 mod tests;
 
-pub use clock::SystemClock;
+pub use clock::{SteadyClock, SystemClock};
 pub use look::{Sights, look};
 pub use run::{Adapters, DriverError, Finished, Job, run};
 pub use stop::{Stop, signals};

@@ -87,7 +87,7 @@ pub struct Finished {
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The ledger could not be written, or the lease was lost: nothing new was started.
-    #[error("rollout {rollout} stopped: {source}")]
+    #[error("rollout {rollout} stopped: the ledger does not take its events any more")]
     Ledger {
         /// Its number.
         rollout: RolloutId,
@@ -219,11 +219,19 @@ impl Driver {
         let result = self.work(sights).await;
         // Nobody takes what they send any more; a full channel must not hold them up.
         self.receiver.close();
-        if matches!(result, Err(DriverError::Interrupted { .. })) {
-            // What runs on a host goes on there; only our waiting for it ends.
-            self.actions.shutdown().await;
-        }
-        while self.actions.join_next().await.is_some() {}
+        let interrupted = DriverError::Interrupted {
+            rollout: self.controller.rollout,
+        };
+        let result = match result {
+            Err(DriverError::Interrupted { .. }) => result,
+            ended => tokio::select! {
+                biased;
+                () = told_to_stop(&mut self.stop) => Err(interrupted),
+                () = async { while self.actions.join_next().await.is_some() {} } => ended,
+            },
+        };
+        // After an interruption: what runs on a host goes on there; only our waiting for it ends.
+        self.actions.shutdown().await;
         self.watchers.shutdown().await;
         result?;
         let reachable: Vec<_> = self
@@ -233,16 +241,47 @@ impl Driver {
             .filter(|i| i.is_reachable())
             .map(|i| i.host.clone())
             .collect();
-        let sights = look(&self.ports.hosts, reachable).await;
+        let rollout = self.controller.rollout;
+        let sights = tokio::select! {
+            biased;
+            () = told_to_stop(&mut self.stop) => return Err(DriverError::Interrupted { rollout }),
+            sights = look(&self.ports.hosts, reachable) => sights,
+        };
         Ok(Finished {
-            rollout: self.controller.rollout,
+            rollout,
             state: self.state.clone(),
             sights,
         })
     }
 
+    /// Claims the hosts; a signal is heard meanwhile.
+    async fn claim(&mut self, sights: Sights) -> Result<Vec<(HostName, Sight)>, DriverError> {
+        let mut asked = None;
+        let claimed = {
+            let claim = claim(&self.ports, &self.controller, &self.state, sights);
+            let mut claim = std::pin::pin!(claim);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(stop) = self.stop.recv() => match stop {
+                        Stop::Pause { .. } => asked = Some(stop),
+                        Stop::Now => {
+                            let rollout = self.controller.rollout;
+                            return Err(DriverError::Interrupted { rollout });
+                        }
+                    },
+                    claimed = &mut claim => break claimed,
+                }
+            }
+        };
+        if let Some(stop) = asked {
+            self.handle(Input::Stop(stop)).await?;
+        }
+        Ok(claimed)
+    }
+
     async fn work(&mut self, sights: Sights) -> Result<(), DriverError> {
-        let sights = self.claim(sights).await;
+        let sights = self.claim(sights).await?;
         for (host, sight) in sights {
             self.record(Event::HostObserved {
                 host: host.clone(),
@@ -263,33 +302,6 @@ impl Driver {
                 self.handle(input).await?;
             }
         }
-    }
-
-    /// Tells every reachable host who drives now: an older controller can act nowhere from here on.
-    async fn claim(&self, sights: Sights) -> Vec<(HostName, Sight)> {
-        let mut seen: Vec<_> = futures::stream::iter(sights)
-            .map(|(host, seen)| async move {
-                let selected = self.state.instance(&host).is_some_and(|i| i.selected);
-                let mut sight = sight(&seen);
-                if seen.is_ok()
-                    && selected
-                    && let Err(error) = self.ports.hosts.claim(&host, &self.controller).await
-                {
-                    let reason = error.in_words();
-                    sight = match error.kind {
-                        HostErrorKind::Unreachable | HostErrorKind::Lost => {
-                            Sight::Unreachable { reason }
-                        }
-                        HostErrorKind::Refused | HostErrorKind::Failed => Sight::Refused { reason },
-                    };
-                }
-                (host, sight)
-            })
-            .buffer_unordered(CLAIMS_AT_ONCE)
-            .collect()
-            .await;
-        seen.sort_by(|(a, _), (b, _)| a.cmp(b));
-        seen
     }
 
     async fn next_input(&mut self) -> Input {
@@ -622,5 +634,48 @@ impl Driver {
                 };
             }
         });
+    }
+}
+
+/// Tells every reachable host who drives now: an older controller can act nowhere from here on.
+async fn claim(
+    ports: &Adapters,
+    controller: &Controller,
+    state: &RolloutState,
+    sights: Sights,
+) -> Vec<(HostName, Sight)> {
+    let mut seen: Vec<_> = futures::stream::iter(sights)
+        .map(|(host, seen)| async move {
+            let selected = state.instance(&host).is_some_and(|i| i.selected);
+            let mut sight = sight(&seen);
+            if seen.is_ok()
+                && selected
+                && let Err(error) = ports.hosts.claim(&host, controller).await
+            {
+                let reason = error.in_words();
+                sight = match error.kind {
+                    HostErrorKind::Unreachable | HostErrorKind::Lost => {
+                        Sight::Unreachable { reason }
+                    }
+                    HostErrorKind::Refused | HostErrorKind::Failed => Sight::Refused { reason },
+                };
+            }
+            (host, sight)
+        })
+        .buffer_unordered(CLAIMS_AT_ONCE)
+        .collect()
+        .await;
+    seen.sort_by(|(a, _), (b, _)| a.cmp(b));
+    seen
+}
+
+/// Waits until somebody asks to stop at once.
+async fn told_to_stop(stop: &mut mpsc::Receiver<Stop>) {
+    loop {
+        match stop.recv().await {
+            Some(Stop::Now) => return,
+            Some(Stop::Pause { .. }) => {}
+            None => return std::future::pending().await,
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::fakes::{FakeClock, FakeFleet, FakeHost, FakeLedger, FakeReporter};
+use super::fakes::{Cut, FakeClock, FakeFleet, FakeHost, FakeLedger, FakeReporter};
 use super::{Adapters, DriverError, Finished, Job, Stop, look, run};
 use crate::core::budget::{Budget, Quantity};
 use crate::core::event::{ActionKind, ActionOutcome, Event, Outcome, Runs};
@@ -56,6 +56,9 @@ fn bench(letters: &str, unavailable: u32) -> Bench {
         bad: letter == '!',
         sick: letter == 'b',
         boot: "boot",
+        cut: None,
+        gone_until: None,
+        last_switch: String::new(),
     };
     let hosts: BTreeMap<_, _> = (0..)
         .zip(letters.chars())
@@ -214,6 +217,17 @@ async fn a_release_brings_every_host_to_the_target() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pruning_leaves_what_each_host_ran_before() {
+    let mut bench = bench("o-", 1);
+    bench.job.keep = vec![RevisionName::parse("v2").unwrap()];
+    bench.run().await.unwrap();
+    let calls = bench.fleet.calls.lock().unwrap().clone();
+    let mut pruned: Vec<_> = calls.iter().filter(|c| c.starts_with("prune")).collect();
+    pruned.sort();
+    assert_eq!(pruned, ["prune h0 but v2 v1", "prune h1 but v2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_release_is_put_back_on_one_host_and_pauses() {
     let mut bench = bench("!!!", 1);
     let finished = bench.run().await.unwrap();
@@ -359,6 +373,108 @@ async fn a_lost_lease_stops_everything_new() {
         "{error:?}"
     );
     assert!(bench.switches().len() < 8);
+}
+
+/// What becomes of h0, whose connection dies at its switch.
+async fn cut_off(after: bool, away: u64) -> (Bench, Finished) {
+    let mut bench = bench("oo", 1);
+    let cut = Cut {
+        after,
+        away: Duration::from_secs(away),
+    };
+    let h0 = HostName::new("h0");
+    bench.fleet.hosts.lock().unwrap().get_mut(&h0).unwrap().cut = Some(cut);
+    let finished = bench.run().await.unwrap();
+    (bench, finished)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_comes_back_within_the_deadline_fails_nobody() {
+    for after in [false, true] {
+        let (bench, finished) = cut_off(after, 12).await;
+        assert_eq!(
+            finished.state.phase,
+            RolloutPhase::Ended(Outcome::Completed),
+            "cut off after the switch: {after}"
+        );
+        assert!(bench.runs().iter().all(|runs| *runs == on("v2")));
+        let starts = bench.fleet.hosts.lock().unwrap()[&HostName::new("h0")].starts;
+        assert_eq!(starts, 1, "the second request does nothing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_comes_back_late_is_put_back_whatever_became_of_the_switch() {
+    for (after, starts) in [(false, 0), (true, 2)] {
+        let (bench, finished) = cut_off(after, 30).await;
+        assert_eq!(finished.state.phase, RolloutPhase::Paused);
+        assert!(
+            matches!(finished.state.instances[0].stage, Stage::Reverted { .. }),
+            "{:?}",
+            finished.state.instances[0].stage
+        );
+        assert!(bench.runs().iter().all(|runs| *runs == on("v1")));
+        let found = bench.fleet.hosts.lock().unwrap()[&HostName::new("h0")].starts;
+        assert_eq!(found, starts, "what never went down is not started again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_does_not_come_back_is_said_to_be_broken() {
+    let (_, finished) = cut_off(false, 3600).await;
+    assert_eq!(finished.state.phase, RolloutPhase::Ended(Outcome::Failed));
+    assert!(matches!(
+        finished.state.instances[0].stage,
+        Stage::Broken { .. }
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_gone_before_its_switch_is_left_out() {
+    let mut bench = bench("ooo", 2);
+    let (fleet, ledger) = (bench.fleet.clone(), bench.ledger.clone());
+    tokio::spawn(async move {
+        while ledger.events.lock().unwrap().iter().all(|r| {
+            !matches!(&r.event, Event::ActionStarted { host, action: ActionKind::Activate }
+                if host.as_str() == "h0")
+        }) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let gone = tokio::time::Instant::now() + Duration::from_secs(3600);
+        let mut hosts = fleet.hosts.lock().unwrap();
+        hosts.get_mut(&HostName::new("h0")).unwrap().gone_until = Some(gone);
+    });
+    let finished = bench.run().await.unwrap();
+    assert_eq!(
+        finished.state.phase,
+        RolloutPhase::Ended(Outcome::Completed)
+    );
+    assert_eq!(bench.runs(), [on("v1"), on("v2"), on("v2")]);
+    assert!(!finished.state.instances[0].was_touched());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_signal_is_heard_while_the_end_waits_for_a_host() {
+    // The ledger fails while a switch is under way whose host does not answer for an hour.
+    let mut bench = bench("o", 1);
+    let cut = Cut {
+        after: false,
+        away: Duration::from_secs(3600),
+    };
+    let h0 = HostName::new("h0");
+    bench.fleet.hosts.lock().unwrap().get_mut(&h0).unwrap().cut = Some(cut);
+    bench.job.health.deadline = Duration::from_secs(3600);
+    *bench.ledger.lease_lost_after.lock().unwrap() = Some(2);
+    let stop = bench.stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        stop.send(Stop::Pause { by: "ctrl-c" }).await.unwrap();
+        stop.send(Stop::Now).await.unwrap();
+    });
+    let begun = tokio::time::Instant::now();
+    let ended = bench.run().await;
+    assert!(matches!(ended, Err(DriverError::Interrupted { .. })));
+    assert!(begun.elapsed() < Duration::from_secs(70));
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use super::stage::{Depot, Stage};
 use super::switch::switch;
 use super::systemd::parse_show;
 use super::upload::step;
-use crate::core::event::Started;
+use crate::core::event::{Runs, Started};
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{BootId, HostName, RevisionName};
 use crate::core::revision::Revision;
@@ -105,6 +105,7 @@ impl Hosts for ServiceHosts {
         let machine = self.machine(host)?;
         let facts = machine.facts(&self.service).await?;
         let (runs, found) = adopt::runs(machine, &self.service, &facts).await?;
+        check_absent(&facts, &runs)?;
         Ok(host_facts(facts, runs, found))
     }
 
@@ -265,11 +266,33 @@ impl Hosts for ServiceHosts {
     }
 }
 
-fn host_facts(
-    facts: Facts,
-    runs: crate::core::event::Runs,
-    found: Option<adopt::Found>,
-) -> HostFacts {
+/// Where something runs there is an instance, also when its files are gone: taken for absent it would go down without
+/// regard to any budget.
+fn check_absent(facts: &Facts, runs: &Runs) -> Result<(), HostError> {
+    let active = facts
+        .units
+        .iter()
+        .find(|unit| matches!(unit.state.active.as_str(), "active" | "reloading"));
+    let (Runs::Nothing, None, Some(unit)) = (runs, facts.cut_off(), active) else {
+        return Ok(());
+    };
+    let unit = &unit.state.started.unit;
+    let files = match facts.target() {
+        "" => "what it was started from is gone".to_owned(),
+        target => format!(
+            "`{}/current` leads to `{target}`, which is not whole",
+            facts.dir
+        ),
+    };
+    Err(refused(
+        format!("`{unit}` is active, but {files}"),
+        Some(format!(
+            "put the files back; or `systemctl stop {unit}`, and it is started as one that is absent"
+        )),
+    ))
+}
+
+fn host_facts(facts: Facts, runs: Runs, found: Option<adopt::Found>) -> HostFacts {
     let revisions: BTreeMap<_, _> = facts
         .kept
         .iter()

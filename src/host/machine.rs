@@ -56,7 +56,7 @@ impl Machine {
     pub(crate) async fn read(&self, queue: Queue, request: Request) -> Result<Vec<u8>, HostError> {
         self.ask(queue, request, PATIENCE)
             .await
-            .map_err(|error| HostError {
+            .map_err(|(error, _)| HostError {
                 kind: match error.kind {
                     HostErrorKind::Lost => HostErrorKind::Unreachable,
                     kind => kind,
@@ -71,7 +71,16 @@ impl Machine {
         request: Request,
         patience: Duration,
     ) -> Result<Vec<u8>, HostError> {
-        self.ask(Queue::Work, request, patience).await
+        self.ask(Queue::Work, request, patience)
+            .await
+            .map_err(|(error, was_cut_off)| match error.kind {
+                // Nobody knows what the request did that was cut off before this one was refused.
+                HostErrorKind::Refused if was_cut_off => HostError {
+                    kind: HostErrorKind::Failed,
+                    ..error
+                },
+                _ => error,
+            })
     }
 
     /// Everything about the service here.
@@ -85,12 +94,13 @@ impl Machine {
         Facts::parse(&self.read(Queue::Work, request).await?, &service.units)
     }
 
+    /// Asks, and again when the connection dies; with an error comes whether it died before.
     async fn ask(
         &self,
         queue: Queue,
         request: Request,
         patience: Duration,
-    ) -> Result<Vec<u8>, HostError> {
+    ) -> Result<Vec<u8>, (HostError, bool)> {
         let mut cut_off: Option<HostError> = None;
         for attempt in 0..=AGAIN {
             if attempt > 0 {
@@ -101,13 +111,14 @@ impl Machine {
                 // Never reached at all: nothing was done.
                 Err(error) if error.kind == HostErrorKind::Unreachable => {
                     if cut_off.is_none() {
-                        return Err(error);
+                        return Err((error, false));
                     }
                 }
-                answered => return answered,
+                answered => return answered.map_err(|error| (error, cut_off.is_some())),
             }
         }
-        Err(cut_off.unwrap_or_else(|| super::lane::lost("the connection was lost")))
+        let lost = cut_off.unwrap_or_else(|| super::lane::lost("the connection was lost"));
+        Err((lost, true))
     }
 
     async fn once(

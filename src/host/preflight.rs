@@ -14,6 +14,11 @@ use crate::ports::{HostError, PackageContents};
 /// The oldest systemd that shows all that is read here.
 const SYSTEMD: u32 = 239;
 
+/// Programs that run others; a version may follow the name.
+const INTERPRETERS: [&str; 11] = [
+    "python", "perl", "ruby", "node", "php", "java", "env", "sh", "bash", "dash", "busybox",
+];
+
 /// Room that is left free beside the revision, in bytes.
 const SPARE_SPACE: u64 = 16 << 20;
 
@@ -153,16 +158,31 @@ fn check_reach(
         return Ok(());
     }
     let started = exec.first().map_or("nothing", |exec| exec.path.as_str());
+    let own = format!(
+        "let ExecStart name `{}/current/{}`",
+        facts.dir, service.binary
+    );
     Err(refused(
         format!(
             "unit `{unit}` starts `{started}`, which `{}/current` would not change",
             facts.dir
         ),
-        Some(format!(
-            "set `link = \"{started}\"`, or let ExecStart name `{}/current/{}`",
-            facts.dir, service.binary
-        )),
+        Some(match exec.first().and_then(replaceable) {
+            Some(path) => format!("set `link = \"{path}\"`, or {own}"),
+            None => own,
+        }),
     ))
+}
+
+/// What `link` may replace: the program, but of an interpreter, which others need too, the script.
+fn replaceable(exec: &Exec) -> Option<&str> {
+    let program = exec.path.rsplit('/').next()?;
+    let version = |letter: char| letter.is_ascii_digit() || letter == '.';
+    if !INTERPRETERS.contains(&program.trim_end_matches(version)) {
+        return Some(&exec.path);
+    }
+    let script = |word: &&String| word.starts_with('/');
+    exec.argv.iter().skip(1).find(script).map(String::as_str)
 }
 
 fn home(service: &Service, facts: &Facts) -> String {
@@ -317,6 +337,28 @@ fn check_space(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_interpreter_is_to_be_replaced() {
+        for (argv, expected) in [
+            (
+                &["/usr/local/bin/web", "/etc/web.toml"][..],
+                Some("/usr/local/bin/web"),
+            ),
+            (&["/usr/local/bin/shop"], Some("/usr/local/bin/shop")),
+            (
+                &["/usr/bin/python3.11", "-u", "/srv/api.py"],
+                Some("/srv/api.py"),
+            ),
+            (&["/usr/bin/java", "-jar", "app.jar"], None),
+        ] {
+            let exec = Exec {
+                path: argv[0].to_owned(),
+                argv: argv.iter().map(|&word| word.to_owned()).collect(),
+            };
+            assert_eq!(replaceable(&exec), expected, "{argv:?}");
+        }
+    }
 
     #[test]
     fn space_is_counted_with_a_margin() {

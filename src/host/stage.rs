@@ -96,9 +96,16 @@ impl Stage<'_> {
             .depot
             .artifacts
             .package(&revision.digest, &facts.architecture)
-            .await
-            .map_err(of_store)?;
+            .await;
         let name = &revision.reference().name;
+        let package = match package {
+            Ok(package) => package,
+            // A damaged store stops nobody who needs nothing from it.
+            Err(error) if !self.has(name, &revision.digest, "").await? => {
+                return Err(of_store(error));
+            }
+            Err(_) => None,
+        };
         if let Some(package) = package {
             if let Some(Adopted::File { origin }) = &revision.adopted {
                 self.check_origin(origin, facts, &package.contents).await?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::load::Loaded;
 use super::mistake::{Findings, Mistake};
 use super::reader::Entry;
+use super::source::presentable;
 
 /// A file on the controller that the inventory names, remembered for [`check_files`].
 #[derive(Debug, Clone)]
@@ -27,6 +28,17 @@ pub fn check_files(loaded: &Loaded) -> Vec<Mistake> {
         })
     };
     loaded.named_files.iter().filter_map(problem).collect()
+}
+
+impl Loaded {
+    /// A mistake of a file on the controller, at the place that names it; nothing when no place does.
+    pub fn mistake_of(&self, path: &Path, message: impl AsRef<str>) -> Option<Mistake> {
+        let named = self.named_files.iter().find(|file| file.path == path)?;
+        Some(Mistake {
+            message: presentable(message.as_ref()),
+            ..named.at.clone()
+        })
+    }
 }
 
 fn unreadable(path: &Path) -> Option<String> {

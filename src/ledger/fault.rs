@@ -60,11 +60,37 @@ impl Fault {
 }
 
 fn other(error: sqlx::Error, location: &str, doing: &'static str) -> LedgerError {
+    // sqlx's own text repeats that of its cause.
+    let source: Box<dyn std::error::Error + Send + Sync> = match error {
+        sqlx::Error::Io(error) => return file(error, location, doing),
+        sqlx::Error::Database(error) => error,
+        other => Box::new(other),
+    };
     LedgerError::Database {
         location: location.to_owned(),
         doing,
-        source: Box::new(error),
+        source,
     }
+}
+
+/// What the operating system said of the file or its folder.
+pub(crate) fn file(error: std::io::Error, location: &str, doing: &'static str) -> LedgerError {
+    use std::io::ErrorKind;
+    let code = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(13),
+        ErrorKind::ReadOnlyFilesystem => Some(8),
+        ErrorKind::PermissionDenied
+        | ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::AlreadyExists => Some(14),
+        _ => None,
+    };
+    code.and_then(|code| by_result_code(code, location))
+        .unwrap_or_else(|| LedgerError::Database {
+            location: location.to_owned(),
+            doing,
+            source: Box::new(error),
+        })
 }
 
 /// SQLite's primary result code. PostgreSQL's codes have letters or five digits.
@@ -73,8 +99,14 @@ fn result_code(error: &sqlx::Error) -> Option<u32> {
     code.parse::<u32>()
         .ok()
         .filter(|_| code.len() < 5)
-        .map(|extended| extended & 0xff)
+        .map(|extended| match extended {
+            NO_ROOM_FOR_SHM => 13,
+            other => other & 0xff,
+        })
 }
+
+/// `SQLITE_IOERR_SHMSIZE`: the file beside the ledger that readers and writers share cannot be made as long as it must be.
+const NO_ROOM_FOR_SHM: u32 = 4874;
 
 /// What a person can do something about; the numbers are SQLite's (<https://sqlite.org/rescode.html>).
 fn by_result_code(code: u32, location: &str) -> Option<LedgerError> {

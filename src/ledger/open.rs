@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sqlx::AnyConnection;
 use sqlx::Connection;
 
-use super::fault::{Fault, unusable};
+use super::fault::{Fault, file, unusable};
 use super::filesystem::network_file_system;
 use super::here::Here;
 use super::inspect::{APPLICATION_ID, refuse_unusable};
@@ -79,6 +79,13 @@ fn exists(path: &Path, location: &str) -> Result<bool, LedgerError> {
             "set `ledger.url` to the path of a file",
         )),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if std::fs::symlink_metadata(path).is_ok() {
+                return Err(unusable(
+                    location,
+                    "is a link to a file that is not there",
+                    "put the file back (is its disk mounted?), or remove the link to begin an empty ledger",
+                ));
+            }
             let log = format!("{location}-wal");
             if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
                 return Err(unusable(
@@ -184,11 +191,7 @@ async fn connect(path: &Path, mode: Mode) -> Result<AnyConnection, Fault> {
 }
 
 fn io_error(location: &str, doing: &'static str, error: std::io::Error) -> LedgerError {
-    LedgerError::Database {
-        location: location.to_owned(),
-        doing,
-        source: Box::new(error),
-    }
+    file(error, location, doing)
 }
 
 #[cfg(test)]

@@ -155,10 +155,15 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
         Outcome::Completed => {
             format!("{of} completed: {done} of {all}{selected} on `{target}` in {took}")
         }
-        Outcome::StoodStill => format!(
-            "{of} cannot go on: {done} of {all}{selected} on `{target}`; \
-             only unreachable, sick or failed hosts are left, and the budget does not allow more"
-        ),
+        Outcome::StoodStill => {
+            let why = match is_budget_in_the_way(state) {
+                true => {
+                    "only unreachable, sick or failed hosts are left, and the budget does not allow more"
+                }
+                false => "none of the hosts that are left can take part",
+            };
+            format!("{of} cannot go on: {done} of {all}{selected} on `{target}`; {why}")
+        }
         Outcome::Failed => {
             let broken = count(state, |one| matches!(one.stage, Stage::Broken { .. }));
             format!(
@@ -167,6 +172,15 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
             )
         }
     }
+}
+
+/// Whether a host that could take part is left: then a larger budget would help.
+fn is_budget_in_the_way(state: &RolloutState) -> bool {
+    state
+        .instances
+        .iter()
+        .filter(|one| one.selected && !matches!(one.stage, Stage::Updated { .. }))
+        .any(|one| one.is_reachable() && !matches!(one.reach, Some(Reach::Refused { .. })))
 }
 
 fn paused(recorded: &RecordedEvent, state: &RolloutState) -> String {
@@ -286,10 +300,15 @@ fn hint(event: &Event, state: &RolloutState) -> Option<String> {
             .then(|| "the same command brings the hosts that are missing up to date".to_owned()),
         Event::RolloutEnded {
             outcome: Outcome::StoodStill,
-        } => Some(format!(
-            "mend these hosts, or set `out_of_service = true` for them, or allow more with \
-             `--max-unavailable`; the same command then goes on{back}"
-        )),
+        } => {
+            let more = match is_budget_in_the_way(state) {
+                true => ", or allow more with `--max-unavailable`",
+                false => "",
+            };
+            Some(format!(
+                "mend these hosts, or set `out_of_service = true` for them{more}; the same command then goes on{back}"
+            ))
+        }
         Event::RolloutEnded {
             outcome: Outcome::Failed,
         } => Some(format!(

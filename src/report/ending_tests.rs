@@ -126,6 +126,34 @@ fn hundreds_of_hosts_do_not_bury_the_message() {
 }
 
 #[test]
+fn a_larger_budget_is_advised_only_where_it_would_help() {
+    for (sentence, others_answer, advised) in [
+        ("no host can take part", false, false),
+        ("a host could, within a larger budget", true, true),
+    ] {
+        let mut sample = Sample::new(2, 1);
+        sample.unreachable(100, "web-01");
+        match others_answer {
+            true => sample.sees_old(100, "web-02"),
+            false => sample.unreachable(100, "web-02"),
+        };
+        let outcome = Outcome::StoodStill;
+        sample.push(200, Event::RolloutEnded { outcome });
+        let text = ending(&sample, &Diagnoses::default()).text(false);
+        assert_eq!(
+            text.contains("--max-unavailable"),
+            advised,
+            "{sentence}: {text}"
+        );
+        assert_eq!(
+            text.contains("none of the hosts that are left can take part"),
+            !advised,
+            "{sentence}: {text}"
+        );
+    }
+}
+
+#[test]
 fn nothing_is_said_before_the_end() {
     let mut sample = Sample::new(1, 1);
     sample.sees_old(100, "web-01");

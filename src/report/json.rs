@@ -162,7 +162,7 @@ impl JsonReporter {
     /// Onto this stream, which is stdout.
     pub fn new(out: Box<dyn std::io::Write + Send>) -> Self {
         Self {
-            out: Mutex::new(Sink::new(out, Box::new(std::io::sink()))),
+            out: Mutex::new(Sink::new(out, Box::new(std::io::stderr()))),
         }
     }
 }

@@ -10,6 +10,7 @@ mod escape;
 pub mod history;
 pub mod json;
 pub mod live;
+pub mod mask;
 mod notice;
 mod output;
 pub mod plain;

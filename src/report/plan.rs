@@ -84,7 +84,12 @@ pub fn plan_table(view: &PlanView) -> String {
         .filter(|from| **from != view.to)
         .map_or_else(String::new, |from| format!(" from `{from}`"));
     if touched == 0 {
-        let mut text = format!("nothing to do: `{}` would stay as it is\n", view.service);
+        let is_there = |one: &PlannedInstance| one.from.as_deref() == Some(view.to.as_str());
+        let why = match view.instances.iter().all(is_there) {
+            true => "nothing to do",
+            false => "no host would be switched",
+        };
+        let mut text = format!("{why}: `{}` would stay as it is\n\n", view.service);
         text.push_str(&instances(view));
         text.push_str(&warnings(view));
         return text;

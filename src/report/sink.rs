@@ -1,7 +1,7 @@
 //! Writing without making the rollout wait: a terminal that was stopped with Ctrl-S, or a pipe that nobody reads,
 //! must not stop what happens on the hosts.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
@@ -28,14 +28,22 @@ impl Sink {
     ) -> Self {
         let (texts, waiting) = channel::<(To, String)>();
         let writer = std::thread::spawn(move || {
+            let mut told = false;
             for (to, text) in waiting {
                 let stream = match to {
                     To::Stdout => &mut stdout,
                     To::Stderr => &mut stderr,
                 };
-                let _reader_gone = stream
+                let written = stream
                     .write_all(text.as_bytes())
                     .and_then(|()| stream.flush());
+                if let (Err(error), To::Stdout, false) = (written, to, told)
+                    && error.kind() != ErrorKind::BrokenPipe
+                {
+                    told = true;
+                    // The rollout goes on: what happens on the hosts does not wait for who looks.
+                    let _nobody_left = writeln!(stderr, "warning: stdout: {error}: output is lost");
+                }
             }
         });
         Self {
@@ -120,6 +128,30 @@ mod tests {
         sink.line(To::Stderr, "still heard".to_owned());
         drop(sink);
         assert_eq!(written.text(), "still heard\n");
+    }
+
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_result_that_a_full_disk_swallows_is_told_once() {
+        let written = Shared::default();
+        let sink = Sink::new(Box::new(Full), Box::new(written.clone()));
+        sink.line(To::Stdout, "x".to_owned());
+        sink.line(To::Stdout, "y".to_owned());
+        drop(sink);
+        assert_eq!(
+            written.text(),
+            "warning: stdout: no storage space: output is lost\n"
+        );
     }
 
     #[test]

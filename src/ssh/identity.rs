@@ -259,6 +259,17 @@ fn is_missing(error: &Unreadable) -> bool {
         .is_some_and(|error| matches!(error.kind(), std::io::ErrorKind::NotFound))
 }
 
+/// Whether a key file can be used for a login, by itself or with an agent.
+///
+/// # Errors
+/// Why it cannot.
+pub fn check_key(path: &Path) -> Result<(), String> {
+    match read_key(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn read_key(path: &Path) -> Result<KeyFile, Unreadable> {
     let text = std::fs::read_to_string(path)?;
     if !text.contains("PRIVATE KEY") && !text.starts_with("PuTTY-User-Key-File-") {

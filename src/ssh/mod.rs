@@ -33,6 +33,7 @@ pub use connector::Connector;
 pub use error::{ConnectFailure, Outcome, Problem, SshError, TriedKey};
 pub use exec::Output;
 pub use forward::Tunnel;
+pub use identity::check_key;
 pub use known_hosts::{KnownHosts, Verdict, append_known_host};
 pub use pipe::{ChannelReader, ChannelWriter};
 pub use resolve::resolve;

@@ -73,7 +73,6 @@ pub(crate) struct Place {
     pub(crate) ssh_port: u16,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there are two of them")]
 enum Machine {
     Lab { _running: Lab },
     Real(rollctl_fleet::Fleet),

@@ -1,5 +1,6 @@
 //! A fleet of the lab and a controller for it: for tests that any user can run, without root.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test that cannot go on fails"

@@ -337,6 +337,28 @@ async fn what_is_refused_before_anything_goes_down() {
 }
 
 #[tokio::test]
+async fn what_runs_without_its_files_is_not_taken_for_absent() {
+    let bench = Bench::new("dash");
+    let me = controller(1);
+    let hosts = bench.hosts(service());
+    hosts.claim(&host(), &me).await.unwrap();
+    let one = bench.store.add("v1", 1, &v(1));
+    hosts.stage(&host(), &me, &one, &no_progress).await.unwrap();
+    let first = Switch {
+        from: Runs::Nothing,
+        to: runs(&one),
+        event_hash: "first".into(),
+    };
+    hosts.switch(&host(), &me, &first).await.unwrap();
+    std::fs::remove_dir_all(bench.path("web/revisions/v1")).unwrap();
+    let error = hosts.observe(&host()).await.unwrap_err();
+    assert_eq!(error.kind, HostErrorKind::Refused);
+    assert!(error.message.contains("`web.service` is active"), "{error}");
+    bench.write("fake/web.service.active", "inactive");
+    assert_eq!(hosts.observe(&host()).await.unwrap().runs, Runs::Nothing);
+}
+
+#[tokio::test]
 async fn a_damaged_revision_is_replaced() {
     for shell in SHELLS {
         let bench = Bench::new(shell);

@@ -1,0 +1,239 @@
+//! The port to one service on its hosts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::core::event::{Runs, Started};
+use crate::core::ids::{BootId, Digest, Epoch, HostName, LedgerId, RevisionName, RolloutId};
+use crate::core::revision::{Adopted, Architecture, Manifest, Revision};
+
+/// What went wrong on a host, and what is known of the host now.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct HostError {
+    /// What this means for the host.
+    pub kind: HostErrorKind,
+    /// Lower-case fragment without the host's name; the causes are already in it.
+    pub message: String,
+    /// What a person can do.
+    pub hint: Option<String>,
+}
+
+/// What an error means for the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostErrorKind {
+    /// SSH cannot reach it; nothing was done.
+    Unreachable,
+    /// It cannot take part (host key, login, sudo, systemd, space, architecture ...); nothing was changed.
+    Refused,
+    /// The step ran and failed.
+    Failed,
+    /// The connection died and did not come back: the step may have been done or not.
+    Lost,
+}
+
+impl HostError {
+    /// Message and hint in one line, for an event.
+    pub fn in_words(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; hint: {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
+/// What was read from a host, without changing it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostFacts {
+    /// What it runs of the service. What was there before rollctl came already has its adopted name and digest.
+    pub runs: Runs,
+    /// Set when `runs` was not installed by rollctl and is not yet kept as a revision.
+    pub unadopted: Option<Adopted>,
+    /// Every unit of the service, in its order.
+    pub units: Vec<UnitState>,
+    /// The host's boot.
+    pub boot: BootId,
+    /// `uname -m`.
+    pub architecture: Architecture,
+    /// Complete revisions of the service on the host, by folder name.
+    pub revisions: BTreeMap<RevisionName, Digest>,
+    /// The ledger that manages the service here, if any.
+    pub owner: Option<Owner>,
+    /// The highest epoch seen.
+    pub epoch: Option<Epoch>,
+}
+
+/// Who manages a service on a host.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Owner {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The machine whose controller wrote it.
+    pub machine: String,
+}
+
+/// A unit as systemd shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitState {
+    /// Its name and how it runs now: invocation and `NRestarts`.
+    pub started: crate::core::event::StartedUnit,
+    /// `LoadState`: `loaded`, `not-found`, `masked` ...
+    pub load: String,
+    /// `ActiveState`: `active`, `activating`, `inactive`, `failed` ...
+    pub active: String,
+    /// `SubState`: `running`, `dead`, `auto-restart` ...
+    pub sub: String,
+    /// `Result`: `success`, `exit-code`, `start-limit-hit` ...
+    pub result: String,
+    /// `MainPID`, 0 when none.
+    pub main_pid: u32,
+}
+
+impl UnitState {
+    /// Whether it is up.
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+}
+
+/// Who drives, as the hosts are told: a host refuses another ledger and an older epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The lease's epoch.
+    pub epoch: Epoch,
+    /// The ledger and this machine.
+    pub owner: Owner,
+    /// `user@machine`, for the host's journal.
+    pub by: String,
+}
+
+/// A switch from one thing to another on one host: activate, and revert with the two exchanged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Switch {
+    /// What the host is expected to run; it refuses when it runs something else.
+    pub from: Runs,
+    /// What it is to run. `Nothing` stops the units and removes what rollctl installed.
+    pub to: Runs,
+    /// Hash of the event that decided it, for the host's journal.
+    pub event_hash: String,
+}
+
+/// What staging left on a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Staged {
+    /// Bytes that travelled; 0 when the host had the revision.
+    pub bytes_sent: u64,
+    /// What the host ran before rollctl came, now kept there as a revision. `number` is 0: the ledger gives it.
+    pub adopted: Option<Manifest>,
+}
+
+/// What was read back after a rollout's work on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    /// How the running thing was compared with the manifest.
+    pub attestation: Attestation,
+}
+
+/// How it was shown that the wanted revision runs (contract, section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attestation {
+    /// The main process's executable has the SHA-256 of the manifest.
+    RunningFile,
+    /// The files on disk have, and the units were started after the switch.
+    FilesAndRestart,
+}
+
+/// The end of a unit's journal for its present invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalExcerpt {
+    /// The last lines, oldest first.
+    Lines(Vec<String>),
+    /// The user may not read it.
+    NotReadable,
+}
+
+/// Bytes that travelled to a host so far, and how many there are.
+pub type UploadProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+
+/// One service on its hosts. One SSH connection per host, opened when first needed and kept until `close`.
+#[async_trait]
+pub trait Hosts: Send + Sync {
+    /// Connects when necessary and reads what the host runs; changes nothing.
+    async fn observe(&self, host: &HostName) -> Result<HostFacts, HostError>;
+
+    /// Looks whether the service could be rolled out here; changes nothing. What was found, in words.
+    async fn check(&self, host: &HostName) -> Result<String, HostError>;
+
+    /// Writes owner and epoch; refused by a host that another ledger owns or that has seen a later epoch.
+    async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError>;
+
+    /// Ships a revision and verifies it, and keeps what the host ran before rollctl came. Nothing goes down.
+    /// All that a switch needs is checked here: space, architecture, units, who may read what.
+    async fn stage(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        revision: &Revision,
+        progress: UploadProgress<'_>,
+    ) -> Result<Staged, HostError>;
+
+    /// Switches and restarts under the host's lock. Done twice, the second does nothing but answer the same.
+    async fn switch(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        switch: &Switch,
+    ) -> Result<Started, HostError>;
+
+    /// Reads back that `to` runs as it was started, and writes the host's journal.
+    async fn confirm(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        switch: &Switch,
+        started: &Started,
+    ) -> Result<Confirmed, HostError>;
+
+    /// Removes revisions of the service that are not in `keep`; never the current or the previous one.
+    async fn prune(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        keep: &[RevisionName],
+    ) -> Result<Vec<RevisionName>, HostError>;
+
+    /// The units' state and the host's boot, as one cheap exchange.
+    async fn units(&self, host: &HostName) -> Result<(BootId, Vec<UnitState>), HostError>;
+
+    /// Runs a health command on the host; its exit status and the end of its output.
+    async fn run_check(
+        &self,
+        host: &HostName,
+        command: &str,
+        timeout: Duration,
+    ) -> Result<(i32, String), HostError>;
+
+    /// The last `lines` of the units' journal of the present invocation.
+    async fn journal(&self, host: &HostName, lines: usize) -> Result<JournalExcerpt, HostError>;
+
+    /// A stream to a port as seen from the host.
+    async fn dial(
+        &self,
+        host: &HostName,
+        address: &str,
+        port: u16,
+    ) -> Result<Box<dyn Stream>, HostError>;
+
+    /// Closes the host's connection, if any.
+    async fn close(&self, host: &HostName);
+}
+
+/// A two-way byte stream.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

@@ -1,0 +1,232 @@
+//! The port to what is remembered.
+
+use async_trait::async_trait;
+
+use crate::core::event::{Event, RecordedEvent};
+use crate::core::ids::{Digest, Epoch, HostName, LedgerId, RevisionName, RolloutId, ServiceName};
+use crate::core::revision::{Adopted, Revision};
+use crate::core::spec::RolloutKind;
+use crate::core::time::Timestamp;
+
+/// Why the ledger could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another controller holds the service's lease.
+    #[error("{holder} has been working on `{service}` since {since}")]
+    LeaseHeld {
+        /// Which service.
+        service: ServiceName,
+        /// `user@machine (pid 812)`.
+        holder: String,
+        /// Since when, RFC 3339.
+        since: String,
+    },
+    /// The lease ran out or was taken over.
+    #[error("the lease of `{service}` was lost: {reason}")]
+    LeaseLost {
+        /// Which service.
+        service: ServiceName,
+        /// What is known.
+        reason: String,
+    },
+    /// A name cannot move to other content.
+    #[error(
+        "revision name `{name}` of `{service}` is already used for other content (revision {number})"
+    )]
+    NameTaken {
+        /// Which service.
+        service: ServiceName,
+        /// The name.
+        name: RevisionName,
+        /// The revision that has it.
+        number: u32,
+    },
+    /// The database is damaged, too new, on a network file system, not readable ...
+    #[error("ledger {location}: {problem}")]
+    Unusable {
+        /// Its path or URL, without password.
+        location: String,
+        /// What is wrong.
+        problem: String,
+        /// What can be done.
+        hint: String,
+    },
+    /// Reading or writing failed.
+    #[error("ledger {location}: {doing} failed")]
+    Database {
+        /// Its path or URL, without password.
+        location: String,
+        /// What was tried.
+        doing: &'static str,
+        /// The database's words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl LedgerError {
+    /// What a person can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::LeaseHeld { service, .. } => Some(format!(
+                "`rollctl status {service} --watch` shows what it does"
+            )),
+            Self::NameTaken { service, .. } => Some(format!(
+                "choose another `--name`; `rollctl history {service}` lists the names in use"
+            )),
+            Self::Unusable { hint, .. } => Some(hint.clone()),
+            Self::LeaseLost { .. } | Self::Database { .. } => None,
+        }
+    }
+}
+
+/// A revision that is to be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRevision {
+    /// Its service.
+    pub service: ServiceName,
+    /// The name that a person gave, or the adopted one; nothing: `r<number>`.
+    pub name: Option<RevisionName>,
+    /// What it is made of.
+    pub digest: Digest,
+    /// Now.
+    pub at: Timestamp,
+    /// `user@machine`.
+    pub by: String,
+    /// Why.
+    pub cause: Option<String>,
+    /// How it was found, when it was adopted.
+    pub adopted: Option<Adopted>,
+}
+
+/// A rollout as listed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutRecord {
+    /// Its number.
+    pub id: RolloutId,
+    /// Its service.
+    pub service: ServiceName,
+    /// Why it ran.
+    pub kind: RolloutKind,
+    /// The service's revision before.
+    pub from: Option<Digest>,
+    /// Its target.
+    pub to: Digest,
+    /// `running`, `paused`, `interrupted`, `superseded`, or an ended one's outcome.
+    pub outcome: String,
+    /// When its first event was written.
+    pub started_at: Timestamp,
+    /// When it ended; nothing while it has not.
+    pub ended_at: Option<Timestamp>,
+    /// `user@machine`.
+    pub by: String,
+    /// Whether it was limited to some hosts: then it does not become the service's revision.
+    pub partial: bool,
+}
+
+/// What a host was last seen running.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceRecord {
+    /// Which host.
+    pub host: HostName,
+    /// The revision's digest; nothing: no instance.
+    pub digest: Option<Digest>,
+    /// A word for its state, as `status` prints it.
+    pub state: String,
+    /// Since when it runs that.
+    pub since: Timestamp,
+}
+
+/// A lease on a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The service.
+    pub service: ServiceName,
+    /// Its epoch, higher than any before.
+    pub epoch: Epoch,
+}
+
+/// Who asks for a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// `user@machine`.
+    pub by: String,
+    /// The machine's name.
+    pub machine: String,
+    /// The controller's process.
+    pub pid: u32,
+    /// The machine's boot, so that a pid of another boot is not taken for this one.
+    pub boot: String,
+}
+
+/// What is remembered.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Which ledger this is.
+    fn id(&self) -> LedgerId;
+
+    /// Records a revision, or finds it by digest and adds the name to it.
+    async fn record_revision(&self, revision: &NewRevision) -> Result<Revision, LedgerError>;
+
+    /// All revisions of a service, newest first.
+    async fn revisions(&self, service: &ServiceName) -> Result<Vec<Revision>, LedgerError>;
+
+    /// Begins a rollout with its first event, which must be `RolloutStarted`, under the lease.
+    async fn begin_rollout(
+        &self,
+        lease: &Lease,
+        at: Timestamp,
+        first: &Event,
+    ) -> Result<RecordedEvent, LedgerError>;
+
+    /// Appends an event and updates the rollout's row; durable when it returns. Refused when the lease is lost.
+    async fn append(
+        &self,
+        lease: &Lease,
+        rollout: RolloutId,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<RecordedEvent, LedgerError>;
+
+    /// Rollouts of a service, newest first. One that is `running` without a live lease is `interrupted`.
+    async fn rollouts(
+        &self,
+        service: &ServiceName,
+        limit: usize,
+    ) -> Result<Vec<RolloutRecord>, LedgerError>;
+
+    /// One rollout by number.
+    async fn rollout(&self, rollout: RolloutId) -> Result<Option<RolloutRecord>, LedgerError>;
+
+    /// The events of a rollout after `after`, in order.
+    async fn events(
+        &self,
+        rollout: RolloutId,
+        after: u64,
+    ) -> Result<Vec<RecordedEvent>, LedgerError>;
+
+    /// Remembers what hosts were seen running.
+    async fn record_instances(
+        &self,
+        service: &ServiceName,
+        seen: &[InstanceRecord],
+    ) -> Result<(), LedgerError>;
+
+    /// What hosts were last seen running.
+    async fn instances(&self, service: &ServiceName) -> Result<Vec<InstanceRecord>, LedgerError>;
+
+    /// Takes the service's lease; a dead pid on the same boot and an expired lease are taken over at once,
+    /// with `take_over` a live one too.
+    async fn acquire(
+        &self,
+        service: &ServiceName,
+        holder: &Holder,
+        take_over: bool,
+    ) -> Result<Lease, LedgerError>;
+
+    /// Renews the lease; an error when it was lost.
+    async fn renew(&self, lease: &Lease) -> Result<(), LedgerError>;
+
+    /// Gives the lease back.
+    async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
+}

@@ -1,0 +1,15 @@
+//! The traits that the driver needs, with plain data in and out. Adapters hold no policy.
+
+mod artifacts;
+mod clock;
+mod health;
+mod hosts;
+mod ledger;
+mod reports;
+
+pub use artifacts::*;
+pub use clock::Clock;
+pub use health::{ProbeAnswer, Prober};
+pub use hosts::*;
+pub use ledger::*;
+pub use reports::{Progress, Reporter};
