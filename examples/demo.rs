@@ -302,7 +302,8 @@ fn build_rollctl() -> Result<PathBuf, Box<dyn Error>> {
         };
     };
     command
-        .args(["build", "--quiet", "--bin", "rollctl"])
+        // With the example, or its dependencies would be compiled anew, without the features that examples need.
+        .args(["build", "--bin", "rollctl", "--example", "demo"])
         .args(
             folder
                 .parent()
