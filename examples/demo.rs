@@ -4,6 +4,7 @@
 //! `-- --keep` the fleet stays up for playing until Ctrl-C.
 #![expect(
     clippy::disallowed_methods,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "this is what it is for"
 )]
@@ -13,12 +14,16 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 
 use rollctl_lab::{Behaviour, Lab, LabOptions, demo_service};
 
@@ -57,11 +62,27 @@ interval = "200ms"
 deadline = "20s"
 "#;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     // The lab starts its hosts and their commands from this same executable.
     rollctl_lab::dispatch();
+    let stop = Stop::default();
+    match demo(&stop) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if stop.is_asked() => {
+            eprintln!("stopped; nothing is left running");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(stop: &Stop) -> Result<(), Box<dyn Error>> {
     let keep = std::env::args().any(|argument| argument == "--keep");
     let rollctl = build_rollctl()?;
+    stop.listen()?;
     let begun = Instant::now();
     let lab = Lab::boot(&LabOptions {
         hosts: HOSTS,
@@ -71,10 +92,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{HOSTS} hosts are up after {:.1} s: an SSH server and a systemd look-alike each",
         begun.elapsed().as_secs_f32()
     );
-    let folder = tempfile::TempDir::with_prefix("rollctl-demo-")?;
+    // Inside the lab's folder, which goes with the lab however this ends.
     let demo = Demo {
         rollctl,
-        folder: folder.path().to_owned(),
+        folder: lab.folder().join("demo"),
+        stop,
     };
     demo.prepare(&lab)?;
 
@@ -105,21 +127,90 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err("the budget was broken".into());
         }
     }
-    if keep {
-        demo.wait_for_ctrl_c(&lab);
+    match keep {
+        true => demo.keep(&lab),
+        false => Ok(()),
     }
-    Ok(())
 }
 
-struct Demo {
+/// Ctrl-C and SIGTERM: what runs is told, and everything is taken down in order.
+#[derive(Clone, Default)]
+struct Stop(Arc<Mutex<Stopping>>);
+
+#[derive(Default)]
+struct Stopping {
+    is_asked: bool,
+    /// The `rollctl` at work.
+    child: Option<Pid>,
+    /// Who waits for the end.
+    waiting: Option<Thread>,
+}
+
+impl Stop {
+    fn lock(&self) -> MutexGuard<'_, Stopping> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.lock().is_asked
+    }
+
+    fn listen(&self) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let guard = runtime.enter();
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [mut interrupt, mut terminate, mut hangup] = kinds.map(signal);
+        drop(guard);
+        let stop = self.clone();
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                let (Ok(interrupt), Ok(terminate), Ok(hangup)) =
+                    (&mut interrupt, &mut terminate, &mut hangup)
+                else {
+                    return;
+                };
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                        _ = hangup.recv() => {}
+                    }
+                    stop.ask();
+                }
+            });
+        });
+        Ok(())
+    }
+
+    fn ask(&self) {
+        let mut stopping = self.lock();
+        stopping.is_asked = true;
+        if let Some(child) = stopping.child {
+            // It may have ended already.
+            let _told = kill_process(child, Signal::INT);
+        }
+        if let Some(waiting) = &stopping.waiting {
+            waiting.unpark();
+        }
+    }
+}
+
+struct Demo<'a> {
     rollctl: PathBuf,
     folder: PathBuf,
+    stop: &'a Stop,
 }
 
-impl Demo {
+impl Demo<'_> {
     fn prepare(&self, lab: &Lab) -> Result<(), Box<dyn Error>> {
         let inventory = self.folder.join("inventory");
-        fs::create_dir(&inventory)?;
+        fs::create_dir_all(&inventory)?;
         fs::write(
             inventory.join("demo.toml"),
             lab.inventory_snippet() + SERVICE,
@@ -140,12 +231,28 @@ impl Demo {
     /// Runs the real program, and prints the command as a user would type it.
     fn run(&self, words: &str) -> Result<(), Box<dyn Error>> {
         println!("\n$ rollctl {words}");
-        let status = Command::new(&self.rollctl)
+        let mut command = Command::new(&self.rollctl);
+        command
             .args(words.split(' '))
-            .args(["--inventory", "inventory/demo.toml"])
             .current_dir(&self.folder)
-            .stdin(std::process::Stdio::null())
-            .status()?;
+            .env_remove("ROLLCTL_INVENTORY")
+            .stdin(Stdio::null())
+            // Ctrl-C comes to it through us, once.
+            .process_group(0);
+        let mut child = {
+            let mut stopping = self.stop.lock();
+            if stopping.is_asked {
+                return Err("stopped".into());
+            }
+            let child = command.spawn()?;
+            stopping.child = Pid::from_raw(child.id().cast_signed());
+            child
+        };
+        let status = child.wait()?;
+        self.stop.lock().child = None;
+        if self.stop.is_asked() {
+            return Err("stopped".into());
+        }
         if status.success() {
             Ok(())
         } else {
@@ -153,42 +260,62 @@ impl Demo {
         }
     }
 
-    fn wait_for_ctrl_c(&self, lab: &Lab) {
+    /// Leaves the fleet up until somebody asks for the end.
+    fn keep(&self, lab: &Lab) -> Result<(), Box<dyn Error>> {
         println!("\nthe fleet stays up until Ctrl-C. In another terminal:\n");
         println!("    cd {}", self.folder.display());
-        println!(
-            "    {} status web --inventory inventory/demo.toml\n",
-            self.rollctl.display()
-        );
+        println!("    export PATH=\"{}:$PATH\"", beside(&self.rollctl));
+        println!("    rollctl status web");
+        println!("    rollctl release web ./web-v1.1\n");
         for host in lab.hosts() {
-            println!("    {}  {}", host.name(), host.address());
+            println!(
+                "    {}  http://{}:8080/healthz",
+                host.name(),
+                host.address()
+            );
         }
-        loop {
+        self.stop.lock().waiting = Some(std::thread::current());
+        while !self.stop.is_asked() {
             std::thread::park();
         }
+        println!();
+        Ok(())
     }
+}
+
+fn beside(program: &Path) -> String {
+    program.parent().unwrap_or(program).display().to_string()
 }
 
 /// Builds `rollctl` as this example was built, and says where it is.
 fn build_rollctl() -> Result<PathBuf, Box<dyn Error>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    // target/release/examples/demo stands beside target/release/rollctl.
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent);
+    let folder = folder.ok_or("this example is not in a target folder")?;
+    let rollctl = folder.join("rollctl");
+    let Some(mut command) = rollctl_lab::cargo() else {
+        // Started by hand, without cargo: what is there is what was built.
+        return match rollctl.exists() {
+            true => Ok(rollctl),
+            false => Err("`cargo build --bin rollctl` first".into()),
+        };
+    };
     command
         .args(["build", "--quiet", "--bin", "rollctl"])
+        .args(
+            folder
+                .parent()
+                .map(|target| format!("--target-dir={}", target.display())),
+        )
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    if !command.status()?.success() {
-        return Err("rollctl could not be built".into());
+    match command.status()?.success() {
+        true => Ok(rollctl),
+        false => Err("rollctl could not be built".into()),
     }
-    // target/release/examples/demo stands beside target/release/rollctl.
-    let own = std::env::current_exe()?;
-    let built = own
-        .parent()
-        .and_then(Path::parent)
-        .ok_or("this example is not in a target folder")?;
-    Ok(built.join("rollctl"))
 }
 
 /// Asks every instance every 20 ms. Knows nothing of rollctl.

@@ -90,7 +90,9 @@ impl Story {
     async fn journal(&mut self, step: &str) {
         let mut answer = self.hosts().journal(&self.place.host(), 20).await;
         if let Ok(JournalExcerpt::Lines(lines)) = &mut answer {
-            // What a process and systemd say at one moment comes to journald in either order.
+            // What a process and systemd say at one moment comes to journald in either order; and the last words of
+            // the process before may come so late that it counts them to the new invocation.
+            lines.retain(|line| !line.contains(": got SIGTERM") && !line.ends_with(": stopped"));
             lines.sort_by_key(|line| line.contains(" systemd["));
         }
         self.answers.take(&format!("journal {step}"), &answer);
