@@ -301,8 +301,9 @@ fn build_rollctl() -> Result<PathBuf, Box<dyn Error>> {
             false => Err("`cargo build --bin rollctl` first".into()),
         };
     };
+    // Naming the example keeps the features of the build that made it: without, half of the libraries would be built anew.
     command
-        .args(["build", "--quiet", "--bin", "rollctl"])
+        .args(["build", "--quiet", "--bin", "rollctl", "--example", "demo"])
         .args(
             folder
                 .parent()
