@@ -301,8 +301,8 @@ fn build_rollctl() -> Result<PathBuf, Box<dyn Error>> {
             false => Err("`cargo build --bin rollctl` first".into()),
         };
     };
+    // Naming the example keeps the features of the build that made it: without, half of the libraries would be built anew.
     command
-        // With the example, or its dependencies would be compiled anew, without the features that examples need.
         .args(["build", "--bin", "rollctl", "--example", "demo"])
         .args(
             folder

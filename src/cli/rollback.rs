@@ -74,7 +74,7 @@ fn choose<'a>(
                 "`{}` has no earlier revision that completed and was not rolled back from",
                 service.name
             ))
-            .hint(format!("name one with `--to`; {list}"))
+            .hint(name_one(service, revisions, &list))
         })?;
         return revisions
             .iter()
@@ -90,6 +90,18 @@ fn choose<'a>(
     found.ok_or_else(|| {
         CliError::usage(format!("`{}` has no revision `{choice}`", service.name)).hint(list)
     })
+}
+
+/// What ran before rollctl came was never rolled out, so it has to be named.
+fn name_one(service: &Service, revisions: &[Revision], list: &str) -> String {
+    match revisions.iter().find(|revision| revision.adopted.is_some()) {
+        Some(before) => format!(
+            "`rollctl rollback {} --to {}` returns to what ran before rollctl came; {list}",
+            service.name,
+            before.reference().name
+        ),
+        None => format!("name one with `--to`; {list}"),
+    }
 }
 
 fn nothing_released(service: &Service) -> CliError {

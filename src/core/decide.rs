@@ -319,9 +319,17 @@ impl<'a> Draft<'a> {
     }
 
     /// Switches as many instances as the rules allow, in order.
+    ///
+    /// What serves is taken down in that order too, whichever host was shipped to first: the same input gives the same
+    /// order, and who looks at the first host looks at the right one.
     fn switch(&mut self) {
+        let mut one_before_is_shipping = false;
         for instance in self.candidates() {
             if instance.stage != Stage::Staged || instance.open.is_some() {
+                one_before_is_shipping = true;
+                continue;
+            }
+            if one_before_is_shipping && self.rules.expects(instance) == Expects::Running {
                 continue;
             }
             let budget = &self.state.spec.budget;

@@ -261,17 +261,26 @@ fn origin(service: &Service, facts: &Facts, seen: &BTreeMap<&str, &Seen>) -> Opt
         .iter()
         .flat_map(|unit| &unit.exec_start)
         .next()?;
-    if is_of_system(&exec.path) {
-        let script = exec
-            .argv
-            .iter()
-            .skip(1)
-            .find(|word| !is_of_system(word) && is_file(word));
-        if let Some(script) = script {
-            return Some(script.clone());
-        }
+    if is_of_system(&exec.path) && is_interpreter(&exec.path) {
+        // Without a script there is nothing that could be kept and put back: never the interpreter itself.
+        let is_script =
+            |word: &&String| !is_of_system(word) && !word.starts_with("/etc/") && is_file(word);
+        return exec.argv.iter().skip(1).find(is_script).cloned();
     }
     is_file(&exec.path).then(|| exec.path.clone())
+}
+
+/// Programs that run what they are given as a file. Of any other program an argument may be its configuration.
+const INTERPRETERS: [&str; 20] = [
+    "bash", "bun", "dash", "deno", "dotnet", "env", "java", "ksh", "lua", "mono", "node", "nodejs",
+    "perl", "php", "pypy", "python", "ruby", "sh", "tclsh", "zsh",
+];
+
+/// `/usr/bin/python3.11` is one.
+fn is_interpreter(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    INTERPRETERS.contains(&name)
 }
 
 /// Where interpreters live. `/usr/local` is for what people install themselves.
@@ -331,4 +340,25 @@ pub(crate) fn parse_texts(output: &[u8]) -> Vec<Option<String>> {
             decode(field).filter(|text| !text.is_empty())
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_interpreter;
+
+    #[test]
+    fn an_argument_is_a_script_only_for_what_runs_scripts() {
+        for (path, expected) in [
+            ("/usr/bin/python3", true),
+            ("/usr/bin/python3.11", true),
+            ("/usr/bin/env", true),
+            ("/bin/sh", true),
+            ("/usr/lib/jvm/java-17/bin/java", true),
+            ("/usr/bin/tail", false),
+            ("/usr/sbin/nginx", false),
+            ("/usr/bin/pythonista", false),
+        ] {
+            assert_eq!(is_interpreter(path), expected, "{path}");
+        }
+    }
 }

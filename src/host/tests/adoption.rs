@@ -245,7 +245,13 @@ async fn what_is_taken_for_the_instance() {
             format!("{} --config {}", at("app/server"), at("app/main.py")),
             Some(at("app/server")),
         ),
-        ("/usr/bin/env x".to_owned(), Some("/usr/bin/env".to_owned())),
+        // A package's program; what it is given is its configuration.
+        (
+            format!("/usr/bin/tail -f {}", at("app/main.py")),
+            Some("/usr/bin/tail".to_owned()),
+        ),
+        // An interpreter without a file of its own is nothing that could be put back.
+        ("/usr/bin/env x".to_owned(), None),
         (at("web/current/web"), None),
         ("/nonexistent/web".to_owned(), None),
     ] {
