@@ -271,9 +271,10 @@ async fn a_refusal_lists_what_was_tried() {
     .unwrap();
     run("chmod", &["600", server.path("rubbish").to_str().unwrap()]);
     let text = format!(
-        "Host *\nIdentityAgent none\nIdentityFile {}\nIdentityFile {}\nIdentityFile /nonexistent\n",
+        "Host *\nIdentityAgent none\nIdentityFile {}\nIdentityFile {}\nIdentityFile {}\n",
         second.display(),
-        server.path("rubbish").display()
+        server.path("rubbish").display(),
+        server.path("missing").display()
     );
     let target = Target {
         identity: Some(first.clone()),
