@@ -127,7 +127,10 @@ impl Connector {
             Ok(Err(Problem::Dropped { during, message })) => Err(Problem::Dropped {
                 during,
                 // A proxy command that failed has said why on standard error.
-                message: message.or_else(|| way.last_line.get()),
+                message: match message {
+                    None => way.last_line.at_the_end().await,
+                    said => said,
+                },
             }),
             Ok(done) => done,
             Err(_) => Err(timed_out("key exchange", resolved)),

@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::client::printable;
 use super::error::{ConnectFailure, Problem};
@@ -66,11 +68,22 @@ pub(crate) struct ProxyStream {
 
 /// The last line that a proxy command wrote to standard error.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastLine(Arc<Mutex<Option<String>>>);
+pub(crate) struct LastLine {
+    line: Arc<Mutex<Option<String>>>,
+    /// Cancelled when the command will say nothing more; nothing: there is no command.
+    ended: Option<CancellationToken>,
+}
+
+/// A command whose output has ended may still be about to be read on its other stream.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl LastLine {
-    pub(crate) fn get(&self) -> Option<String> {
-        self.0
+    /// What the command said last, once it has said all or had the time for it.
+    pub(crate) async fn at_the_end(&self) -> Option<String> {
+        if let Some(ended) = &self.ended {
+            let _late = tokio::time::timeout(LAST_WORDS, ended.cancelled()).await;
+        }
+        self.line
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -92,8 +105,16 @@ pub(crate) fn proxy(command: &str) -> Result<(ProxyStream, LastLine), Problem> {
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
-        let last = LastLine::default();
-        tokio::spawn(listen(stderr, last.clone()));
+        let ended = CancellationToken::new();
+        let last = LastLine {
+            line: Arc::default(),
+            ended: Some(ended.clone()),
+        };
+        let (line, guard) = (Arc::clone(&last.line), ended.drop_guard());
+        tokio::spawn(async move {
+            listen(stderr, &line).await;
+            drop(guard);
+        });
         let stream = ProxyStream {
             stdin,
             stdout,
@@ -105,7 +126,7 @@ pub(crate) fn proxy(command: &str) -> Result<(ProxyStream, LastLine), Problem> {
 }
 
 /// Reads on to the end, so that the command never blocks on a full pipe.
-async fn listen(stderr: tokio::process::ChildStderr, last: LastLine) {
+async fn listen(stderr: tokio::process::ChildStderr, last: &Mutex<Option<String>>) {
     /// A longer line is cut.
     const LINE: u64 = 4096;
     let mut lines = BufReader::new(stderr);
@@ -118,7 +139,7 @@ async fn listen(stderr: tokio::process::ChildStderr, last: LastLine) {
                 let text = printable(&String::from_utf8_lossy(&line));
                 tracing::debug!(%text, "proxy command");
                 if !text.is_empty() {
-                    *last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+                    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
                 }
             }
         }
