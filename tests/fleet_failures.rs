@@ -168,11 +168,12 @@ fn a_refused_login_says_what_was_tried() {
 
 #[test]
 fn hosts_that_cannot_take_the_revision_are_left_as_they_are_and_named() {
-    let Some(scene) = on_v1(4, "4") else { return };
-    scene
-        .host(0)
-        .mount_small_tmpfs("/opt/web/revisions", "3m")
-        .unwrap();
+    let Some(scene) = fresh(4) else { return };
+    let services = scene.controller.usual("4");
+    scene.controller.inventory(&scene.fleet, "root", &services);
+    // Room for v1 and what is kept free, not for v2.
+    scene.host(0).mount_small_tmpfs("/opt/web", "20m").unwrap();
+    scene.release("v1", &Behaviour::default()).exits(0);
     scene.host(1).mount_noexec("/opt/web").unwrap();
     scene.host(2).mount_read_only("/opt/web").unwrap();
     let run = scene.release("v2", &padded(8_000_000)).exits(3);
@@ -191,8 +192,12 @@ fn hosts_that_cannot_take_the_revision_are_left_as_they_are_and_named() {
     for host in scene.fleet.hosts() {
         nothing_half_done(host);
     }
-    for (n, path) in [(0, "/opt/web/revisions"), (1, "/opt/web"), (2, "/opt/web")] {
-        scene.host(n).unmount(path).unwrap();
+    scene
+        .host(0)
+        .sh("mount -o remount,size=100m /opt/web")
+        .unwrap();
+    for n in [1, 2] {
+        scene.host(n).unmount("/opt/web").unwrap();
     }
     scene.release("v2", &padded(8_000_000)).exits(0);
     assert!(
