@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::budget::{Budget, Quantity};
 use super::counts::Counts;
-use super::decide::{Action, Decision, Verdict, WaitReason, decide};
+use super::decide::decide;
+use super::decision::{Action, Decision, Verdict, WaitReason};
 use super::event::{
     ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, Runs, Sight, Started, StartedUnit,
 };

@@ -5,6 +5,7 @@
 pub mod budget;
 pub mod counts;
 pub mod decide;
+pub mod decision;
 pub mod event;
 pub mod fleet;
 pub mod health;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::decide::{Action, Verdict, decide};
+use super::decide::decide;
+use super::decision::{Action, Verdict};
 use super::event::{ActionKind, ActionOutcome, Event, Runs, Sight, Started};
 use super::health::Health;
 use super::ids::{BootId, HostName};

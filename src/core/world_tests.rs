@@ -9,7 +9,8 @@ use rand::{Rng, SeedableRng};
 
 use super::budget::{Budget, Quantity};
 use super::counts::Counts;
-use super::decide::{Action, Verdict, decide, decide_by};
+use super::decide::{decide, decide_by};
+use super::decision::{Action, Verdict};
 use super::event::{
     ActionKind, ActionOutcome, Event, PauseCause, Runs, Sight, Started, StartedUnit,
 };

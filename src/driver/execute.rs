@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::run::{Adapters, Job};
+use super::job::{Adapters, Job};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
 use crate::core::health::Poll;

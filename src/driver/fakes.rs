@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::core::decide::Decision;
+use crate::core::decision::Decision;
 use crate::core::event::{ActionKind, Event, RecordedEvent, Runs, Started, StartedUnit};
 use crate::core::ids::*;
 use crate::core::revision::{Architecture, Revision};

@@ -5,6 +5,7 @@
 
 mod clock;
 mod execute;
+mod job;
 mod look;
 mod run;
 mod stop;
@@ -16,6 +17,7 @@ mod fakes;
 mod tests;
 
 pub use clock::{SteadyClock, SystemClock};
+pub use job::{Adapters, DriverError, Finished, Job};
 pub use look::{Sights, look};
-pub use run::{Adapters, DriverError, Finished, Job, run};
+pub use run::run;
 pub use stop::{Stop, signals};

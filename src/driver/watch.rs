@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::run::{Adapters, Input};
+use super::job::{Adapters, Input};
 use crate::core::event::{Started, StartedUnit};
 use crate::core::fleet::{HealthCheck, Probe};
 use crate::core::health::Poll;

@@ -2,7 +2,7 @@
 
 use super::health::ProbeAnswer;
 use super::hosts::JournalExcerpt;
-use crate::core::decide::Decision;
+use crate::core::decision::Decision;
 use crate::core::event::RecordedEvent;
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;

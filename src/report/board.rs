@@ -10,7 +10,7 @@ use super::waits::wait_in_words;
 use super::words::sentence;
 use crate::core::budget::Budget;
 use crate::core::counts::Counts;
-use crate::core::decide::{Decision, WaitReason};
+use crate::core::decision::{Decision, WaitReason};
 use crate::core::event::{ActionKind, ActionOutcome, Event, RecordedEvent, Sight};
 use crate::core::health::Health;
 use crate::core::ids::HostName;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::sink::{Sink, To};
 use super::time::rfc3339;
 use crate::core::budget::Budget;
-use crate::core::decide::Decision;
+use crate::core::decision::Decision;
 use crate::core::event::{ActionOutcome, Event, Mark, PauseCause, RecordedEvent, Runs, Sight};
 use crate::core::health::Health;
 use crate::core::rollout::RolloutState;

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::board::{Board, Frame};
 use super::sink::To;
 use super::table::width_of_stderr;
-use crate::core::decide::Decision;
+use crate::core::decision::Decision;
 use crate::core::event::RecordedEvent;
 use crate::core::rollout::RolloutState;
 use crate::ports::{Clock, Progress, Reporter};

@@ -4,7 +4,7 @@ use std::io;
 use indicatif::TermLike;
 
 use super::*;
-use crate::core::decide::WaitReason;
+use crate::core::decision::WaitReason;
 use crate::core::event::ActionKind;
 use crate::core::health::Health;
 use crate::core::time::Timestamp;

@@ -1,7 +1,7 @@
 //! Values that no text may show. Hosts repeat them: a service prints its settings into the journal, a health page shows
 //! them.
 
-use crate::core::decide::Decision;
+use crate::core::decision::Decision;
 use crate::core::event::RecordedEvent;
 use crate::core::rollout::RolloutState;
 use crate::ports::{JournalExcerpt, ProbeAnswer, Progress, Reporter};

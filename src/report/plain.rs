@@ -8,7 +8,7 @@ use super::sink::{Sink, To};
 use super::time::clock;
 use super::waits::wait_in_words;
 use super::words::sentence;
-use crate::core::decide::{Decision, WaitReason};
+use crate::core::decision::{Decision, WaitReason};
 use crate::core::event::RecordedEvent;
 use crate::core::rollout::RolloutState;
 use crate::core::time::Timestamp;

@@ -8,7 +8,7 @@ use super::time::{age, age_of, clock};
 use super::waits::{wait_in_words, waits_in_words};
 use crate::core::budget::Budget;
 use crate::core::counts::Counts;
-use crate::core::decide::WaitReason;
+use crate::core::decision::WaitReason;
 use crate::core::ids::{HostName, RevisionName, RolloutId, ServiceName};
 use crate::core::revision::Revision;
 use crate::core::spec::RolloutKind;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::time::left;
 use super::words::names;
 use crate::core::budget::Budget;
-use crate::core::decide::WaitReason;
+use crate::core::decision::WaitReason;
 use crate::core::event::ActionKind;
 use crate::core::ids::HostName;
 use crate::core::time::Timestamp;
