@@ -18,6 +18,7 @@ fn switch(from: &Runs, to: &Runs, hash: &str) -> Switch {
         from: from.clone(),
         to: to.clone(),
         event_hash: hash.into(),
+        guarded: false,
     }
 }
 

@@ -41,6 +41,9 @@ fn service() -> Service {
             progress_deadline: Duration::ZERO,
             max_failures: 0,
             on_failure: OnFailure::Rollback,
+            steps: Vec::new(),
+            order: BTreeMap::new(),
+            domains: Vec::new(),
         },
         health: HealthCheck {
             probe: Probe::Unit,

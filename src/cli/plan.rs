@@ -149,7 +149,7 @@ fn left_alone(spec: &Spec, plan: &Plan, one: &Known) -> PlannedInstance {
         .find(|(host, _)| *host == one.host)
         .map(|(_, reason)| reason.clone());
     let from = match &one.sight {
-        Sight::Reachable { runs } => name(runs),
+        Sight::Reachable { runs, .. } => name(runs),
         Sight::Unreachable { .. } | Sight::Refused { .. } => None,
     };
     let on_target = from.as_deref() == Some(spec.target.name.as_str());

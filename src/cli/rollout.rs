@@ -99,6 +99,8 @@ pub(crate) fn prepare(
         max_failures: strategy.max_failures,
         on_failure: strategy.on_failure,
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
+        steps: Vec::new(),
+        domains: Vec::new(),
     };
     Ok(Prepared {
         spec,
@@ -116,10 +118,7 @@ fn selection(
         service
             .hosts
             .iter()
-            .map(|name| HostSpec {
-                name: name.clone(),
-                selected: true,
-            })
+            .map(|name| HostSpec::new(name.clone(), true))
             .collect()
     };
     let Some(text) = selector else {
@@ -130,9 +129,11 @@ fn selection(
     let hosts: Vec<_> = service
         .hosts
         .iter()
-        .map(|name| HostSpec {
-            name: name.clone(),
-            selected: fleet.host(name).is_some_and(|host| selector.matches(host)),
+        .map(|name| {
+            HostSpec::new(
+                name.clone(),
+                fleet.host(name).is_some_and(|host| selector.matches(host)),
+            )
         })
         .collect();
     if hosts.iter().any(|host| host.selected) {
@@ -208,12 +209,7 @@ pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> 
                 let ready = facts.runs != Runs::Nothing
                     && up
                     && prober.probe(&host.name, expect.as_ref()).await.passed == Some(true);
-                (
-                    Sight::Reachable {
-                        runs: facts.runs.clone(),
-                    },
-                    ready,
-                )
+                (Sight::reachable(facts.runs.clone()), ready)
             }
             Some(Err(error)) => {
                 let reason = error.in_words();
@@ -250,7 +246,7 @@ pub(crate) fn nothing_to_do(spec: &Spec, known: &[Known]) -> bool {
         .iter()
         .filter(|one| selected(&one.host))
         .filter_map(|one| match &one.sight {
-            Sight::Reachable { runs } => Some(runs.is(&spec.target) && one.ready),
+            Sight::Reachable { runs, .. } => Some(runs.is(&spec.target) && one.ready),
             Sight::Unreachable { .. } | Sight::Refused { .. } => None,
         });
     let any = reachable.clone().next().is_some();
@@ -318,8 +314,9 @@ pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
     let skipped =
         sick || read.contains(&ReadBack::Skipped) || selected().any(|i| !i.is_reachable());
     match state.phase {
-        RolloutPhase::Ended(Outcome::Failed) => ExitCode::Mixed,
+        RolloutPhase::Ended(Outcome::Failed | Outcome::Aborted) => ExitCode::Mixed,
         _ if read.contains(&ReadBack::Wrong) => ExitCode::Mixed,
+        RolloutPhase::Ended(Outcome::RolledBack) => ExitCode::RolledBack,
         RolloutPhase::Ended(Outcome::Completed) if failed => ExitCode::Mixed,
         RolloutPhase::Ended(Outcome::Completed) if skipped => ExitCode::Skipped,
         RolloutPhase::Ended(Outcome::Completed) => ExitCode::Done,

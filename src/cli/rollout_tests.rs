@@ -38,10 +38,7 @@ fn spec(hosts: usize) -> Spec {
         from: Some(revision("v1")),
         budget: Budget::resolve(2, Quantity::Count(0), Quantity::Count(1)),
         hosts: (0..hosts)
-            .map(|n| HostSpec {
-                name: HostName::new(format!("h{n}")),
-                selected: true,
-            })
+            .map(|n| HostSpec::new(HostName::new(format!("h{n}")), true))
             .collect(),
         min_ready: Duration::from_secs(1),
         deadline: Duration::from_secs(10),
@@ -49,6 +46,8 @@ fn spec(hosts: usize) -> Spec {
         max_failures: 0,
         on_failure: OnFailure::Pause,
         max_uploads: 1,
+        steps: Vec::new(),
+        domains: Vec::new(),
     }
 }
 
@@ -56,6 +55,7 @@ fn facts(runs: Runs) -> HostFacts {
     HostFacts {
         runs,
         unadopted: None,
+        unproven: None,
         units: Vec::new(),
         boot: BootId::new("b"),
         architecture: Architecture("x86_64".into()),
@@ -83,8 +83,8 @@ fn finished(letters: &str, read: &[&str], end: Event) -> Finished {
             'x' => Sight::Unreachable {
                 reason: "gone".into(),
             },
-            'n' => Sight::Reachable { runs: on("v2") },
-            _ => Sight::Reachable { runs: on("v1") },
+            'n' => Sight::reachable(on("v2")),
+            _ => Sight::reachable(on("v1")),
         };
         happen(Event::HostObserved {
             host: host.clone(),

@@ -48,6 +48,9 @@ fn service(hosts: u32) -> Service {
             progress_deadline: second,
             max_failures: 0,
             on_failure: OnFailure::Pause,
+            steps: Vec::new(),
+            order: BTreeMap::new(),
+            domains: Vec::new(),
         },
         health: HealthCheck {
             probe: Probe::Unit,

@@ -44,18 +44,15 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         target: v2(),
         from: Some(v1()),
         budget: Budget::resolve(hosts, count(surge), count(unavailable)),
-        hosts: (0..hosts)
-            .map(|n| HostSpec {
-                name: name(n),
-                selected: true,
-            })
-            .collect(),
+        hosts: (0..hosts).map(|n| HostSpec::new(name(n), true)).collect(),
         min_ready: Duration::from_secs(10),
         deadline: Duration::from_secs(60),
         progress_deadline: Duration::from_secs(600),
         max_failures: 0,
         on_failure: OnFailure::Pause,
         max_uploads: 100,
+        steps: Vec::new(),
+        domains: Vec::new(),
     }
 }
 
@@ -82,18 +79,12 @@ impl Scene {
         let mut scene = Self { state, now: START };
         for (n, letter) in (0..).zip(hosts.chars()) {
             let sight = match letter {
-                '-' => Sight::Reachable {
-                    runs: Runs::Nothing,
-                },
+                '-' => Sight::reachable(Runs::Nothing),
                 'x' => Sight::Unreachable {
                     reason: "gone".into(),
                 },
-                'n' => Sight::Reachable {
-                    runs: Runs::Revision { revision: v2() },
-                },
-                _ => Sight::Reachable {
-                    runs: Runs::Revision { revision: v1() },
-                },
+                'n' => Sight::reachable(Runs::Revision { revision: v2() }),
+                _ => Sight::reachable(Runs::Revision { revision: v1() }),
             };
             scene.happen(Event::HostObserved {
                 host: name(n),
@@ -652,9 +643,7 @@ fn nothing_is_decided_before_every_host_was_looked_at() {
     let mut scene = Scene { state, now: START };
     scene.happen(Event::HostObserved {
         host: name(0),
-        sight: Sight::Reachable {
-            runs: Runs::Nothing,
-        },
+        sight: Sight::reachable(Runs::Nothing),
     });
     let waiting = WaitReason::FirstLook {
         hosts: vec![name(1)],
@@ -662,9 +651,7 @@ fn nothing_is_decided_before_every_host_was_looked_at() {
     assert_eq!(scene.decide().waiting_on, [waiting]);
     scene.happen(Event::HostObserved {
         host: name(1),
-        sight: Sight::Reachable {
-            runs: Runs::Revision { revision: v1() },
-        },
+        sight: Sight::reachable(Runs::Revision { revision: v1() }),
     });
     assert_eq!(scene.decide().actions, [], "its health was not asked yet");
     scene.health(1, Health::Unknown);
@@ -835,15 +822,11 @@ fn events_that_cannot_happen_are_refused() {
     for event in [
         Event::HostObserved {
             host: name(0),
-            sight: Sight::Reachable {
-                runs: Runs::Nothing,
-            },
+            sight: Sight::reachable(Runs::Nothing),
         },
         Event::HostObserved {
             host: name(7),
-            sight: Sight::Reachable {
-                runs: Runs::Nothing,
-            },
+            sight: Sight::reachable(Runs::Nothing),
         },
         Event::ActionStarted {
             host: name(0),

@@ -67,6 +67,40 @@ pub enum Event {
         /// Which.
         mark: Mark,
     },
+    /// A controller goes on with a rollout that paused or whose controller died: every host is looked at anew.
+    RolloutResumed {
+        /// `user@machine`.
+        by: String,
+        /// Whether what failed is tried again: so after a pause, but not after a controller's death.
+        retry: bool,
+    },
+    /// As many instances are on the target and available as the step asks for: its bake begins.
+    StepReached {
+        /// Which, from 0.
+        step: usize,
+    },
+    /// Somebody approved of the step that the rollout stands at.
+    StepApproved {
+        /// Which, from 0.
+        step: usize,
+        /// `user@machine`.
+        by: String,
+    },
+    /// The rollout goes on past the step.
+    StepOpened {
+        /// Which, from 0.
+        step: usize,
+    },
+    /// Every host goes back to what it ran before the rollout.
+    RollbackStarted {
+        /// Why.
+        cause: RollbackCause,
+    },
+    /// The rollout starts nothing more, finishes what is in flight and ends where it stands.
+    AbortRequested {
+        /// `user@machine`.
+        by: String,
+    },
     /// The rollout starts nothing more and finishes what is in flight.
     PauseRequested {
         /// Why: a person, a signal, or a policy.
@@ -97,6 +131,12 @@ impl Event {
             | Self::ActionEnded { host, .. }
             | Self::InstanceMarked { host, .. } => Some(host),
             Self::RolloutStarted { .. }
+            | Self::RolloutResumed { .. }
+            | Self::StepReached { .. }
+            | Self::StepApproved { .. }
+            | Self::StepOpened { .. }
+            | Self::RollbackStarted { .. }
+            | Self::AbortRequested { .. }
             | Self::PauseRequested { .. }
             | Self::RolloutPaused
             | Self::RolloutSuperseded { .. }
@@ -120,7 +160,7 @@ pub struct RecordedEvent {
     pub hash: String,
 }
 
-/// What a host looked like at the start of a rollout.
+/// What a host looked like when a controller began, or went on with, a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "sight", rename_all = "snake_case")]
 pub enum Sight {
@@ -128,6 +168,12 @@ pub enum Sight {
     Reachable {
         /// What it runs.
         runs: Runs,
+        /// How its units run; nothing where that was not asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<Started>,
+        /// Set when it was switched to what it runs and that was never confirmed: its dead-man's switch is armed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unproven: Option<Unproven>,
     },
     /// SSH cannot reach it: not touched.
     Unreachable {
@@ -139,6 +185,24 @@ pub enum Sight {
         /// Why, with the way out.
         reason: String,
     },
+}
+
+impl Sight {
+    /// A host that can be worked on and has nothing unfinished.
+    pub fn reachable(runs: Runs) -> Self {
+        Self::Reachable {
+            runs,
+            started: None,
+            unproven: None,
+        }
+    }
+}
+
+/// A switch that was not confirmed. The host puts it back by itself unless somebody confirms it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unproven {
+    /// What it would put back.
+    pub before: Runs,
 }
 
 /// What a host runs of a service.
@@ -267,6 +331,19 @@ pub enum Mark {
     },
 }
 
+/// Why a rollout goes back by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum RollbackCause {
+    /// More than `max_failures` instances failed.
+    Failures {
+        /// How many.
+        failed: u32,
+    },
+    /// No phase ended well for `progress_deadline`.
+    Stalled,
+}
+
 /// Why a rollout pauses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
@@ -293,8 +370,12 @@ pub enum Outcome {
     Completed,
     /// Only unreachable, sick or failed hosts stood in the way.
     StoodStill,
-    /// An instance could not be put back: somebody must look.
+    /// It failed, and every host that it had touched runs what it ran before.
+    RolledBack,
+    /// An instance could not be put back, or was lost: somebody must look.
     Failed,
+    /// Somebody ended it where it stood.
+    Aborted,
 }
 
 impl std::fmt::Display for Outcome {
@@ -302,7 +383,9 @@ impl std::fmt::Display for Outcome {
         f.pad(match self {
             Self::Completed => "completed",
             Self::StoodStill => "stood_still",
+            Self::RolledBack => "rolled_back",
             Self::Failed => "failed",
+            Self::Aborted => "aborted",
         })
     }
 }

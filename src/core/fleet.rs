@@ -166,6 +166,34 @@ pub struct Strategy {
     pub max_failures: u32,
     /// What happens over `max_failures`.
     pub on_failure: OnFailure,
+    /// The gates, in order; empty: none. The last one to all of them is implied.
+    pub steps: Vec<Step>,
+    /// For each host that a selector of `order` matches, the place of the first that does, from 0. Others come last.
+    pub order: BTreeMap<HostName, u32>,
+    /// Quorums, zones, racks: budgets of their own.
+    pub domains: Vec<Domain>,
+}
+
+/// A gate in a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// How many instances may be new before it opens; a share is of `desired`.
+    pub to: Quantity,
+    /// How long it stays shut after so many are available.
+    pub bake: Duration,
+    /// Whether somebody has to approve before it opens.
+    pub approve: bool,
+}
+
+/// A failure domain: hosts that share the value of a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// The label; every host of the service has it.
+    pub label: String,
+    /// At most so many of its values are in work at once, at least 1; nothing: any number.
+    pub at_once: Option<u32>,
+    /// How many instances may be unavailable inside each value; nothing: as many as in the service.
+    pub max_unavailable: Option<Quantity>,
 }
 
 /// What happens when more than `max_failures` instances failed.

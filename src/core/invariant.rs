@@ -161,7 +161,8 @@ impl Book {
                 self.present = !matches!(
                     sight,
                     Sight::Reachable {
-                        runs: Runs::Nothing
+                        runs: Runs::Nothing,
+                        ..
                     }
                 );
                 self.before_present = self.present;

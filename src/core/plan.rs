@@ -226,7 +226,7 @@ mod tests {
     fn runs(runs: Runs, ready: bool) -> impl Fn(&HostName) -> Known {
         move |host| Known {
             host: host.clone(),
-            sight: Sight::Reachable { runs: runs.clone() },
+            sight: Sight::reachable(runs.clone()),
             ready,
         }
     }

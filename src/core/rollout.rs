@@ -371,6 +371,15 @@ impl RolloutState {
                 self.pause.get_or_insert_with(|| cause.clone());
             }
             Event::RolloutPaused => self.phase = RolloutPhase::Paused,
+            // Until their meaning is written.
+            Event::RolloutResumed { .. }
+            | Event::StepReached { .. }
+            | Event::StepApproved { .. }
+            | Event::StepOpened { .. }
+            | Event::RollbackStarted { .. }
+            | Event::AbortRequested { .. } => {
+                return Err(out_of_place("it is not known yet".into()));
+            }
             Event::RolloutSuperseded { by } => self.phase = RolloutPhase::Superseded(*by),
             Event::RolloutEnded { outcome } => self.phase = RolloutPhase::Ended(*outcome),
             Event::HostObserved { host, .. }
@@ -455,7 +464,7 @@ impl Instance {
 
     fn observe(&mut self, sight: &Sight, target: &Runs, kind: RolloutKind) {
         match sight {
-            Sight::Reachable { runs } => {
+            Sight::Reachable { runs, .. } => {
                 self.reach = Some(Reach::Reachable);
                 let same = match (runs, target) {
                     (Runs::Revision { revision }, Runs::Revision { revision: wanted }) => {

@@ -229,7 +229,8 @@ impl World {
             let runs = !matches!(
                 sight,
                 Sight::Reachable {
-                    runs: Runs::Nothing
+                    runs: Runs::Nothing,
+                    ..
                 }
             );
             self.hosts.get_mut(host).unwrap().tracker = runs.then(|| HealthTracker::of_running(2));
@@ -329,9 +330,7 @@ impl World {
 }
 
 fn nothing() -> Sight {
-    Sight::Reachable {
-        runs: Runs::Nothing,
-    }
+    Sight::reachable(Runs::Nothing)
 }
 
 fn draw_hosts(rng: &mut StdRng) -> Vec<Host> {
@@ -370,7 +369,7 @@ fn draw_hosts(rng: &mut StdRng) -> Vec<Host> {
                     reason: "no sudo".into(),
                 },
                 () if rng.random_bool(absent) => nothing(),
-                () => Sight::Reachable { runs: old_revision },
+                () => Sight::reachable(old_revision),
             };
             Host {
                 name: HostName::new(format!("h{n:02}")),
@@ -424,10 +423,7 @@ fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
         budget: Budget::resolve(desired, Quantity::Count(0), unavailable),
         hosts: hosts
             .iter()
-            .map(|host| HostSpec {
-                name: host.name.clone(),
-                selected: rng.random_bool(0.9),
-            })
+            .map(|host| HostSpec::new(host.name.clone(), rng.random_bool(0.9)))
             .collect(),
         min_ready: Duration::from_millis([0, 3_000, 10_000][rng.random_range(0..3)]),
         deadline: Duration::from_secs(40),
@@ -435,6 +431,8 @@ fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
         max_failures: rng.random_range(0..3),
         on_failure: OnFailure::Pause,
         max_uploads: rng.random_range(1..6),
+        steps: Vec::new(),
+        domains: Vec::new(),
     }
 }
 

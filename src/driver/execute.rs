@@ -79,6 +79,7 @@ pub(super) async fn execute(
                 from: order.before.clone(),
                 to: target,
                 event_hash: hash,
+                guarded: false,
             };
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
@@ -89,6 +90,7 @@ pub(super) async fn execute(
                 from: order.before.clone(),
                 to: target,
                 event_hash: hash,
+                guarded: false,
             };
             let Some(started) = &order.started else {
                 return ActionOutcome::Failed {
@@ -109,6 +111,7 @@ pub(super) async fn execute(
                 from: target,
                 to: order.before.clone(),
                 event_hash: hash,
+                guarded: false,
             };
             let stopped = order.before == Runs::Nothing;
             let ask = || put_back(&ports, &controller, &order.host, &switch);

@@ -150,6 +150,7 @@ impl Hosts for FakeFleet {
         Ok(HostFacts {
             runs: fake.runs.clone(),
             unadopted: None,
+            unproven: None,
             units: Self::units_of(&fake),
             boot: BootId::new(fake.boot),
             architecture: Architecture("x86_64".into()),

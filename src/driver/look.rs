@@ -30,9 +30,7 @@ pub async fn look(hosts: &Arc<dyn Hosts>, names: impl IntoIterator<Item = HostNa
 /// A look as the rollout's first event of that host.
 pub(super) fn sight(seen: &Result<HostFacts, HostError>) -> Sight {
     match seen {
-        Ok(facts) => Sight::Reachable {
-            runs: facts.runs.clone(),
-        },
+        Ok(facts) => Sight::reachable(facts.runs.clone()),
         Err(error) if error.kind == HostErrorKind::Refused => Sight::Refused {
             reason: error.in_words(),
         },

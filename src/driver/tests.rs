@@ -73,10 +73,7 @@ fn bench(letters: &str, unavailable: u32) -> Bench {
         budget: Budget::resolve(desired, Quantity::Count(0), Quantity::Count(unavailable)),
         hosts: hosts
             .keys()
-            .map(|name| HostSpec {
-                name: name.clone(),
-                selected: true,
-            })
+            .map(|name| HostSpec::new(name.clone(), true))
             .collect(),
         min_ready: Duration::from_secs(3),
         deadline: Duration::from_secs(20),
@@ -84,6 +81,8 @@ fn bench(letters: &str, unavailable: u32) -> Bench {
         max_failures: 0,
         on_failure: OnFailure::Pause,
         max_uploads: 16,
+        steps: Vec::new(),
+        domains: Vec::new(),
     };
     let ledger = Arc::new(FakeLedger::default());
     let fleet = Arc::new(FakeFleet {

@@ -259,6 +259,9 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
             progress_deadline: Duration::ZERO,
             max_failures: 0,
             on_failure: OnFailure::Rollback,
+            steps: Vec::new(),
+            order: BTreeMap::new(),
+            domains: Vec::new(),
         },
         health: HealthCheck {
             probe,

@@ -1,5 +1,6 @@
 //! `[services.*.strategy]`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::budget::Quantity;
@@ -41,6 +42,9 @@ impl ReadStrategy {
                 progress_deadline: PROGRESS_DEADLINE,
                 max_failures: 0,
                 on_failure: DEFAULT_ON_FAILURE,
+                steps: Vec::new(),
+                order: BTreeMap::new(),
+                domains: Vec::new(),
             },
             min_ready: None,
             progress_deadline: None,

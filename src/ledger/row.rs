@@ -82,6 +82,12 @@ impl RolloutRow {
             | Event::ActionStarted { .. }
             | Event::ActionEnded { .. }
             | Event::InstanceMarked { .. }
+            | Event::RolloutResumed { .. }
+            | Event::StepReached { .. }
+            | Event::StepApproved { .. }
+            | Event::StepOpened { .. }
+            | Event::RollbackStarted { .. }
+            | Event::AbortRequested { .. }
             | Event::PauseRequested { .. } => (RUNNING.to_owned(), false),
         };
         self.record.outcome = outcome;

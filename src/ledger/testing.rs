@@ -166,10 +166,7 @@ pub(crate) fn spec(of: &str, to: char) -> Spec {
         from: Some(reference('0')),
         budget: Budget::resolve(2, Quantity::Count(0), Quantity::Count(1)),
         hosts: ["web-01", "web-02"]
-            .map(|host| HostSpec {
-                name: HostName::new(host),
-                selected: true,
-            })
+            .map(|host| HostSpec::new(HostName::new(host), true))
             .to_vec(),
         min_ready: Duration::from_secs(2),
         deadline: Duration::from_secs(60),
@@ -177,6 +174,8 @@ pub(crate) fn spec(of: &str, to: char) -> Spec {
         max_failures: 0,
         on_failure: OnFailure::Pause,
         max_uploads: 8,
+        steps: Vec::new(),
+        domains: Vec::new(),
     }
 }
 

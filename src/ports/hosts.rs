@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::core::event::{Runs, Started};
+use crate::core::event::{Runs, Started, Unproven};
 use crate::core::ids::{BootId, Digest, Epoch, HostName, LedgerId, RevisionName, RolloutId};
 use crate::core::revision::{Adopted, Architecture, Manifest, Revision};
 
@@ -50,6 +50,8 @@ impl HostError {
 pub struct HostFacts {
     /// What it runs of the service. What was there before rollctl came already has its adopted name and digest.
     pub runs: Runs,
+    /// Set when it was switched to `runs` and that was never confirmed: its dead-man's switch is armed.
+    pub unproven: Option<Unproven>,
     /// Set when `runs` was not installed by rollctl and is not yet kept as a revision.
     pub unadopted: Option<Adopted>,
     /// Every unit of the service, in its order.
@@ -121,6 +123,8 @@ pub struct Switch {
     pub to: Runs,
     /// Hash of the event that decided it, for the host's journal.
     pub event_hash: String,
+    /// Whether the host is to put it back by itself unless it is confirmed in time.
+    pub guarded: bool,
 }
 
 /// What staging left on a host.

@@ -137,6 +137,57 @@ pub struct InstanceRecord {
     pub since: Timestamp,
 }
 
+/// What another command asks of the controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RequestKind {
+    /// Finish what is in flight, then hold.
+    Pause,
+    /// Go on past the step that the rollout stands at.
+    Approve,
+    /// Finish what is in flight, then end.
+    Abort,
+}
+
+impl RequestKind {
+    /// As the ledger stores it and people type it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Approve => "approve",
+            Self::Abort => "abort",
+        }
+    }
+}
+
+/// A request as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its number.
+    pub id: i64,
+    /// Of which service.
+    pub service: ServiceName,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// `user@machine`.
+    pub by: String,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// What the controller answered; nothing while it has not read it.
+    pub answer: Option<Answer>,
+}
+
+/// What the controller made of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It became an event.
+    Taken,
+    /// It means nothing now; why.
+    Refused {
+        /// In words, for who asked.
+        reason: String,
+    },
+}
+
 /// A lease on a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {

@@ -344,6 +344,12 @@ fn is_told(event: &Event) -> bool {
         Event::RolloutStarted { .. }
         | Event::HostRebooted { .. }
         | Event::InstanceMarked { .. }
+        | Event::RolloutResumed { .. }
+        | Event::StepReached { .. }
+        | Event::StepApproved { .. }
+        | Event::StepOpened { .. }
+        | Event::RollbackStarted { .. }
+        | Event::AbortRequested { .. }
         | Event::PauseRequested { .. } => true,
         Event::HostObserved { sight, .. } => !matches!(sight, Sight::Reachable { .. }),
         Event::ActionEnded {

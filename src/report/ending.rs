@@ -164,6 +164,16 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
             };
             format!("{of} cannot go on: {done} of {all}{selected} on `{target}`; {why}")
         }
+        Outcome::RolledBack => {
+            let back = count(state, |one| matches!(one.stage, Stage::Reverted { .. }));
+            format!(
+                "{of} failed on `{target}` and was rolled back: {} as before",
+                hosts(back)
+            )
+        }
+        Outcome::Aborted => {
+            format!("{of} was aborted where it stood: {done} of {all}{selected} on `{target}`")
+        }
         Outcome::Failed => {
             let broken = count(state, |one| matches!(one.stage, Stage::Broken { .. }));
             format!(

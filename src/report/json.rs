@@ -94,6 +94,14 @@ fn fields(event: &Event) -> (&'static str, Value) {
                 PauseCause::Stalled => json!({"cause": "stalled"}),
             },
         ),
+        Event::RolloutResumed { by, retry } => {
+            ("rollout_resumed", json!({"by": by, "retry": retry}))
+        }
+        Event::StepReached { step } => ("step_reached", json!({"step": step + 1})),
+        Event::StepApproved { step, by } => ("step_approved", json!({"step": step + 1, "by": by})),
+        Event::StepOpened { step } => ("step_opened", json!({"step": step + 1})),
+        Event::RollbackStarted { cause } => ("rollback_started", json!(cause)),
+        Event::AbortRequested { by } => ("abort_requested", json!({"by": by})),
         Event::RolloutPaused => ("rollout_paused", json!({})),
         Event::RolloutSuperseded { by } => ("rollout_superseded", json!({"by": by})),
         Event::RolloutEnded { outcome } => ("rollout_ended", json!({"outcome": outcome})),
@@ -122,7 +130,7 @@ fn start(spec: &Spec, by: &str, cause: Option<&str>) -> Value {
 
 fn seen(sight: &Sight) -> Value {
     match sight {
-        Sight::Reachable { runs } => json!({"sight": "reachable", "revision": name(runs)}),
+        Sight::Reachable { runs, .. } => json!({"sight": "reachable", "revision": name(runs)}),
         Sight::Unreachable { reason } => json!({"sight": "unreachable", "reason": reason}),
         Sight::Refused { reason } => json!({"sight": "refused", "reason": reason}),
     }

@@ -68,10 +68,7 @@ impl Sample {
                 max_unavailable,
             },
             hosts: (1..=hosts)
-                .map(|number| HostSpec {
-                    name: host(&format!("web-{number:02}")),
-                    selected: true,
-                })
+                .map(|number| HostSpec::new(host(&format!("web-{number:02}")), true))
                 .collect(),
             min_ready: Duration::from_secs(10),
             deadline: Duration::from_secs(60),
@@ -79,6 +76,8 @@ impl Sample {
             max_failures: 0,
             on_failure: OnFailure::Pause,
             max_uploads: 16,
+            steps: Vec::new(),
+            domains: Vec::new(),
         };
         let first = Event::RolloutStarted {
             spec: Box::new(spec),
@@ -117,7 +116,7 @@ impl Sample {
             millis,
             Event::HostObserved {
                 host: host(name),
-                sight: Sight::Reachable { runs },
+                sight: Sight::reachable(runs),
             },
         );
         if !absent {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::escape::printable;
 use super::time::span;
 use crate::core::event::{
-    ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, Runs, Sight,
+    ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause,
+    Runs, Sight,
 };
 use crate::core::health::Health;
 use crate::core::ids::{HostName, RolloutId};
@@ -47,7 +48,7 @@ impl Story {
             Event::RolloutStarted { spec, .. } => self.spec = Some((**spec).clone()),
             Event::HostObserved {
                 host,
-                sight: Sight::Reachable { runs },
+                sight: Sight::Reachable { runs, .. },
             } => {
                 self.before.insert(host.clone(), runs.clone());
             }
@@ -89,6 +90,27 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
             outcome,
         } => format!("{host}: {}", ended(*action, outcome, host, about)),
         Event::InstanceMarked { host, mark } => format!("{host}: {}", marked(mark, host, about)),
+        Event::RolloutResumed { by, .. } => {
+            format!("{} goes on, by {}", service(), printable(by))
+        }
+        Event::StepReached { step } => format!("{}: {}", service(), step_reached(*step, about)),
+        Event::StepApproved { step, by } => format!(
+            "{}: step {} approved by {}",
+            service(),
+            step + 1,
+            printable(by)
+        ),
+        Event::StepOpened { step } => format!("{}: goes on past step {}", service(), step + 1),
+        Event::RollbackStarted { cause } => format!(
+            "{}: {}; every host goes back to what it ran before",
+            service(),
+            rollback_in_words(cause)
+        ),
+        Event::AbortRequested { by } => format!(
+            "{}: aborted by {}; finishing what is in flight",
+            service(),
+            printable(by)
+        ),
         Event::PauseRequested { cause } => format!("{}: {}", service(), pausing(cause, about)),
         Event::RolloutPaused => format!("{} paused", service()),
         Event::RolloutSuperseded { by } => format!("{} gave way to rollout {by}", service()),
@@ -103,7 +125,38 @@ pub fn outcome_in_words(outcome: Outcome) -> &'static str {
         Outcome::StoodStill => {
             "ended: only unreachable, sick or failed hosts are left, and the budget does not allow more"
         }
+        Outcome::RolledBack => "failed and was rolled back: every host runs what it ran before",
+        Outcome::Aborted => "was aborted where it stood",
         Outcome::Failed => "failed: an instance could not be put back, somebody must look",
+    }
+}
+
+/// Why a rollout goes back.
+pub fn rollback_in_words(cause: &RollbackCause) -> String {
+    match cause {
+        RollbackCause::Failures { failed } => {
+            cause_in_words(&PauseCause::Failures { failed: *failed })
+        }
+        RollbackCause::Stalled => cause_in_words(&PauseCause::Stalled),
+    }
+}
+
+fn step_reached(step: usize, about: &dyn About) -> String {
+    let gate = about.spec().and_then(|spec| spec.steps.get(step));
+    let number = step + 1;
+    match gate {
+        Some(gate) => {
+            let bake = match gate.bake.is_zero() {
+                true => String::new(),
+                false => format!("; it stays shut for {}", span(gate.bake)),
+            };
+            let approve = match gate.approve {
+                true => "; then somebody has to approve",
+                false => "",
+            };
+            format!("step {number} reached ({} new){bake}{approve}", gate.to)
+        }
+        None => format!("step {number} reached"),
     }
 }
 
@@ -201,8 +254,9 @@ fn seen(sight: &Sight) -> String {
     match sight {
         Sight::Reachable {
             runs: Runs::Nothing,
+            ..
         } => "runs nothing of the service yet".to_owned(),
-        Sight::Reachable { runs } => format!("runs {}", runs_in_words(runs)),
+        Sight::Reachable { runs, .. } => format!("runs {}", runs_in_words(runs)),
         Sight::Unreachable { reason } => {
             format!("unreachable, left alone: {}", printable(reason))
         }

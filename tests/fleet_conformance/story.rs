@@ -118,6 +118,7 @@ impl Story {
             from: from.clone(),
             to: to.clone(),
             event_hash: format!("h{}", self.hash),
+            guarded: false,
         }
     }
 

@@ -162,6 +162,9 @@ fn web() -> Service {
             progress_deadline: Duration::from_secs(3600),
             max_failures: 2,
             on_failure: OnFailure::Pause,
+            steps: Vec::new(),
+            order: BTreeMap::new(),
+            domains: Vec::new(),
         },
         health: HealthCheck {
             probe: Probe::Http {
@@ -203,6 +206,9 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             progress_deadline: Duration::from_secs(600),
             max_failures: 0,
             on_failure: DEFAULT_ON_FAILURE,
+            steps: Vec::new(),
+            order: BTreeMap::new(),
+            domains: Vec::new(),
         },
         health: HealthCheck {
             probe: Probe::Unit,

@@ -73,6 +73,7 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
                 from: old_runs.clone(),
                 to: runs(&new),
                 event_hash: "h1".into(),
+                guarded: false,
             };
             let started = hosts.switch(&host(), &me, &go).await.unwrap();
             assert_eq!(
@@ -91,6 +92,7 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
                 from: runs(&new),
                 to: old_runs.clone(),
                 event_hash: "h2".into(),
+                guarded: false,
             };
             let reverted = hosts.switch(&host(), &me, &back).await.unwrap();
             assert!(!bench.path("bin-old/web").is_symlink());
@@ -180,6 +182,7 @@ async fn a_folder_that_current_points_to_is_adopted_by_reference() {
             from: old_runs.clone(),
             to: runs(&new),
             event_hash: "h1".into(),
+            guarded: false,
         };
         let started = hosts.switch(&host(), &me, &go).await.unwrap();
         hosts.confirm(&host(), &me, &go, &started).await.unwrap();
@@ -191,6 +194,7 @@ async fn a_folder_that_current_points_to_is_adopted_by_reference() {
             from: runs(&new),
             to: old_runs,
             event_hash: "h2".into(),
+            guarded: false,
         };
         let started = hosts.switch(&host(), &me, &back).await.unwrap();
         hosts.confirm(&host(), &me, &back, &started).await.unwrap();

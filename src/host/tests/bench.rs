@@ -160,6 +160,9 @@ pub(super) fn service() -> Service {
             progress_deadline: Duration::from_secs(60),
             max_failures: 0,
             on_failure: OnFailure::Rollback,
+            steps: Vec::new(),
+            order: BTreeMap::new(),
+            domains: Vec::new(),
         },
         health: HealthCheck {
             probe: Probe::Unit,

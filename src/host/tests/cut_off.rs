@@ -128,6 +128,7 @@ impl Scene {
             from: Runs::Nothing,
             to: runs(&one),
             event_hash: "h1".into(),
+            guarded: false,
         };
         let started = hosts.switch(&host(), &me, &first).await.unwrap();
         hosts.confirm(&host(), &me, &first, &started).await.unwrap();
@@ -138,6 +139,7 @@ impl Scene {
                 from: runs(&one),
                 to: runs(&two),
                 event_hash: "h2".into(),
+                guarded: false,
             },
             one: runs(&one),
             bench,
@@ -231,6 +233,7 @@ async fn the_next_controller_finds_the_old_or_the_new() {
                 from: seen,
                 to: scene.second.to.clone(),
                 event_hash: "h9".into(),
+                guarded: false,
             };
             if is_new == 0 {
                 let started = hosts.switch(&host(), &controller(2), &next).await.unwrap();
@@ -295,6 +298,7 @@ async fn a_revert_that_is_killed_and_asked_again_ends_well() {
             from: scene.second.to.clone(),
             to: scene.one.clone(),
             event_hash: "h3".into(),
+            guarded: false,
         };
         let mut n = 1;
         while scene.kill_switch_at(n).await {

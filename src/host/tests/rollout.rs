@@ -10,6 +10,7 @@ fn switch_of(from: Runs, to: Runs, hash: &str) -> Switch {
         from,
         to,
         event_hash: hash.into(),
+        guarded: false,
     }
 }
 
@@ -348,6 +349,7 @@ async fn what_runs_without_its_files_is_not_taken_for_absent() {
         from: Runs::Nothing,
         to: runs(&one),
         event_hash: "first".into(),
+        guarded: false,
     };
     hosts.switch(&host(), &me, &first).await.unwrap();
     std::fs::remove_dir_all(bench.path("web/revisions/v1")).unwrap();
