@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::event::Runs;
+use super::ids::RevisionRef;
 use super::rollout::{Instance, RolloutState, Stage};
+use super::spec::{RolloutKind, Spec};
 use super::time::Timestamp;
 
 /// How many instances are what, at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     /// The service's ordinary hosts in service.
     pub desired: u32,
@@ -24,6 +26,32 @@ pub struct Counts {
     pub in_flight: u32,
     /// Failed by us in this rollout, put back or not; those that were sick before do not count.
     pub failed: u32,
+    /// Of the selected hosts: those that are new, or on their way there or back. Steps count them.
+    pub new: u32,
+    /// Of those, the ones that are on the target and available.
+    pub new_and_available: u32,
+    /// The same inside each value of each failure domain, in the order of [`Spec::domains`].
+    pub domains: Vec<DomainCounts>,
+}
+
+/// The counts of one failure domain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DomainCounts {
+    /// How many of its values have an instance in work.
+    pub in_work: u32,
+    /// Its values.
+    pub values: Vec<ValueCounts>,
+}
+
+/// The counts of one value of a failure domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ValueCounts {
+    /// As [`Counts::available`].
+    pub available: u32,
+    /// As [`Counts::available_and_fresh`].
+    pub available_and_fresh: u32,
+    /// In flight, reverting, or failed and not yet reverted.
+    pub in_work: u32,
 }
 
 impl Counts {
@@ -38,21 +66,76 @@ impl Counts {
         state: &RolloutState,
         now: Timestamp,
     ) -> Self {
-        let min_ready = state.spec.min_ready;
-        let mut counts = Self {
-            desired: state.spec.budget.desired,
-            ..Self::default()
-        };
+        let spec = &state.spec;
+        let mut counts = Self::none(spec);
         for instance in &state.instances {
-            let available = is_available(instance, now, min_ready);
+            let available = is_available(instance, now, spec.min_ready);
+            let fresh = available && instance.fresh_until >= now;
+            let in_flight = is_in_flight(instance, available);
             counts.running += u32::from(is_running(instance));
-            counts.up_to_date += u32::from(is_up_to_date(instance, &state.spec.target));
+            counts.up_to_date += u32::from(is_up_to_date(instance, spec.kind, &spec.target));
             counts.available += u32::from(available);
-            counts.available_and_fresh += u32::from(available && instance.fresh_until >= now);
-            counts.in_flight += u32::from(is_in_flight(instance, available));
+            counts.available_and_fresh += u32::from(fresh);
+            counts.in_flight += u32::from(in_flight);
             counts.failed += u32::from(instance.failure().is_some() && !instance.sick_before);
+            if instance.selected && instance.is_new() {
+                let is_proven = matches!(instance.stage, Stage::Updated { .. }) && available;
+                counts.new += 1;
+                counts.new_and_available += u32::from(is_proven);
+            }
+            for (domain, place) in counts.domains.iter_mut().zip(&instance.values) {
+                domain.add(*place, available, fresh, in_flight);
+            }
         }
         counts
+    }
+
+    fn none(spec: &Spec) -> Self {
+        let domains = spec.domains.iter().map(|domain| DomainCounts {
+            in_work: 0,
+            values: vec![ValueCounts::default(); domain.values.len()],
+        });
+        Self {
+            desired: spec.budget.desired,
+            domains: domains.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What the decision to switch an instance does to the domains that it is in.
+    pub(crate) fn charge_domains(&mut self, instance: &Instance, available: bool) {
+        let was_in_flight = is_in_flight(instance, available);
+        for (domain, place) in self.domains.iter_mut().zip(&instance.values) {
+            domain.charge(*place, available, was_in_flight);
+        }
+    }
+}
+
+impl DomainCounts {
+    fn add(&mut self, place: usize, available: bool, fresh: bool, in_flight: bool) {
+        let Some(value) = self.values.get_mut(place) else {
+            return;
+        };
+        value.available += u32::from(available);
+        value.available_and_fresh += u32::from(fresh);
+        if in_flight {
+            self.in_work += u32::from(value.in_work == 0);
+            value.in_work += 1;
+        }
+    }
+
+    fn charge(&mut self, place: usize, available: bool, was_in_flight: bool) {
+        let Some(value) = self.values.get_mut(place) else {
+            return;
+        };
+        if available {
+            value.available = value.available.saturating_sub(1);
+            value.available_and_fresh = value.available_and_fresh.saturating_sub(1);
+        }
+        if !was_in_flight {
+            self.in_work += u32::from(value.in_work == 0);
+            value.in_work += 1;
+        }
     }
 }
 
@@ -61,17 +144,21 @@ fn is_running(instance: &Instance) -> bool {
     instance.reach.is_some() && (!instance.is_absent() || instance.is_in_hand())
 }
 
-fn is_up_to_date(instance: &Instance, target: &super::ids::RevisionRef) -> bool {
-    instance
-        .runs
-        .as_ref()
-        .is_some_and(|runs: &Runs| runs.is(target))
+fn is_up_to_date(instance: &Instance, kind: RolloutKind, target: &RevisionRef) -> bool {
+    match kind {
+        // Every instance runs the target before a restart; those that were started anew count.
+        RolloutKind::Restart => instance.is_new(),
+        RolloutKind::Release | RolloutKind::Rollback => instance
+            .runs
+            .as_ref()
+            .is_some_and(|runs: &Runs| runs.is(target)),
+    }
 }
 
 /// New, and not yet or no longer available. What ran the target before the rollout was not started by it.
-fn is_in_flight(instance: &Instance, available: bool) -> bool {
+pub(crate) fn is_in_flight(instance: &Instance, available: bool) -> bool {
     match instance.stage {
         Stage::Updated { started: Some(_) } => !available,
-        _ => instance.is_in_hand(),
+        _ => instance.is_in_hand() || instance.unproven,
     }
 }

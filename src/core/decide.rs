@@ -1,15 +1,21 @@
 //! What to do next: a pure function of what is known and the time.
 //!
 //! Every decision looks at the whole state anew; no batch and no plan is stored. Finishing goes before starting:
-//! conclusions first, then reverts and confirmations, then shipping, and only then new switches under R1-R3.
+//! conclusions first, then reverts and confirmations, then shipping, and only then new switches under R1-R4.
+//!
+//! Going back is no loop of its own: the candidates are then the instances that this rollout has switched, each goes
+//! to what it ran before, and the same rules hold.
 
-use super::counts::Counts;
+use std::time::Duration;
+
+use super::counts::{Counts, is_in_flight};
 use super::decision::{Action, Decision, Verdict, WaitReason};
-use super::event::{ActionKind, Mark, Outcome, PauseCause};
+use super::event::{ActionKind, Mark, PauseCause, RollbackCause};
+use super::fleet::OnFailure;
 use super::health::Health;
-use super::ids::HostName;
 use super::rollout::{Expects, Instance, RolloutState, Stage};
-use super::rules::{CONTRACT, InTheWay, Rules};
+use super::rules::{CONTRACT, Rules};
+use super::spec::RolloutKind;
 use super::time::Timestamp;
 
 /// Decides what to do next.
@@ -24,6 +30,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
         state,
         now,
         counts: Counts::by(rules.is_available, state, now),
+        candidates: Vec::new(),
         decision: Decision::default(),
     };
     if state.is_over() {
@@ -32,8 +39,12 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     if draft.is_looking() || draft.conclude() || draft.turn() {
         return draft.decision;
     }
+    draft.candidates = draft.find_candidates();
+    if draft.pass_gate() {
+        return draft.decision;
+    }
     draft.finish_what_is_begun();
-    if state.pause.is_none() {
+    if draft.may_start() {
         draft.ship();
         draft.switch();
     }
@@ -42,12 +53,14 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     draft.decision
 }
 
-struct Draft<'a> {
-    rules: &'a Rules,
-    state: &'a RolloutState,
-    now: Timestamp,
-    counts: Counts,
-    decision: Decision,
+pub(super) struct Draft<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) state: &'a RolloutState,
+    pub(super) now: Timestamp,
+    pub(super) counts: Counts,
+    /// Those that are still to be switched, there or back, in order.
+    pub(super) candidates: Vec<&'a Instance>,
+    pub(super) decision: Decision,
 }
 
 impl<'a> Draft<'a> {
@@ -88,6 +101,8 @@ impl<'a> Draft<'a> {
     fn conclusion(&mut self, instance: &Instance) -> Option<Mark> {
         let spec = &self.state.spec;
         match &instance.stage {
+            // On the way back nobody waits for a new one to prove itself.
+            Stage::Settling { .. } if self.state.goes_back() => None,
             Stage::Settling { since, .. } => self
                 .misses_deadline(instance, *since)
                 .map(|reason| Mark::Failed { reason }),
@@ -129,7 +144,7 @@ impl<'a> Draft<'a> {
                 if self.now > last_chance {
                     return Some(format!("not ready within {seconds}s"));
                 }
-                self.wake(last_chance + std::time::Duration::from_millis(1));
+                self.wake(last_chance + Duration::from_millis(1));
                 None
             }
         }
@@ -137,33 +152,82 @@ impl<'a> Draft<'a> {
 
     /// Turns the rollout as a whole: too many failures, or no progress.
     fn turn(&mut self) -> bool {
-        if self.state.pause.is_some() {
+        let state = self.state;
+        if state.pause.is_some() || state.abort.is_some() || state.goes_back() {
             return false;
         }
-        let spec = &self.state.spec;
-        let stalled_at = self.state.progress_at + spec.progress_deadline;
-        let cause = match () {
-            () if self.counts.failed > spec.max_failures => PauseCause::Failures {
-                failed: self.counts.failed,
-            },
-            // What is only being shipped to was not touched.
-            () if self.now >= stalled_at
-                && self
-                    .in_work()
-                    .any(|i| i.is_in_hand() || i.open == Some(ActionKind::Prune)) =>
-            {
-                PauseCause::Stalled
+        let spec = &state.spec;
+        let failed = self.counts.failed;
+        let verdict = match spec.on_failure {
+            OnFailure::Rollback if failed > spec.max_failures => {
+                Verdict::RollBack(RollbackCause::Failures { failed })
             }
-            () => {
-                self.wake(stalled_at);
-                return false;
+            OnFailure::Pause if failed > spec.max_failures => {
+                Verdict::Pause(PauseCause::Failures { failed })
             }
+            _ if !self.has_stalled_at_work() => return false,
+            OnFailure::Rollback => Verdict::RollBack(RollbackCause::Stalled),
+            OnFailure::Pause | OnFailure::Continue => Verdict::Pause(PauseCause::Stalled),
         };
-        self.decision.verdict = Some(Verdict::Pause(cause));
+        self.decision.verdict = Some(verdict);
         true
     }
 
-    /// What was begun is finished, also while pausing: put back what failed, read back what proved itself.
+    /// Whether no phase ended well for too long, over an instance that we touched. What is only being shipped to was
+    /// not; and a gate that bakes or waits for somebody is no standstill.
+    fn has_stalled_at_work(&mut self) -> bool {
+        if self.state.gate.reached_at.is_some() {
+            return false;
+        }
+        let at_work = self
+            .in_work()
+            .any(|i| i.is_in_hand() || i.open == Some(ActionKind::Prune));
+        if !self.is_stalled() {
+            self.wake(self.stalled_at());
+        }
+        self.is_stalled() && at_work
+    }
+
+    fn stalled_at(&self) -> Timestamp {
+        self.state.progress_at + self.state.spec.progress_deadline
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.now >= self.stalled_at()
+    }
+
+    /// Notes that the gate was reached, or opens it.
+    fn pass_gate(&mut self) -> bool {
+        let state = self.state;
+        let Some(gate) = state.current_gate().filter(|_| self.may_start()) else {
+            return false;
+        };
+        let step = state.gate.step;
+        let is_reached = self.is_gate_reached(gate.to);
+        self.decision.verdict = match state.gate.reached_at {
+            None if is_reached => Some(Verdict::ReachStep(step)),
+            Some(at) if is_reached => {
+                let baked = self.now >= at + gate.bake;
+                if !baked {
+                    self.wake(at + gate.bake);
+                }
+                (baked && (!gate.approve || state.gate.approved)).then_some(Verdict::OpenStep(step))
+            }
+            _ => None,
+        };
+        self.decision.verdict.is_some()
+    }
+
+    /// Whether as many are available as the gate asks for, or all that still can.
+    fn is_gate_reached(&self, to: u32) -> bool {
+        let left = self.candidates.iter().filter(|i| !i.is_new()).count();
+        let possible = self.counts.new + u32::try_from(left).unwrap_or(u32::MAX);
+        let needed = to.min(possible);
+        needed > 0 && self.counts.new_and_available >= needed
+    }
+
+    /// What was begun is finished, also while pausing: put back what failed, read back what proved itself. An
+    /// unavailable one goes back at once; R1 does not hold it.
     fn finish_what_is_begun(&mut self) {
         for instance in &self.state.instances {
             if instance.open.is_some() {
@@ -171,6 +235,9 @@ impl<'a> Draft<'a> {
             }
             match &instance.stage {
                 Stage::Failed { .. } => self.run(instance, ActionKind::Revert),
+                Stage::Settling { .. } if self.state.goes_back() => {
+                    self.run(instance, ActionKind::Revert);
+                }
                 Stage::Settling { .. } => {
                     if let Some(Health::Ready { since }) = instance.health
                         && self.now.since(since) >= self.state.spec.min_ready
@@ -181,6 +248,7 @@ impl<'a> Draft<'a> {
                 Stage::Updated { started: Some(_) }
                     if instance.is_reachable()
                         && !instance.pruned
+                        && !self.state.goes_back()
                         && instance.is_available(self.now, self.state.spec.min_ready) =>
                 {
                     self.run(instance, ActionKind::Prune);
@@ -190,8 +258,21 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether anything new may be started: nobody holds the rollout, and nothing is broken that somebody must look
+    /// at first. On the way back a broken one does not keep the others from going back.
+    fn may_start(&self) -> bool {
+        let state = self.state;
+        let is_broken = |i: &Instance| matches!(i.stage, Stage::Broken { .. });
+        state.pause.is_none()
+            && state.abort.is_none()
+            && (state.goes_back() || !state.instances.iter().any(is_broken))
+    }
+
     /// Ships ahead, to as many hosts at once as may be.
     fn ship(&mut self) {
+        if self.state.goes_back() {
+            return;
+        }
         let under_way = self
             .state
             .instances
@@ -200,12 +281,13 @@ impl<'a> Draft<'a> {
             .count();
         let room = (self.state.spec.max_uploads as usize).saturating_sub(under_way);
         let next: Vec<_> = self
-            .candidates()
-            .into_iter()
+            .candidates
+            .iter()
             .filter(|i| {
                 matches!(i.stage, Stage::Pending | Stage::Updated { .. }) && i.open.is_none()
             })
             .take(room)
+            .copied()
             .collect();
         for instance in next {
             self.run(instance, ActionKind::Stage);
@@ -218,42 +300,83 @@ impl<'a> Draft<'a> {
     /// order, and who looks at the first host looks at the right one.
     fn switch(&mut self) {
         let mut one_before_is_shipping = false;
-        for instance in self.candidates() {
-            if instance.stage != Stage::Staged || instance.open.is_some() {
+        let mut room = self.room_before_gate();
+        for instance in std::mem::take(&mut self.candidates) {
+            self.candidates.push(instance);
+            if !self.is_ready_to_switch(instance) {
                 one_before_is_shipping = true;
                 continue;
             }
             if one_before_is_shipping && self.rules.expects(instance) == Expects::Running {
                 continue;
             }
-            let budget = &self.state.spec.budget;
+            if room == 0 && !instance.is_new() {
+                self.note_gate();
+                continue;
+            }
             let available =
                 (self.rules.is_available)(instance, self.now, self.state.spec.min_ready);
             match self
                 .rules
-                .may_switch(instance, available, &self.counts, budget)
+                .may_switch(instance, available, &self.counts, &self.state.spec)
             {
                 Ok(()) => {
-                    (self.rules.charge)(&mut self.counts, self.rules.expects(instance), available);
-                    self.run(instance, ActionKind::Activate);
+                    room = room.saturating_sub(u32::from(!instance.is_new()));
+                    self.charge(instance, available);
+                    let kind = match self.state.goes_back() {
+                        true => ActionKind::Revert,
+                        false => ActionKind::Activate,
+                    };
+                    self.run(instance, kind);
                 }
                 Err(in_the_way) => self.note(in_the_way),
             }
         }
     }
 
-    /// The instances that are still to be brought to the target: absent first, then broken, then in inventory order.
-    fn candidates(&self) -> Vec<&'a Instance> {
+    fn is_ready_to_switch(&self, instance: &Instance) -> bool {
+        instance.open.is_none() && (self.state.goes_back() || instance.stage == Stage::Staged)
+    }
+
+    /// How many more may be new before the gate opens.
+    fn room_before_gate(&self) -> u32 {
+        self.state
+            .current_gate()
+            .map_or(u32::MAX, |gate| gate.to.saturating_sub(self.counts.new))
+    }
+
+    fn charge(&mut self, instance: &Instance, available: bool) {
+        let in_flight = self.counts.in_flight;
+        self.counts.charge_domains(instance, available);
+        (self.rules.charge)(&mut self.counts, self.rules.expects(instance), available);
+        if is_in_flight(instance, available) {
+            self.counts.in_flight = in_flight;
+        }
+    }
+
+    /// The instances that are still to be switched: absent first, then broken, then by `order`, domain by domain, in
+    /// inventory order. On the way back what the rollout has added goes last.
+    fn find_candidates(&self) -> Vec<&'a Instance> {
+        let goes_back = self.state.goes_back();
         let mut candidates: Vec<_> = self
             .state
             .instances
             .iter()
-            .filter(|i| self.is_candidate(i))
+            .filter(|i| match goes_back {
+                true => self.is_to_go_back(i),
+                false => self.is_candidate(i),
+            })
             .collect();
-        candidates.sort_by_key(|instance| match self.rules.expects(instance) {
-            Expects::Absent => 0,
-            Expects::Broken => 1,
-            Expects::Running => 2,
+        if goes_back && candidates.iter().any(|i| !i.was_absent()) {
+            candidates.retain(|i| !i.was_absent());
+        }
+        candidates.sort_by_key(|instance| {
+            let urgency = match self.rules.expects(instance) {
+                Expects::Absent => 0,
+                Expects::Broken => 1,
+                Expects::Running => 2,
+            };
+            (urgency, instance.rank, &instance.values)
         });
         candidates
     }
@@ -269,141 +392,20 @@ impl<'a> Draft<'a> {
             }
     }
 
-    /// Whether the rollout comes to an end, or to rest.
-    fn judge(&mut self) {
-        if !self.decision.actions.is_empty() || self.in_work().next().is_some() {
-            return;
-        }
-        let broken = self
-            .state
-            .instances
-            .iter()
-            .any(|i| matches!(i.stage, Stage::Broken { .. }));
-        self.decision.verdict = match () {
-            () if broken => Some(Verdict::End(Outcome::Failed)),
-            () if self.state.pause.is_some() => Some(Verdict::Paused),
-            () if self.has_hope() && !self.is_stalled() => None,
-            () if self.candidates().is_empty() && self.reached_any() => {
-                Some(Verdict::End(Outcome::Completed))
-            }
-            () => Some(Verdict::End(Outcome::StoodStill)),
-        };
-    }
-
-    /// Whether any selected host runs the target; else there is nothing that was completed.
-    fn reached_any(&self) -> bool {
-        self.state
-            .instances
-            .iter()
-            .any(|i| i.selected && matches!(i.stage, Stage::Updated { .. }))
-    }
-
-    fn is_stalled(&self) -> bool {
-        self.now >= self.state.progress_at + self.state.spec.progress_deadline
+    /// Whether this rollout has brought it to the target, and it can be brought back. A restarted instance runs what
+    /// it ran before; and one that was added goes once nothing else is left to go.
+    fn is_to_go_back(&self, instance: &Instance) -> bool {
+        let is_last = instance.was_absent();
+        instance.is_reachable()
+            && instance.before.is_some()
+            && self.state.spec.kind != RolloutKind::Restart
+            && matches!(instance.stage, Stage::Updated { started: Some(_) })
+            && !(is_last && self.in_work().next().is_some())
     }
 
     /// Instances on which something is under way.
-    fn in_work(&self) -> impl Iterator<Item = &'a Instance> {
-        self.state.instances.iter().filter(|i| {
-            i.open.is_some()
-                || i.stage == Stage::Staging
-                || (i.is_in_hand() && !matches!(i.stage, Stage::Broken { .. }))
-        })
-    }
-
-    /// Whether waiting has a sense: some instance that is in the way may become available with nothing done.
-    /// When nothing is left to switch, only those that run the target count.
-    fn has_hope(&self) -> bool {
-        let left = !self.candidates().is_empty();
-        let (now, min_ready) = (self.now, self.state.spec.min_ready);
-        self.state.instances.iter().any(|i| {
-            let counts = left || (i.selected && matches!(i.stage, Stage::Updated { .. }));
-            counts
-                && !i.is_in_hand()
-                && !i.is_absent()
-                && match i.health {
-                    Some(Health::Ready { .. }) => {
-                        !i.is_available(now, min_ready) || (left && i.fresh_until < now)
-                    }
-                    Some(Health::NotReady { .. }) => {
-                        !i.is_broken() || matches!(i.stage, Stage::Updated { started: Some(_) })
-                    }
-                    Some(Health::Unknown) => i.is_reachable(),
-                    Some(Health::Restarted) | None => false,
-                }
-        })
-    }
-
-    /// Says why nothing more starts, for people.
-    fn explain(&mut self) {
-        let spec = &self.state.spec;
-        if self.state.pause.is_some() && self.decision.verdict.is_none() {
-            self.decision.waiting_on.push(WaitReason::Pausing);
-        }
-        for instance in &self.state.instances {
-            let host = instance.host.clone();
-            let reason = match (&instance.stage, instance.open, instance.health) {
-                (_, Some(action), _) => WaitReason::Working { host, action },
-                (Stage::Settling { since, .. } | Stage::Recovering { since, .. }, _, health) => {
-                    let until = match health {
-                        Some(Health::Ready { since }) => Some(since + spec.min_ready),
-                        _ => None,
-                    };
-                    WaitReason::Settling {
-                        host,
-                        until,
-                        deadline: *since + spec.deadline,
-                    }
-                }
-                (_, _, Some(Health::Ready { since })) if !instance.is_in_hand() => {
-                    let until = since + spec.min_ready;
-                    if until <= self.now {
-                        continue;
-                    }
-                    self.wake(until);
-                    WaitReason::MinReady { host, until }
-                }
-                _ => continue,
-            };
-            self.decision.waiting_on.push(reason);
-        }
-    }
-
-    fn note(&mut self, in_the_way: InTheWay) {
-        let (budget, counts, min_ready) = (
-            self.state.spec.budget,
-            self.counts,
-            self.state.spec.min_ready,
-        );
-        let hosts = |pick: &dyn Fn(&Instance) -> bool| -> Vec<HostName> {
-            self.state
-                .instances
-                .iter()
-                .filter(|i| pick(i))
-                .map(|i| i.host.clone())
-                .collect()
-        };
-        let reason = match in_the_way {
-            InTheWay::InFlight => WaitReason::InFlight {
-                in_flight: counts.in_flight,
-                limit: budget.max_unavailable + counts.running.saturating_sub(counts.desired),
-            },
-            InTheWay::Room => WaitReason::NoRoom {
-                running: counts.running,
-                max_total: budget.max_total(),
-            },
-            InTheWay::Availability => WaitReason::NoHeadroom {
-                available: counts.available,
-                min_available: budget.min_available(),
-                unavailable: hosts(&|i| !i.is_available(self.now, min_ready)),
-            },
-            InTheWay::Staleness => WaitReason::Stale {
-                hosts: hosts(&|i| i.is_available(self.now, min_ready) && i.fresh_until < self.now),
-            },
-        };
-        if !self.decision.waiting_on.contains(&reason) {
-            self.decision.waiting_on.push(reason);
-        }
+    pub(super) fn in_work(&self) -> impl Iterator<Item = &'a Instance> {
+        self.state.instances.iter().filter(|i| i.is_in_work())
     }
 
     fn run(&mut self, instance: &Instance, kind: ActionKind) {
@@ -413,7 +415,7 @@ impl<'a> Draft<'a> {
         });
     }
 
-    fn wake(&mut self, at: Timestamp) {
+    pub(super) fn wake(&mut self, at: Timestamp) {
         if at > self.now {
             self.decision.wake_at = Some(self.decision.wake_at.map_or(at, |before| before.min(at)));
         }

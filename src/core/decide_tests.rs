@@ -567,7 +567,7 @@ fn one_that_was_sick_before_is_back_when_it_was_started() {
     assert_eq!(
         scene.stage_of(1),
         Stage::Reverted {
-            reason: "no".into()
+            failure: Some("no".into())
         }
     );
     assert_eq!(scene.counts().failed, 0, "it was sick before: not by us");

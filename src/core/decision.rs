@@ -1,6 +1,6 @@
 //! What [`decide`](super::decide::decide) answers, as plain values.
 
-use super::event::{ActionKind, Mark, Outcome, PauseCause};
+use super::event::{ActionKind, Mark, Outcome, PauseCause, RollbackCause};
 use super::ids::HostName;
 use super::time::Timestamp;
 
@@ -42,6 +42,12 @@ pub enum Action {
 pub enum Verdict {
     /// It starts nothing more and finishes what is in flight.
     Pause(PauseCause),
+    /// Every host goes back to what it ran before.
+    RollBack(RollbackCause),
+    /// As many are on the target and available as the step asks for.
+    ReachStep(usize),
+    /// The step's bake and approval are over.
+    OpenStep(usize),
     /// Nothing is in flight any more.
     Paused,
     /// It is over.
@@ -107,6 +113,51 @@ pub enum WaitReason {
         /// Which.
         hosts: Vec<HostName>,
     },
+    /// The gate lets no more be new before as many are available (contract, section 3: steps are the only gates).
+    Gate {
+        /// Which step, from 0.
+        step: usize,
+        /// How many may be new before it opens.
+        to: u32,
+        /// How many of the new ones are available.
+        available: u32,
+    },
+    /// The gate was reached and stays shut for a while.
+    Baking {
+        /// Which step, from 0.
+        step: usize,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The gate was reached, and somebody has to approve.
+    Approval {
+        /// Which step, from 0.
+        step: usize,
+    },
+    /// As many values of a failure domain are in work as may be (R4).
+    OtherValues {
+        /// The domain's label.
+        label: String,
+        /// The values in work.
+        in_work: Vec<String>,
+        /// How many may be.
+        at_once: u32,
+    },
+    /// Taking one more down would break the budget inside a value of a failure domain (R4).
+    NoHeadroomInside {
+        /// The domain's label.
+        label: String,
+        /// Its value.
+        value: String,
+        /// How many are available in it.
+        available: u32,
+        /// How few may be.
+        min_available: u32,
+    },
     /// A pause was asked for, and something is still in flight.
     Pausing,
+    /// The rollout was aborted, and something is still in flight.
+    Aborting,
+    /// Every host goes back to what it ran before.
+    GoingBack,
 }

@@ -2,17 +2,22 @@
 //!
 //! Whoever has read [`event::Event`], [`rollout::RolloutState::apply`] and [`decide::decide`] knows rollctl.
 
+mod apply;
 pub mod budget;
 pub mod counts;
 pub mod decide;
 pub mod decision;
 pub mod event;
+mod explain;
 pub mod fleet;
 pub mod health;
 pub mod history;
 pub mod ids;
+pub mod instance;
 pub mod invariant;
+mod judge;
 pub mod plan;
+mod resume;
 pub mod revision;
 pub mod rollout;
 pub(crate) mod rules;

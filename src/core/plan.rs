@@ -42,6 +42,8 @@ pub struct PlannedStep {
     pub method: Method,
     /// Switches with the same number are under way together; from 1.
     pub wave: u32,
+    /// How many gates are open by then.
+    pub gate: usize,
 }
 
 /// How an instance comes to the target.
@@ -119,10 +121,19 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
             state.saw(host, now + Duration::from_secs(3600));
         }
         let decision = decide(&state, now);
-        if let Some(verdict) = decision.verdict {
-            match verdict {
-                Verdict::End(_) | Verdict::Paused | Verdict::Pause(_) => break,
+        match decision.verdict {
+            Some(Verdict::ReachStep(step)) => {
+                state.apply(now, &Event::StepReached { step })?;
+                let by = String::new();
+                state.apply(now, &Event::StepApproved { step, by })?;
+                continue;
             }
+            Some(Verdict::OpenStep(step)) => {
+                state.apply(now, &Event::StepOpened { step })?;
+                continue;
+            }
+            Some(_) => break,
+            None => {}
         }
         let actions: Vec<_> = decision
             .actions
@@ -183,6 +194,7 @@ fn step(
             Method::InPlace
         },
         wave,
+        gate: state.gate.step,
     }))
 }
 

@@ -1,4 +1,4 @@
-//! The budget rules R1-R3 (contract, section 3) and the counting that they stand on, each as one small function.
+//! The budget rules R1-R4 (contract, section 3) and the counting that they stand on, each as one small function.
 //!
 //! [`decide`](super::decide::decide) always uses [`CONTRACT`]. Tests put a mistake in the place of one function and
 //! see that the independent checker notices.
@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::counts::Counts;
+use super::counts::{Counts, is_in_flight};
 use super::rollout::{Expects, Instance};
+use super::spec::{Spec, ValueBudget};
 use super::time::Timestamp;
 
 /// The questions that decide what may start.
@@ -19,6 +20,10 @@ pub(crate) struct Rules {
     pub(crate) enough_remain: fn(remaining: u32, &Budget) -> bool,
     /// R3: may one more instance run?
     pub(crate) fleet_has_room: fn(&Counts, &Budget) -> bool,
+    /// R4: may one more value of a domain be in work?
+    pub(crate) domain_has_room: fn(in_work: u32, at_once: u32) -> bool,
+    /// R4: may this many remain available inside a value?
+    pub(crate) enough_remain_inside: fn(remaining: u32, &ValueBudget) -> bool,
     /// Whether an instance is available.
     pub(crate) is_available: fn(&Instance, Timestamp, Duration) -> bool,
     /// Whether an instance costs no availability when it is replaced.
@@ -38,6 +43,13 @@ pub(crate) const CONTRACT: Rules = Rules {
     },
     enough_remain: |remaining, budget| remaining >= budget.min_available(),
     fleet_has_room: |counts, budget| counts.running < budget.max_total(),
+    domain_has_room: |in_work, at_once| in_work < at_once,
+    enough_remain_inside: |remaining, value| {
+        let least = value
+            .max_unavailable
+            .map_or(0, |most| value.desired.saturating_sub(most));
+        remaining >= least
+    },
     is_available: Instance::is_available,
     is_broken: Instance::is_broken,
     charge: |counts, expects, available| {
@@ -61,6 +73,10 @@ pub(crate) enum InTheWay {
     Staleness,
     /// R3.
     Room,
+    /// R4: other values of that domain are in work.
+    OtherValues { domain: usize },
+    /// R4: too few would remain inside the value.
+    Inside { domain: usize, value: usize },
 }
 
 impl Rules {
@@ -68,39 +84,108 @@ impl Rules {
     pub(crate) fn expects(&self, instance: &Instance) -> Expects {
         match () {
             () if instance.is_absent() => Expects::Absent,
-            () if (self.is_broken)(instance) => Expects::Broken,
+            // What nobody ever confirmed was never counted as available.
+            () if instance.unproven || (self.is_broken)(instance) => Expects::Broken,
             () => Expects::Running,
         }
     }
 
-    /// Whether the instance may be switched now.
+    /// Whether the instance may be switched now, there or back.
     ///
     /// Absent ones are exempt from R1 and R2, broken ones from R2. One that is neither available nor broken is
-    /// protected: nobody knows what it is, so as many others must remain as if it were lost.
+    /// protected: nobody knows what it is, so as many others must remain as if it were lost. One that is in flight
+    /// already costs R1 nothing more.
     pub(crate) fn may_switch(
         &self,
         instance: &Instance,
         available: bool,
         counts: &Counts,
-        budget: &Budget,
+        spec: &Spec,
     ) -> Result<(), InTheWay> {
-        let ok = |allowed: bool, otherwise| if allowed { Ok(()) } else { Err(otherwise) };
+        let budget = &spec.budget;
         let expects = self.expects(instance);
+        self.may_work_in_domains(instance, available, counts, spec)?;
         if expects == Expects::Absent {
-            return ok((self.fleet_has_room)(counts, budget), InTheWay::Room);
+            return or((self.fleet_has_room)(counts, budget), InTheWay::Room);
         }
-        ok((self.flight_has_room)(counts, budget), InTheWay::InFlight)?;
+        if !is_in_flight(instance, available) {
+            or((self.flight_has_room)(counts, budget), InTheWay::InFlight)?;
+        }
         if expects == Expects::Broken {
             return Ok(());
         }
+        self.may_take_down(instance, available, counts, spec)
+    }
+
+    /// R2, in the service and inside the values of its domains: whether enough others remain without it.
+    pub(crate) fn may_take_down(
+        &self,
+        instance: &Instance,
+        available: bool,
+        counts: &Counts,
+        spec: &Spec,
+    ) -> Result<(), InTheWay> {
         let itself = u32::from(available);
-        ok(
-            (self.enough_remain)(counts.available.saturating_sub(itself), budget),
+        let without = |count: u32| count.saturating_sub(itself);
+        let budget = &spec.budget;
+        or(
+            (self.enough_remain)(without(counts.available), budget),
             InTheWay::Availability,
         )?;
-        ok(
-            (self.enough_remain)(counts.available_and_fresh.saturating_sub(itself), budget),
-            InTheWay::Staleness,
-        )
+        let mut is_fresh = (self.enough_remain)(without(counts.available_and_fresh), budget);
+        for (domain, place) in instance.values.iter().enumerate() {
+            let (Some(value), Some(count)) = (
+                spec.domains
+                    .get(domain)
+                    .and_then(|domain| domain.values.get(*place)),
+                counts
+                    .domains
+                    .get(domain)
+                    .and_then(|domain| domain.values.get(*place)),
+            ) else {
+                continue;
+            };
+            or(
+                (self.enough_remain_inside)(without(count.available), value),
+                InTheWay::Inside {
+                    domain,
+                    value: *place,
+                },
+            )?;
+            is_fresh &= (self.enough_remain_inside)(without(count.available_and_fresh), value);
+        }
+        or(is_fresh, InTheWay::Staleness)
     }
+
+    /// R4, `at_once`: a value that is in work already may have more.
+    fn may_work_in_domains(
+        &self,
+        instance: &Instance,
+        available: bool,
+        counts: &Counts,
+        spec: &Spec,
+    ) -> Result<(), InTheWay> {
+        if is_in_flight(instance, available) {
+            return Ok(());
+        }
+        for (domain, place) in instance.values.iter().enumerate() {
+            let at_once = spec.domains.get(domain).and_then(|domain| domain.at_once);
+            let (Some(at_once), Some(count)) = (at_once, counts.domains.get(domain)) else {
+                continue;
+            };
+            let is_idle = count
+                .values
+                .get(*place)
+                .is_none_or(|value| value.in_work == 0);
+            or(
+                !is_idle || (self.domain_has_room)(count.in_work, at_once),
+                InTheWay::OtherValues { domain },
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn or(allowed: bool, otherwise: InTheWay) -> Result<(), InTheWay> {
+    if allowed { Ok(()) } else { Err(otherwise) }
 }

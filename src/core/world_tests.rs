@@ -253,6 +253,9 @@ impl World {
             }
             match verdict {
                 Some(Verdict::Pause(cause)) => self.happen(Event::PauseRequested { cause })?,
+                Some(Verdict::RollBack(cause)) => self.happen(Event::RollbackStarted { cause })?,
+                Some(Verdict::ReachStep(step)) => self.happen(Event::StepReached { step })?,
+                Some(Verdict::OpenStep(step)) => self.happen(Event::StepOpened { step })?,
                 Some(Verdict::Paused) => self.happen(Event::RolloutPaused)?,
                 Some(Verdict::End(outcome)) => self.happen(Event::RolloutEnded { outcome })?,
                 None => {}
@@ -448,9 +451,7 @@ fn check_end(world: &World) -> Result<(), String> {
                 instance.host
             ));
         }
-        if instance.is_in_hand() && !matches!(instance.stage, Stage::Broken { .. })
-            || instance.open.is_some()
-        {
+        if instance.is_in_hand() && !instance.is_given_up() || instance.open.is_some() {
             return Err(format!(
                 "{} is left in hand: {:?}",
                 instance.host, instance.stage

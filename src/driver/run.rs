@@ -337,6 +337,11 @@ impl Driver {
             }
             match decision.verdict {
                 Some(Verdict::Pause(cause)) => self.record(Event::PauseRequested { cause }).await?,
+                Some(Verdict::RollBack(cause)) => {
+                    self.record(Event::RollbackStarted { cause }).await?
+                }
+                Some(Verdict::ReachStep(step)) => self.record(Event::StepReached { step }).await?,
+                Some(Verdict::OpenStep(step)) => self.record(Event::StepOpened { step }).await?,
                 Some(Verdict::Paused) => self.record(Event::RolloutPaused).await?,
                 Some(Verdict::End(outcome)) => self.record(Event::RolloutEnded { outcome }).await?,
                 None => {}

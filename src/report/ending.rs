@@ -239,15 +239,32 @@ fn trouble(instance: &Instance) -> Option<String> {
         None => "put back".to_owned(),
     };
     match (&instance.stage, &instance.reach) {
-        (Stage::Reverted { reason }, _) if instance.sick_before => {
-            Some(format!("{reason} ({back}; it was sick before)"))
-        }
-        (Stage::Reverted { reason }, _) => Some(format!("{reason} ({back})")),
+        (
+            Stage::Reverted {
+                failure: Some(reason),
+            },
+            _,
+        ) if instance.sick_before => Some(format!("{reason} ({back}; it was sick before)")),
+        (
+            Stage::Reverted {
+                failure: Some(reason),
+            },
+            _,
+        ) => Some(format!("{reason} ({back})")),
+        (Stage::Reverted { failure: None }, _) => None,
+        (Stage::Lost { reason }, _) => Some(format!(
+            "{reason}; its dead-man's switch puts it back ({back} then)"
+        )),
         (Stage::Broken { reason }, _) => Some(format!("could not be put back: {reason}")),
         (
             Stage::Failed { reason }
-            | Stage::Reverting { reason }
-            | Stage::Recovering { reason, .. },
+            | Stage::Reverting {
+                failure: Some(reason),
+            }
+            | Stage::Recovering {
+                failure: Some(reason),
+                ..
+            },
             _,
         ) => Some(format!("{reason} (not put back yet)")),
         (_, Some(Reach::Unreachable { reason })) => {

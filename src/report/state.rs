@@ -8,7 +8,7 @@ use crate::core::time::Timestamp;
 pub const OUT_OF_SERVICE: &str = "out-of-service";
 
 /// All words that [`word`] and `status` use, with what they mean.
-pub const WORDS: [(&str, &str); 17] = [
+pub const WORDS: [(&str, &str); 19] = [
     ("available", "ready without a break for min_ready"),
     ("ready", "its health check passes, not for min_ready yet"),
     ("not-ready", "its health check fails"),
@@ -27,6 +27,11 @@ pub const WORDS: [(&str, &str); 17] = [
     ("reverting", "being put back"),
     ("recovering", "put back, has to become available"),
     ("reverted", "failed by us; what ran before is back"),
+    ("returned", "the rollout goes back; what ran before is back"),
+    (
+        "lost",
+        "its host was lost while it was in work; its dead-man's switch puts it back",
+    ),
     ("broken", "could not be put back: somebody must look"),
     (OUT_OF_SERVICE, "not in desired, never touched"),
 ];
@@ -41,7 +46,9 @@ pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'stat
         (Stage::Failed { .. }, _) => "failed",
         (Stage::Reverting { .. }, _) => "reverting",
         (Stage::Recovering { .. }, _) => "recovering",
-        (Stage::Reverted { .. }, _) => "reverted",
+        (Stage::Reverted { failure: Some(_) }, _) => "reverted",
+        (Stage::Reverted { failure: None }, _) => "returned",
+        (Stage::Lost { .. }, _) => "lost",
         (Stage::Broken { .. }, _) => "broken",
         (_, Some(Reach::Unreachable { .. })) => "unreachable",
         (_, Some(Reach::Refused { .. })) => "refused",
@@ -67,7 +74,10 @@ fn by_health(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'sta
 pub fn phase(state: &RolloutState) -> &'static str {
     match state.phase {
         RolloutPhase::Observing => "observing",
+        RolloutPhase::Progressing if state.abort.is_some() => "aborting",
         RolloutPhase::Progressing if state.pause.is_some() => "pausing",
+        RolloutPhase::Progressing if state.goes_back() => "rolling-back",
+        RolloutPhase::Progressing if state.gate.reached_at.is_some() => "at-step",
         RolloutPhase::Progressing => "progressing",
         RolloutPhase::Paused => "paused",
         RolloutPhase::Superseded(_) => "superseded",

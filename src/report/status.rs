@@ -292,7 +292,14 @@ fn waiting(reason: &WaitReason, budget: &Budget, now: Timestamp) -> Value {
         WaitReason::InFlight { .. } => ("in_flight", &[]),
         WaitReason::NoRoom { .. } => ("no_room", &[]),
         WaitReason::Stale { hosts } => ("stale", hosts),
+        WaitReason::Gate { .. } => ("gate", &[]),
+        WaitReason::Baking { .. } => ("baking", &[]),
+        WaitReason::Approval { .. } => ("approval", &[]),
+        WaitReason::OtherValues { .. } => ("other_values", &[]),
+        WaitReason::NoHeadroomInside { .. } => ("no_headroom_inside", &[]),
         WaitReason::Pausing => ("pausing", &[]),
+        WaitReason::Aborting => ("aborting", &[]),
+        WaitReason::GoingBack => ("going_back", &[]),
     };
     json!({"reason": word, "hosts": hosts, "text": wait_in_words(reason, budget, now)})
 }

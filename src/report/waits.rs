@@ -57,7 +57,42 @@ pub fn wait_in_words(reason: &WaitReason, budget: &Budget, now: Timestamp) -> St
                 names(hosts)
             )
         }
+        WaitReason::Gate {
+            step,
+            to,
+            available,
+        } => format!(
+            "step {}: {available} of {to} new ones are available, no more are started before",
+            step + 1
+        ),
+        WaitReason::Baking { step, until } => format!(
+            "step {} is reached and bakes for {} more",
+            step + 1,
+            left(*until, now)
+        ),
+        WaitReason::Approval { step } => format!(
+            "step {} is reached and waits for somebody to approve (`rollctl approve`)",
+            step + 1
+        ),
+        WaitReason::OtherValues {
+            label,
+            in_work,
+            at_once,
+        } => format!(
+            "{label} {} in work, at most {at_once} at once may be (at_once)",
+            in_work.join(", ")
+        ),
+        WaitReason::NoHeadroomInside {
+            label,
+            value,
+            available,
+            min_available,
+        } => format!(
+            "in {label} {value} {available} are available, at least {min_available} must be"
+        ),
         WaitReason::Pausing => "finishing what is in flight, then pausing".to_owned(),
+        WaitReason::Aborting => "finishing what is in flight, then ending".to_owned(),
+        WaitReason::GoingBack => "every host goes back to what it ran before".to_owned(),
     }
 }
 

@@ -1,0 +1,316 @@
+//! What an event makes of one instance: one match over (stage, event). A pair that is not listed cannot happen.
+
+use super::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight, Started};
+use super::health::Health;
+use super::ids::RevisionRef;
+use super::instance::{Expects, Instance, Reach, Stage};
+use super::spec::RolloutKind;
+use super::time::Timestamp;
+
+/// What an instance has to know of its rollout to take an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub(super) at: Timestamp,
+    pub(super) target: &'a RevisionRef,
+    pub(super) kind: RolloutKind,
+    /// Whether every host goes back to what it ran before.
+    pub(super) goes_back: bool,
+}
+
+impl Surroundings<'_> {
+    /// Whether that is the target; names do not matter.
+    pub(super) fn is_target(&self, runs: &Runs) -> bool {
+        runs.is(self.target)
+    }
+}
+
+impl Instance {
+    /// Takes an event about this instance; whether a phase ended well, or nothing when it cannot happen here.
+    pub(super) fn apply(&mut self, event: &Event, around: &Surroundings<'_>) -> Option<bool> {
+        match event {
+            Event::HostObserved { sight, .. } if self.reach.is_none() => {
+                self.observe(sight, around);
+                Some(false)
+            }
+            Event::HealthChanged { health, .. } => {
+                // What was seen before or during a switch says nothing about what runs after it.
+                let switching = matches!(
+                    self.stage,
+                    Stage::Activating { .. } | Stage::Reverting { .. }
+                );
+                if switching || self.reach.is_none() {
+                    return None;
+                }
+                self.health = Some(*health);
+                Some(false)
+            }
+            Event::HostRebooted { started, .. } => self.reboot(around.at, started),
+            Event::ActionStarted { action, .. } if self.open.is_none() => {
+                self.begin(*action, around)?;
+                self.open = Some(*action);
+                Some(false)
+            }
+            Event::ActionEnded {
+                action, outcome, ..
+            } if self.open == Some(*action) => {
+                let went_well = self.end(around.at, *action, outcome)?;
+                self.open = None;
+                Some(went_well)
+            }
+            Event::InstanceMarked { mark, .. }
+                if self.open.is_none_or(|open| open == ActionKind::Prune) =>
+            {
+                self.mark(mark)
+            }
+            _ => None,
+        }
+    }
+
+    fn observe(&mut self, sight: &Sight, around: &Surroundings<'_>) {
+        match sight {
+            Sight::Reachable { runs, .. } => {
+                self.reach = Some(Reach::Reachable);
+                self.runs = Some(runs.clone());
+            }
+            Sight::Unreachable { reason } => {
+                self.reach = Some(Reach::Unreachable {
+                    reason: reason.clone(),
+                });
+            }
+            Sight::Refused { reason } => {
+                self.reach = Some(Reach::Refused {
+                    reason: reason.clone(),
+                });
+            }
+        }
+        if self.was_touched() {
+            self.look_again(sight, around);
+        } else {
+            self.look_first(sight, around);
+        }
+    }
+
+    fn look_first(&mut self, sight: &Sight, around: &Surroundings<'_>) {
+        self.stage = Stage::Pending;
+        let Sight::Reachable {
+            runs,
+            started,
+            unproven,
+        } = sight
+        else {
+            return;
+        };
+        self.before = Some(runs.clone());
+        self.unproven = unproven.is_some();
+        if !around.is_target(runs) || around.kind == RolloutKind::Restart {
+            return;
+        }
+        self.stage = match (unproven, started) {
+            // Switched by a controller that died: this rollout proves it, or puts back what ran before.
+            (Some(unproven), Some(started)) => {
+                self.before = Some(unproven.before.clone());
+                self.unproven = false;
+                Stage::Settling {
+                    since: around.at,
+                    started: started.clone(),
+                }
+            }
+            _ => Stage::Updated { started: None },
+        };
+    }
+
+    fn reboot(&mut self, at: Timestamp, new: &Started) -> Option<bool> {
+        match &mut self.stage {
+            Stage::Settling { since, started } | Stage::Recovering { since, started, .. } => {
+                (*since, *started) = (at, new.clone());
+            }
+            Stage::Updated {
+                started: Some(started),
+            } => *started = new.clone(),
+            _ => return None,
+        }
+        self.health = Some(Health::Unknown);
+        Some(false)
+    }
+
+    /// A switch takes away what health was seen before it: that says nothing after it.
+    fn begin(&mut self, action: ActionKind, around: &Surroundings<'_>) -> Option<()> {
+        let at = around.at;
+        match (action, &self.stage) {
+            (ActionKind::Stage, Stage::Pending | Stage::Updated { started: None }) => {
+                self.stage = Stage::Staging;
+            }
+            (ActionKind::Activate, Stage::Staged) => {
+                let expects = match () {
+                    () if self.is_absent() => Expects::Absent,
+                    () if self.is_broken() => Expects::Broken,
+                    () => Expects::Running,
+                };
+                self.sick_before =
+                    expects != Expects::Absent && !self.health.is_some_and(Health::is_ready);
+                self.stage = Stage::Activating { since: at, expects };
+                self.runs = Some(Runs::Revision {
+                    revision: around.target.clone(),
+                });
+                self.health = Some(Health::Unknown);
+            }
+            (ActionKind::Confirm, Stage::Settling { since, started }) => {
+                self.stage = Stage::Confirming {
+                    since: *since,
+                    started: started.clone(),
+                };
+            }
+            (ActionKind::Revert, Stage::Failed { reason }) => {
+                let failure = Some(reason.clone());
+                self.go_back(failure);
+            }
+            (ActionKind::Revert, Stage::Settling { .. } | Stage::Updated { started: Some(_) })
+                if around.goes_back =>
+            {
+                self.go_back(None)
+            }
+            (ActionKind::Prune, Stage::Updated { .. }) => self.pruned = true,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn go_back(&mut self, failure: Option<String>) {
+        self.stage = Stage::Reverting { failure };
+        self.runs = self.before.clone();
+        self.health = Some(Health::Unknown);
+    }
+
+    fn end(&mut self, at: Timestamp, action: ActionKind, outcome: &ActionOutcome) -> Option<bool> {
+        let (done, reason) = match outcome {
+            ActionOutcome::Done { .. } => (true, String::new()),
+            ActionOutcome::Declined { reason }
+            | ActionOutcome::Refused { reason }
+            | ActionOutcome::Failed { reason }
+            | ActionOutcome::Lost { reason } => (false, reason.clone()),
+        };
+        let started = match outcome {
+            ActionOutcome::Done { started } => started.clone(),
+            _ => None,
+        };
+        let next = match (action, &self.stage) {
+            (ActionKind::Prune, stage) => stage.clone(),
+            (ActionKind::Stage, Stage::Staging) if done => Stage::Staged,
+            (ActionKind::Stage, Stage::Staging) => {
+                self.reach = Some(Reach::Refused { reason });
+                Stage::Pending
+            }
+            // The deadline runs from the start: how long the old one took to stop is not the new one's fault.
+            (ActionKind::Activate, Stage::Activating { .. }) if done => {
+                self.unproven = false;
+                Stage::Settling {
+                    since: at,
+                    started: started?,
+                }
+            }
+            (ActionKind::Activate, Stage::Activating { .. })
+                if matches!(outcome, ActionOutcome::Declined { .. }) =>
+            {
+                self.runs = self.before.clone();
+                Stage::Staged
+            }
+            // Nothing was changed: it runs what it ran, and there is nothing to put back.
+            (ActionKind::Activate, Stage::Activating { .. })
+                if matches!(outcome, ActionOutcome::Refused { .. }) =>
+            {
+                self.runs = self.before.clone();
+                self.reach = Some(Reach::Refused { reason });
+                Stage::Pending
+            }
+            (ActionKind::Confirm, Stage::Confirming { started, .. }) if done => Stage::Updated {
+                started: Some(started.clone()),
+            },
+            (
+                ActionKind::Activate | ActionKind::Confirm,
+                Stage::Activating { .. } | Stage::Confirming { .. },
+            ) => Stage::Failed { reason },
+            (ActionKind::Revert, Stage::Reverting { failure }) => {
+                let failure = failure.clone();
+                self.reverted(at, outcome, started, failure, reason)
+            }
+            _ => return None,
+        };
+        self.stage = next;
+        Some(done)
+    }
+
+    /// Where a revert leads that came to an end.
+    fn reverted(
+        &self,
+        at: Timestamp,
+        outcome: &ActionOutcome,
+        started: Option<Started>,
+        failure: Option<String>,
+        reason: String,
+    ) -> Stage {
+        match (outcome, started) {
+            // Of one that was sick before, the health is not asked: it is back as it was.
+            (ActionOutcome::Done { .. }, Some(started))
+                if !self.sick_before && !self.is_absent() =>
+            {
+                Stage::Recovering {
+                    since: at,
+                    started,
+                    failure,
+                }
+            }
+            (ActionOutcome::Done { .. }, _) => Stage::Reverted { failure },
+            (ActionOutcome::Lost { .. }, _) => Stage::Lost {
+                reason: lost(failure.as_deref(), &reason),
+            },
+            _ => Stage::Broken {
+                reason: broken(failure.as_deref(), &reason),
+            },
+        }
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Option<bool> {
+        let (next, went_well) = match (mark, &self.stage) {
+            (
+                Mark::Failed { reason },
+                Stage::Settling { .. } | Stage::Updated { started: Some(_) },
+            ) => (
+                Stage::Failed {
+                    reason: reason.clone(),
+                },
+                false,
+            ),
+            (Mark::Reverted, Stage::Recovering { failure, .. }) => (
+                Stage::Reverted {
+                    failure: failure.clone(),
+                },
+                true,
+            ),
+            (Mark::Broken { reason }, Stage::Recovering { failure, .. }) => (
+                Stage::Broken {
+                    reason: broken(failure.as_deref(), reason),
+                },
+                false,
+            ),
+            _ => return None,
+        };
+        self.stage = next;
+        Some(went_well)
+    }
+}
+
+fn broken(failure: Option<&str>, reason: &str) -> String {
+    match failure {
+        Some(why) => format!("{why}; putting it back failed: {reason}"),
+        None => format!("putting it back failed: {reason}"),
+    }
+}
+
+fn lost(failure: Option<&str>, reason: &str) -> String {
+    match failure {
+        Some(why) if why != reason => {
+            format!("{why}; its host was lost: {reason}")
+        }
+        _ => format!("its host was lost: {reason}"),
+    }
+}

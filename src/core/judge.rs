@@ -1,0 +1,82 @@
+//! Whether a rollout comes to an end, or to rest.
+
+use super::decide::Draft;
+use super::decision::Verdict;
+use super::event::Outcome;
+use super::health::Health;
+use super::rollout::{Instance, Stage};
+use super::spec::RolloutKind;
+
+impl Draft<'_> {
+    /// Only once nothing is under way any more.
+    pub(super) fn judge(&mut self) {
+        if !self.decision.actions.is_empty() || self.in_work().next().is_some() {
+            return;
+        }
+        let state = self.state;
+        let has_broken = state
+            .instances
+            .iter()
+            .any(|i| matches!(i.stage, Stage::Broken { .. }));
+        let may_wait = self.has_hope() && !self.is_stalled();
+        let end = |outcome| Some(Verdict::End(outcome));
+        self.decision.verdict = match () {
+            () if state.abort.is_some() => end(Outcome::Aborted),
+            () if has_broken && !state.goes_back() => end(Outcome::Failed),
+            () if state.pause.is_some() => Some(Verdict::Paused),
+            () if state.goes_back() && !self.candidates.is_empty() && may_wait => None,
+            () if state.goes_back() && self.is_back() => end(Outcome::RolledBack),
+            () if state.goes_back() => end(Outcome::Failed),
+            () if may_wait || self.is_at_gate() => None,
+            () if self.candidates.is_empty() && self.reached_any() => end(Outcome::Completed),
+            () => end(Outcome::StoodStill),
+        };
+    }
+
+    /// Whether nothing that this rollout has brought to the target still runs it.
+    fn is_back(&self) -> bool {
+        let is_left = |i: &Instance| {
+            i.is_given_up()
+                || (self.state.spec.kind != RolloutKind::Restart
+                    && matches!(i.stage, Stage::Updated { started: Some(_) }))
+        };
+        !self.state.instances.iter().any(is_left)
+    }
+
+    /// Whether a gate was reached and is not open yet: it bakes, or somebody has to approve.
+    fn is_at_gate(&self) -> bool {
+        self.state.current_gate().is_some() && self.state.gate.reached_at.is_some()
+    }
+
+    /// Whether any selected host runs the target; else there is nothing that was completed.
+    fn reached_any(&self) -> bool {
+        self.state
+            .instances
+            .iter()
+            .any(|i| i.selected && matches!(i.stage, Stage::Updated { .. }))
+    }
+
+    /// Whether waiting has a sense: some instance that is in the way may become available with nothing done.
+    /// When nothing is left to switch, only those that run the target count.
+    fn has_hope(&self) -> bool {
+        let left = !self.candidates.is_empty();
+        let (now, min_ready) = (self.now, self.state.spec.min_ready);
+        self.state.instances.iter().any(|i| {
+            let counts = left || (i.selected && matches!(i.stage, Stage::Updated { .. }));
+            counts
+                && !i.is_in_hand()
+                && !i.is_absent()
+                && match i.health {
+                    Some(Health::Ready { .. }) => {
+                        (!i.is_available(now, min_ready) && !i.unproven)
+                            || (left && i.fresh_until < now)
+                    }
+                    Some(Health::NotReady { .. }) => {
+                        !i.is_broken() || matches!(i.stage, Stage::Updated { started: Some(_) })
+                    }
+                    Some(Health::Unknown) => i.is_reachable(),
+                    Some(Health::Restarted) | None => false,
+                }
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! Going on with a rollout whose controller paused or died: what the hosts say counts, not what was planned.
+
+use super::apply::Surroundings;
+use super::event::{Runs, Sight, Started};
+use super::instance::{Instance, Stage};
+use super::spec::RolloutKind;
+use super::time::Timestamp;
+
+impl Instance {
+    /// A new controller knows nothing for certain: the host has to be looked at anew.
+    pub(super) fn forget_looks(&mut self, retry: bool) {
+        self.reach = None;
+        self.health = None;
+        self.fresh_until = Timestamp::LONG_AGO;
+        self.open = None;
+        self.unproven = false;
+        self.stage = match &self.stage {
+            Stage::Staging | Stage::Staged => Stage::Pending,
+            Stage::Reverted { .. } if retry => Stage::Pending,
+            stage => stage.clone(),
+        };
+    }
+
+    /// A fresh look at an instance that this rollout has touched.
+    ///
+    /// | it was | seen on the target | seen as before | cannot be reached |
+    /// |---|---|---|---|
+    /// | activating, settling, confirming, lost | proves itself anew | nothing was done | lost |
+    /// | updated | updated | nothing was done; when going back: reverted | updated, as far as is known |
+    /// | failed, reverting, recovering | failed: is put back | has to recover | lost |
+    /// | reverted | failed: is put back | reverted | reverted |
+    /// | broken | broken | broken | broken |
+    pub(super) fn look_again(&mut self, sight: &Sight, around: &Surroundings<'_>) {
+        let Sight::Reachable {
+            runs,
+            started,
+            unproven,
+        } = sight
+        else {
+            self.lose_sight(sight);
+            return;
+        };
+        let is_before = self
+            .before
+            .as_ref()
+            .is_some_and(|before| is_same(before, runs));
+        let is_target = around.is_target(runs);
+        let restarted = around.kind == RolloutKind::Restart;
+        let next = match &self.stage {
+            // A restart leaves no other trace than its dead-man's switch until it is confirmed.
+            Stage::Activating { .. } | Stage::Lost { .. }
+                if is_target && (!restarted || unproven.is_some()) =>
+            {
+                settling(around.at, started.as_ref())
+            }
+            Stage::Settling { .. } | Stage::Confirming { .. } if is_target => {
+                settling(around.at, started.as_ref())
+            }
+            Stage::Updated { .. } if is_target => Stage::Updated {
+                started: started.clone(),
+            },
+            Stage::Updated { .. } if is_before && around.goes_back => {
+                Stage::Reverted { failure: None }
+            }
+            Stage::Activating { .. }
+            | Stage::Settling { .. }
+            | Stage::Confirming { .. }
+            | Stage::Lost { .. }
+            | Stage::Updated { .. } => {
+                // Put back by its dead-man's switch, or by somebody's hand: it is as if nothing had been done.
+                self.before = Some(runs.clone());
+                Stage::Pending
+            }
+            Stage::Failed { reason } => {
+                self.back(is_before, is_target, Some(reason), around, started)
+            }
+            Stage::Reverting { failure } | Stage::Recovering { failure, .. } => {
+                self.back(is_before, is_target, failure.as_ref(), around, started)
+            }
+            Stage::Reverted { failure } if is_target && !is_before => Stage::Failed {
+                reason: failure
+                    .clone()
+                    .unwrap_or_else(|| "it runs the target again".to_owned()),
+            },
+            stage => stage.clone(),
+        };
+        self.stage = next;
+    }
+
+    /// Where an instance stands that was being put back when its controller died.
+    fn back(
+        &self,
+        is_before: bool,
+        is_target: bool,
+        failure: Option<&String>,
+        around: &Surroundings<'_>,
+        started: &Option<Started>,
+    ) -> Stage {
+        let failure = failure.cloned();
+        match started {
+            _ if is_before && (self.sick_before || self.was_absent()) => {
+                Stage::Reverted { failure }
+            }
+            Some(started) if is_before => Stage::Recovering {
+                since: around.at,
+                started: started.clone(),
+                failure,
+            },
+            _ if is_before => Stage::Reverted { failure },
+            _ if is_target && failure.is_none() && started.is_some() => Stage::Updated {
+                started: started.clone(),
+            },
+            _ if is_target => Stage::Failed {
+                reason: failure.unwrap_or_else(|| "it was to be put back".to_owned()),
+            },
+            _ => Stage::Broken {
+                reason: "it runs neither the target nor what ran before".to_owned(),
+            },
+        }
+    }
+
+    fn lose_sight(&mut self, sight: &Sight) {
+        let why = match sight {
+            Sight::Unreachable { reason } | Sight::Refused { reason } => reason.clone(),
+            Sight::Reachable { .. } => return,
+        };
+        if self.is_in_hand() && !self.is_given_up() {
+            let reason = match self.failure() {
+                Some(failure) => format!("{failure}; its host was lost: {why}"),
+                None => format!("its host was lost: {why}"),
+            };
+            self.stage = Stage::Lost { reason };
+        }
+    }
+}
+
+fn settling(at: Timestamp, started: Option<&Started>) -> Stage {
+    match started {
+        Some(started) => Stage::Settling {
+            since: at,
+            started: started.clone(),
+        },
+        None => Stage::Failed {
+            reason: "nothing is known of its start".to_owned(),
+        },
+    }
+}
+
+fn is_same(a: &Runs, b: &Runs) -> bool {
+    match a.revision() {
+        Some(revision) => b.is(revision),
+        None => *b == Runs::Nothing,
+    }
+}
