@@ -68,6 +68,21 @@ pub enum Command {
     /// Return to an earlier revision, under the same rules
     #[command(visible_alias = "undo", after_long_help = help::ROLLBACK)]
     Rollback(RollbackArgs),
+    /// Start every instance anew on the revision that it is to run, within the budgets
+    #[command(after_long_help = help::RESTART)]
+    Restart(RestartArgs),
+    /// Hold a rollout: what is in flight is finished, nothing more is started
+    #[command(after_long_help = help::PAUSE)]
+    Pause(RequestArgs),
+    /// Go on with a rollout that was paused or whose rollctl died
+    #[command(after_long_help = help::RESUME)]
+    Resume(ResumeArgs),
+    /// Let a rollout go on past the step that it stands at
+    #[command(after_long_help = help::APPROVE)]
+    Approve(RequestArgs),
+    /// End a rollout where it stands: what is in flight is finished
+    #[command(after_long_help = help::ABORT)]
+    Abort(AbortArgs),
     /// Show what `release` would do, in which order; touches nothing
     #[command(after_long_help = help::PLAN)]
     Plan(PlanArgs),
@@ -133,6 +148,10 @@ pub struct ReleaseArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub artifact: Option<PathBuf>,
 
+    /// Bring every host to the service's present revision: new, reinstalled and returned ones
+    #[arg(long, conflicts_with_all = ["artifact", "name"])]
+    pub same: bool,
+
     /// The revision's name, for `rollback --to` [default: r1, r2, ...]
     #[arg(long, value_parser = RevisionName::given)]
     pub name: Option<RevisionName>,
@@ -172,6 +191,58 @@ pub struct RollbackArgs {
     /// People and other controllers.
     #[command(flatten)]
     pub control: ControlArgs,
+}
+
+/// `rollctl restart`
+#[derive(Debug, Clone, Args)]
+pub struct RestartArgs {
+    /// The service, as the inventory names it
+    #[arg(value_parser = service_name)]
+    pub service: ServiceName,
+
+    /// Why: shown by `history`
+    #[arg(long, value_name = "TEXT")]
+    pub cause: Option<String>,
+
+    /// Hosts and budgets.
+    #[command(flatten)]
+    pub rollout: RolloutArgs,
+
+    /// People and other controllers.
+    #[command(flatten)]
+    pub control: ControlArgs,
+}
+
+/// `rollctl pause`, `rollctl approve`
+#[derive(Debug, Clone, Args)]
+pub struct RequestArgs {
+    /// The service, as the inventory names it
+    #[arg(value_parser = service_name)]
+    pub service: ServiceName,
+}
+
+/// `rollctl resume`
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// The service, as the inventory names it
+    #[arg(value_parser = service_name)]
+    pub service: ServiceName,
+
+    /// Take the service away from another rollctl that works on it
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// `rollctl abort`
+#[derive(Debug, Clone, Args)]
+pub struct AbortArgs {
+    /// The service, as the inventory names it
+    #[arg(value_parser = service_name)]
+    pub service: ServiceName,
+
+    /// Take the service away from another rollctl that works on it and does not answer
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// `rollctl plan`

@@ -5,7 +5,10 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::screen::Screen;
 use super::wire::{Desk, load_inventory, service, warn};
-use super::{access, completions, describe, history, man, overview, plan, release, rollback};
+use super::{
+    access, completions, describe, history, man, overview, plan, release, requests, restart,
+    resume, rollback,
+};
 use crate::inventory::Loaded;
 use crate::ports::Clock;
 
@@ -30,6 +33,21 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<ExitCode, CliError> {
         }
         Command::Rollback(args) => {
             rollback::rollback(args, &inventory(&global, screen)?, global.verbose, screen).await
+        }
+        Command::Restart(args) => {
+            restart::restart(args, &inventory(&global, screen)?, global.verbose, screen).await
+        }
+        Command::Pause(args) => {
+            requests::pause(&args.service, &inventory(&global, screen)?, screen).await
+        }
+        Command::Approve(args) => {
+            requests::approve(&args.service, &inventory(&global, screen)?, screen).await
+        }
+        Command::Abort(args) => {
+            requests::abort(args, &inventory(&global, screen)?, global.verbose, screen).await
+        }
+        Command::Resume(args) => {
+            resume::resume(args, &inventory(&global, screen)?, global.verbose, screen).await
         }
         Command::Plan(args) => plan::plan_release(args, &inventory(&global, screen)?, screen).await,
         Command::Trust(args) => access::trust(args, &inventory(&global, screen)?, screen).await,

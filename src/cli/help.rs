@@ -15,6 +15,7 @@ Examples:
   rollctl release web ./web --name v1.4.2      roll it out
   rollctl status web --watch                   what runs where, what does it wait for?
   rollctl rollback web --to v1.4.1             go back
+  rollctl resume web                           go on after a pause, or after rollctl died
 
 Exit codes (the first that applies, in this order):
     2  usage or inventory, nothing touched
@@ -34,7 +35,8 @@ one object a line, each with \"version\": 1. NO_COLOR switches colours off. ROLL
 pub(crate) const RELEASE: &str = "\
 The artifact is shipped and verified on every host before anything goes down. Then host by host, within \
 the budgets: switch, restart, prove health for `min_ready`. A host that fails gets back what it ran \
-before, and the rollout pauses. Releasing what already runs everywhere does nothing.
+before; over `max_failures` of them, every host does (`on_failure`). Releasing what already runs \
+everywhere does nothing. If rollctl dies, hosts that it had switched and not confirmed go back by themselves.
 
 Ctrl-C once: finish what is in flight, then pause. Twice: stop now; hosts are left consistent.
 
@@ -43,9 +45,48 @@ Examples:
   rollctl release web                          ships `artifact` of the service, named r<number>
   rollctl release web ./web --hosts 'zone=a'   only these; does not become the service's revision
   rollctl release web ./web --max-unavailable 25%
+  rollctl release web --same                   what the service runs, on hosts that lack it
 
 Exit codes: 0 done or nothing to do, 2 nothing touched, 3 some hosts skipped, 4 another controller is at \
-work, 5 paused, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
+work, 5 paused, 10 rolled back, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
+
+pub(crate) const RESTART: &str = "\
+Like a release of the service's present revision in which every instance is started anew, one budget after \
+the other. Hosts that run another revision are brought to it.
+
+Examples:
+  rollctl restart web
+  rollctl restart web --hosts 'zone=a' --cause \"new certificates\"
+
+Exit codes: as `rollctl release`.";
+
+pub(crate) const PAUSE: &str = "\
+Asks the rollctl that drives the rollout, wherever it runs: the request travels through the ledger. What is \
+in flight is finished first; `rollctl status web --watch` shows it. `rollctl resume web` goes on.
+
+Exit codes: 0 it pauses, or is paused already; 2 there is nothing to pause; 5 it was refused.";
+
+pub(crate) const RESUME: &str = "\
+Looks at every host again: what they say counts, not what was planned. Then it goes on, here. After a pause, \
+what had failed is tried again; after the death of a rollctl, it is not.
+
+Examples:
+  rollctl resume web
+  rollctl resume web --take-over               the other rollctl hangs, or its machine is gone
+
+Exit codes: as `rollctl release`; 2 there is nothing to go on with.";
+
+pub(crate) const APPROVE: &str = "\
+For steps with `approve = true`. It may be said before the step's bake is over.
+
+Exit codes: 0 approved; 2 no rollout is at work; 5 it waits for nobody to approve.";
+
+pub(crate) const ABORT: &str = "\
+What is in flight is finished or put back, nothing more is started, and the rollout ends (exit 11 where it \
+runs): hosts stay on what they run then. `rollctl rollback web` returns to the revision before. A rollout that \
+is paused, or whose rollctl died, is looked at and ended here.
+
+Exit codes: 0 it ends; 2 there is nothing to abort; 11 it was ended here, and hosts run different revisions.";
 
 pub(crate) const ROLLBACK: &str = "\
 The artifacts of earlier revisions are kept: you need nothing but the name. What hosts ran before \

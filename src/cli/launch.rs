@@ -1,6 +1,5 @@
 //! From a prepared rollout to its end: lease, look, question, rollout, summary.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -11,23 +10,20 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::fit::refuse_misfits;
 use super::plan::{show, view};
-use super::rollout::{
-    Prepared, exit_code, instance_records, is_settled, keep, known, last_seen, nothing_to_do,
-};
+use super::rollout::{Prepared, is_settled, known, nothing_to_do};
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
-use crate::artifact::{FileStore, Machines};
+use super::work::Work;
+use crate::artifact::Machines;
 use crate::core::event::Sight;
-use crate::core::fleet::{EnvironmentValue, Fleet, Service};
-use crate::core::ids::Digest;
+use crate::core::fleet::{Fleet, Service};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::driver::{Adapters, DriverError, Job, Sights, SteadyClock, look, run, signals};
+use crate::driver::{Sights, look};
 use crate::ledger::RENEW_EVERY;
-use crate::ports::{Lease, Ledger, LedgerError, Reporter};
-use crate::report::mask::{Masking, Secrets};
+use crate::ports::{Lease, Ledger};
 use crate::report::plan::plan_table;
-use crate::report::{Output, printable, reporter};
+use crate::report::{Output, printable};
 
 /// A rollout that may be begun.
 pub(crate) struct Launch<'a> {
@@ -53,16 +49,29 @@ pub(crate) async fn launch(
     record: impl Future<Output = Result<Revision, CliError>>,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
-    let ledger = launch.desk.ledger.clone();
-    let lease = ledger
-        .acquire(
-            &launch.service.name,
-            &launch.desk.here.holder(who()),
-            launch.control.take_over,
-        )
-        .await?;
+    let (desk, service) = (launch.desk, launch.service);
+    let take_over = launch.control.take_over;
+    under_lease(desk, service, take_over, async |lease| {
+        with_lease(launch, lease, record, screen).await
+    })
+    .await
+}
+
+/// Does something under the service's lease, which is kept meanwhile and given back after it.
+///
+/// # Errors
+/// When somebody else holds the lease, or what is done fails.
+pub(crate) async fn under_lease<T>(
+    desk: &Desk,
+    service: &Service,
+    take_over: bool,
+    what: impl AsyncFnOnce(&Lease) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let ledger = desk.ledger.clone();
+    let holder = desk.here.holder(who());
+    let lease = ledger.acquire(&service.name, &holder, take_over).await?;
     let kept = keep_lease(ledger.clone(), lease.clone());
-    let ended = with_lease(launch, &lease, record, screen).await;
+    let ended = what(&lease).await;
     drop(kept);
     // An expired lease frees the service too, only later.
     if let Err(error) = ledger.release(&lease).await {
@@ -161,27 +170,6 @@ fn agreed(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<b
     Ok(screen.confirm(&question)?)
 }
 
-/// The secrets of every revision that a host may show something of: of the target, and of what runs now.
-fn secrets(service: &Service, store: &FileStore, target: &Revision, sights: &Sights) -> Secrets {
-    let running = sights
-        .values()
-        .filter_map(|seen| Some(seen.as_ref().ok()?.runs.revision()?.digest.clone()));
-    let digests: BTreeSet<Digest> = running.chain([target.digest.clone()]).collect();
-    let is_plain = |name: &String| {
-        matches!(
-            service.environment.get(name),
-            Some(EnvironmentValue::Plain(_))
-        )
-    };
-    Secrets::of(
-        digests
-            .iter()
-            .flat_map(|digest| store.environment(digest))
-            .filter(|(name, _)| !is_plain(name))
-            .map(|(_, value)| value),
-    )
-}
-
 async fn roll(
     launch: &Launch<'_>,
     lease: &Lease,
@@ -190,68 +178,17 @@ async fn roll(
     target: Revision,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
-    let Launch {
-        service,
-        desk,
-        prepared,
-        ..
-    } = launch;
-    let before = desk.ledger.instances(&service.name).await?;
-    let secrets = secrets(service, &desk.store, &target, &sights);
-    let mut spec = prepared.spec.clone();
+    let mut spec = launch.prepared.spec.clone();
     spec.target = target.reference();
-    let job = Job {
-        keep: keep(service, launch.revisions, &spec.target),
-        last_seen: last_seen(&before, launch.revisions),
+    let work = Work {
+        service: launch.service,
+        desk: launch.desk,
+        revisions: launch.revisions,
+        cause: launch.cause.clone(),
+        verbose: launch.verbose,
         spec,
         target,
-        health: service.health.clone(),
-        by: who(),
-        cause: launch.cause.clone(),
-        owner: desk.owner(),
-        lease: lease.clone(),
+        resumed: None,
     };
-    let reporter: Arc<dyn Reporter> = Arc::new(Masking::new(
-        reporter(screen.style(launch.verbose), desk.here.clock.clone()),
-        secrets,
-    ));
-    let adapters = Arc::new(Adapters {
-        hosts: field.hosts.clone(),
-        prober: field.prober,
-        ledger: desk.ledger.clone(),
-        reporter: reporter.clone(),
-        clock: Arc::new(SteadyClock::from(&*desk.here.clock)),
-    });
-    let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
-    let ended = run(adapters, job, sights, stop).await;
-    let finished = match ended {
-        Ok(finished) => finished,
-        Err(DriverError::Interrupted { rollout }) => {
-            return Err(CliError::new(ExitCode::Interrupted, format!("rollout {rollout} of `{}` interrupted", service.name))
-                .state("what hosts were doing they finish by themselves")
-                .hint(format!("`rollctl status {}` looks at the hosts; a new release or rollback goes on from there", service.name)));
-        }
-        Err(DriverError::Begin(error)) => return Err(error.into()),
-        Err(error) => {
-            let code = match &error {
-                DriverError::Ledger {
-                    source: LedgerError::LeaseLost { .. },
-                    ..
-                } => ExitCode::LeaseHeld,
-                _ => ExitCode::Unexpected,
-            };
-            return Err(CliError::of(code, &error)
-                .state("nothing new was started; what was in flight has ended")
-                .hint(format!(
-                    "`rollctl status {}` looks at the hosts",
-                    service.name
-                )));
-        }
-    };
-    let records = instance_records(&finished, &before, desk.now());
-    if let Err(error) = desk.ledger.record_instances(&service.name, &records).await {
-        // The rollout has ended, and its end is in the ledger; `status` looks at the hosts anyway.
-        tracing::warn!(%error, "what the hosts run now could not be noted");
-    }
-    Ok(exit_code(&finished))
+    work.run(lease, field, sights, screen).await
 }

@@ -18,6 +18,9 @@ pub mod man;
 mod overview;
 mod plan;
 mod release;
+mod requests;
+mod restart;
+mod resume;
 mod rollback;
 mod rollout;
 pub mod screen;
@@ -25,6 +28,7 @@ pub mod status;
 pub mod trust;
 pub mod values;
 mod wire;
+mod work;
 
 pub use args::{Cli, Command, Global};
 pub use dispatch::run;

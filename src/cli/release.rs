@@ -4,6 +4,7 @@ use super::args::ReleaseArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
+use super::restart::Again;
 use super::rollout::{PAST, prepare};
 use super::screen::Screen;
 use super::wire::{Desk, artifact_source, inventory_files, service, who};
@@ -27,6 +28,17 @@ pub(crate) async fn release(
     verbose: u8,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
+    if args.same {
+        let again = Again {
+            service: &args.service,
+            kind: RolloutKind::Release,
+            cause: args.cause,
+            rollout: &args.rollout,
+            control: &args.control,
+            verbose,
+        };
+        return again.run(loaded, screen).await;
+    }
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
     inventory_files(loaded)?;

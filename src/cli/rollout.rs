@@ -14,9 +14,9 @@ use crate::core::plan::Known;
 use crate::core::revision::Revision;
 use crate::core::rollout::{Instance, RolloutPhase, Stage};
 use crate::core::spec::{HostSpec, RolloutKind, Spec};
-use crate::driver::{Finished, Sights};
+use crate::driver::{Finished, Sights, sight};
 use crate::inventory::{check_budgets, explain_no_match, parse_selector};
-use crate::ports::{HostErrorKind, InstanceRecord, Prober, RolloutRecord, UnitState};
+use crate::ports::{InstanceRecord, Prober, RolloutRecord, UnitState};
 use crate::report::state::word;
 
 /// How many rollouts of the past are read to know where a service stands.
@@ -201,31 +201,25 @@ pub(crate) fn last_seen(
 /// Asks every instance once; ready where there is one and it says so.
 pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> Vec<Known> {
     let asked = spec.hosts.iter().map(|host| async {
-        let (sight, ready) = match sights.get(&host.name) {
-            Some(Ok(facts)) => {
+        let Some(seen) = sights.get(&host.name) else {
+            let reason = "nobody looked".to_owned();
+            return Known {
+                host: host.name.clone(),
+                sight: Sight::Unreachable { reason },
+                ready: false,
+            };
+        };
+        let ready = match seen {
+            Ok(facts) => {
                 let name = facts.runs.revision().map(|revision| revision.name.clone());
                 let expect = name.filter(|name| !name.is_adopted());
-                let up = facts.units.iter().all(UnitState::is_active);
-                let ready = facts.runs != Runs::Nothing
-                    && up
-                    && prober.probe(&host.name, expect.as_ref()).await.passed == Some(true);
-                (Sight::reachable(facts.runs.clone()), ready)
+                facts.runs != Runs::Nothing
+                    && facts.units.iter().all(UnitState::is_active)
+                    && prober.probe(&host.name, expect.as_ref()).await.passed == Some(true)
             }
-            Some(Err(error)) => {
-                let reason = error.in_words();
-                let ready = prober.probe(&host.name, None).await.passed == Some(true);
-                match error.kind {
-                    HostErrorKind::Refused => (Sight::Refused { reason }, ready),
-                    _ => (Sight::Unreachable { reason }, ready),
-                }
-            }
-            None => (
-                Sight::Unreachable {
-                    reason: "nobody looked".to_owned(),
-                },
-                false,
-            ),
+            Err(_) => prober.probe(&host.name, None).await.passed == Some(true),
         };
+        let sight = sight(seen);
         Known {
             host: host.name.clone(),
             sight,
@@ -237,6 +231,9 @@ pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> 
 
 /// Whether every selected host that can be reached runs the target, ready.
 pub(crate) fn nothing_to_do(spec: &Spec, known: &[Known]) -> bool {
+    if spec.kind == RolloutKind::Restart {
+        return false;
+    }
     let selected = |name: &HostName| {
         spec.hosts
             .iter()
@@ -246,7 +243,10 @@ pub(crate) fn nothing_to_do(spec: &Spec, known: &[Known]) -> bool {
         .iter()
         .filter(|one| selected(&one.host))
         .filter_map(|one| match &one.sight {
-            Sight::Reachable { runs, .. } => Some(runs.is(&spec.target) && one.ready),
+            // What nobody ever confirmed would be put back by its dead-man's switch.
+            Sight::Reachable { runs, unproven, .. } => {
+                Some(runs.is(&spec.target) && one.ready && unproven.is_none())
+            }
             Sight::Unreachable { .. } | Sight::Refused { .. } => None,
         });
     let any = reachable.clone().next().is_some();

@@ -12,6 +12,7 @@ use crate::core::ids::{BootId, Digest, RolloutId, ServiceName};
 use crate::core::revision::Architecture;
 use crate::core::rollout::RolloutState;
 use crate::core::time::Timestamp;
+use crate::ports::HostErrorKind;
 use crate::ports::{HostError, HostFacts};
 
 fn revision(name: &str) -> RevisionRef {

@@ -110,6 +110,7 @@ impl Instance {
             (Some(unproven), Some(started)) => {
                 self.before = Some(unproven.before.clone());
                 self.unproven = false;
+                self.health = Some(Health::Unknown);
                 Stage::Settling {
                     since: around.at,
                     started: started.clone(),

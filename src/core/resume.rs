@@ -2,6 +2,7 @@
 
 use super::apply::Surroundings;
 use super::event::{Runs, Sight, Started};
+use super::health::Health;
 use super::instance::{Instance, Stage};
 use super::spec::RolloutKind;
 use super::time::Timestamp;
@@ -84,6 +85,10 @@ impl Instance {
             },
             stage => stage.clone(),
         };
+        if matches!(next, Stage::Settling { .. } | Stage::Recovering { .. }) {
+            // It has to prove itself: what it was before says nothing.
+            self.health = Some(Health::Unknown);
+        }
         self.stage = next;
     }
 

@@ -79,7 +79,7 @@ pub(super) async fn execute(
                 from: order.before.clone(),
                 to: target,
                 event_hash: hash,
-                guarded: false,
+                guarded: true,
             };
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
@@ -90,7 +90,7 @@ pub(super) async fn execute(
                 from: order.before.clone(),
                 to: target,
                 event_hash: hash,
-                guarded: false,
+                guarded: true,
             };
             let Some(started) = &order.started else {
                 return ActionOutcome::Failed {
@@ -222,7 +222,8 @@ async fn put_back(
         Err(_) => {}
         Ok(()) => match ports.hosts.observe(host).await {
             Err(error) if is_cut_off(&error) => return Err(error),
-            Ok(facts) if is_same(&facts.runs, &switch.to) => {
+            // Of a restart the dead-man's switch may still be armed: the switch takes it away.
+            Ok(facts) if is_same(&facts.runs, &switch.to) && facts.unproven.is_none() => {
                 return Ok(Started {
                     boot: facts.boot,
                     units: facts.units.into_iter().map(|unit| unit.started).collect(),

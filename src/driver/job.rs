@@ -7,14 +7,14 @@ use super::execute::Ending;
 use super::look::Sights;
 use super::stop::Stop;
 use super::watch::Look;
-use crate::core::event::ActionKind;
+use crate::core::event::{ActionKind, RecordedEvent};
 use crate::core::fleet::HealthCheck;
 use crate::core::ids::{HostName, RevisionName, RolloutId};
 use crate::core::revision::Revision;
 use crate::core::rollout::{IllegalEvent, RolloutState};
 use crate::core::spec::Spec;
 use crate::core::time::Timestamp;
-use crate::ports::{Clock, Hosts, Lease, Ledger, LedgerError, Owner, Prober, Reporter};
+use crate::ports::{Clock, Hosts, Lease, Ledger, LedgerError, Owner, Prober, Reporter, Request};
 
 /// All that the driver works with.
 pub struct Adapters {
@@ -51,6 +51,19 @@ pub struct Job {
     pub owner: Owner,
     /// The service's lease.
     pub lease: Lease,
+    /// Set when a rollout is gone on with rather than begun; its spec is then that of its first event.
+    pub resumed: Option<Resumed>,
+}
+
+/// A rollout that paused or whose controller died.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    /// All its events so far.
+    pub events: Vec<RecordedEvent>,
+    /// Whether what failed is tried again.
+    pub retry: bool,
+    /// Whether it is only to be ended where it stands.
+    pub abort: bool,
 }
 
 /// How a rollout came to rest.
@@ -76,7 +89,7 @@ pub enum DriverError {
         #[source]
         source: LedgerError,
     },
-    /// The rollout could not be begun.
+    /// The rollout could not be begun, or gone on with.
     #[error("the rollout could not be begun")]
     Begin(#[source] LedgerError),
     /// An event did not fit: a mistake of ours.
@@ -112,6 +125,8 @@ pub(super) enum Input {
         action: ActionKind,
         ending: Box<Ending>,
     },
+    /// Another command asks for something.
+    Asked(Request),
     /// The lease could not be renewed.
     LeaseLost(LedgerError),
     /// A signal.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use crate::core::event::Sight;
+use crate::core::event::{Runs, Sight, Started};
 use crate::core::ids::HostName;
 use crate::ports::{HostError, HostErrorKind, HostFacts, Hosts};
 
@@ -28,9 +28,21 @@ pub async fn look(hosts: &Arc<dyn Hosts>, names: impl IntoIterator<Item = HostNa
 }
 
 /// A look as the rollout's first event of that host.
-pub(super) fn sight(seen: &Result<HostFacts, HostError>) -> Sight {
+pub fn sight(seen: &Result<HostFacts, HostError>) -> Sight {
     match seen {
-        Ok(facts) => Sight::reachable(facts.runs.clone()),
+        Ok(facts) => Sight::Reachable {
+            runs: facts.runs.clone(),
+            started: Some(Started {
+                boot: facts.boot.clone(),
+                units: facts
+                    .units
+                    .iter()
+                    .map(|unit| unit.started.clone())
+                    .collect(),
+            })
+            .filter(|_| facts.runs != Runs::Nothing),
+            unproven: facts.unproven.clone(),
+        },
         Err(error) if error.kind == HostErrorKind::Refused => Sight::Refused {
             reason: error.in_words(),
         },

@@ -3,13 +3,16 @@
 //! For every input: append, apply, report, decide, append "action started", spawn. The intent is on disk before a
 //! host is touched. Workers and watchers own no state; they send what they saw to the one loop.
 
+mod claim;
 mod clock;
 mod execute;
 mod job;
 mod look;
+mod requests;
 mod run;
 mod stop;
 mod watch;
+mod watches;
 
 #[cfg(test)]
 mod fakes;
@@ -17,7 +20,7 @@ mod fakes;
 mod tests;
 
 pub use clock::{SteadyClock, SystemClock};
-pub use job::{Adapters, DriverError, Finished, Job};
-pub use look::{Sights, look};
+pub use job::{Adapters, DriverError, Finished, Job, Resumed};
+pub use look::{Sights, look, sight};
 pub use run::run;
 pub use stop::{Stop, signals};

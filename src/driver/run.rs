@@ -4,32 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::claim::claim;
 use super::execute::{Ending, Order, execute};
-use super::job::{Adapters, DriverError, Finished, Input, Job};
-use super::look::{Sights, look, sight};
+use super::job::{Adapters, DriverError, Finished, Input, Job, Resumed};
+use super::look::{Sights, look};
+use super::requests::{answer, event_of, listen};
 use super::stop::Stop;
-use super::watch::{Look, Subject, watch};
+use super::watch::Look;
 use crate::core::decide::decide;
 use crate::core::decision::{Action, Decision, Verdict};
 use crate::core::event::{ActionKind, ActionOutcome, Event, PauseCause, Runs, Sight};
 use crate::core::health::HealthTracker;
-use crate::core::ids::HostName;
-use crate::core::rollout::{Instance, RolloutState, Stage};
+use crate::core::ids::{HostName, RolloutId};
+use crate::core::rollout::{RolloutState, Stage};
 use crate::core::time::Timestamp;
-use crate::ports::{Controller, HostErrorKind, LedgerError, NewRevision, ProbeAnswer, Progress};
+use crate::ports::{Controller, LedgerError, NewRevision, ProbeAnswer, Progress, Request};
 
 /// How often the lease is renewed (contract, section 5: it lasts 15 s).
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// How long after a renewal nobody else can have the lease, with some room.
 const LEASE_HOLDS: Duration = Duration::from_secs(12);
-
-/// Hosts that are claimed at once.
-const CLAIMS_AT_ONCE: usize = 256;
 
 /// Runs a rollout until it ends, pauses or is stopped. `sights` are the first looks at its hosts.
 ///
@@ -42,21 +40,10 @@ pub async fn run(
     sights: Sights,
     stop: mpsc::Receiver<Stop>,
 ) -> Result<Finished, DriverError> {
-    let now = ports.clock.now();
-    let first = Event::RolloutStarted {
-        spec: Box::new(job.spec.clone()),
-        by: job.by.clone(),
-        cause: job.cause.clone(),
+    let (rollout, state) = match job.resumed.clone() {
+        None => begin(&ports, &job).await?,
+        Some(resumed) => resume(&ports, &job, resumed).await?,
     };
-    let recorded = ports
-        .ledger
-        .begin_rollout(&job.lease, now, &first)
-        .await
-        .map_err(DriverError::Begin)?;
-    let rollout = recorded.rollout;
-    let illegal = |source| DriverError::Illegal { rollout, source };
-    let state = RolloutState::start(recorded.at, &recorded.event).map_err(illegal)?;
-    ports.reporter.event(&recorded, &state);
     let controller = Controller {
         rollout,
         epoch: job.lease.epoch,
@@ -82,25 +69,80 @@ pub async fn run(
     driver.drive(sights).await
 }
 
-struct Watched {
-    generation: u64,
-    tracker: HealthTracker,
-    task: AbortHandle,
-    last_answer: Option<ProbeAnswer>,
+/// Writes the first event of a new rollout.
+async fn begin(ports: &Adapters, job: &Job) -> Result<(RolloutId, RolloutState), DriverError> {
+    let first = Event::RolloutStarted {
+        spec: Box::new(job.spec.clone()),
+        by: job.by.clone(),
+        cause: job.cause.clone(),
+    };
+    let recorded = ports
+        .ledger
+        .begin_rollout(&job.lease, ports.clock.now(), &first)
+        .await
+        .map_err(DriverError::Begin)?;
+    let rollout = recorded.rollout;
+    let state = RolloutState::start(recorded.at, &recorded.event)
+        .map_err(|source| DriverError::Illegal { rollout, source })?;
+    ports.reporter.event(&recorded, &state);
+    Ok((rollout, state))
 }
 
-struct Driver {
-    ports: Arc<Adapters>,
-    job: Arc<Job>,
+/// Folds what happened so far, and writes that it goes on.
+async fn resume(
+    ports: &Adapters,
+    job: &Job,
+    resumed: Resumed,
+) -> Result<(RolloutId, RolloutState), DriverError> {
+    let rollout = resumed
+        .events
+        .first()
+        .map_or(RolloutId(0), |first| first.rollout);
+    let illegal = |source| DriverError::Illegal { rollout, source };
+    let mut state = RolloutState::fold(&resumed.events).map_err(illegal)?;
+    let event = Event::RolloutResumed {
+        by: job.by.clone(),
+        retry: resumed.retry,
+    };
+    let recorded = ports
+        .ledger
+        .append(&job.lease, rollout, ports.clock.now(), &event)
+        .await
+        .map_err(DriverError::Begin)?;
+    state.apply(recorded.at, &event).map_err(illegal)?;
+    ports.reporter.event(&recorded, &state);
+    if resumed.abort {
+        let event = Event::AbortRequested { by: job.by.clone() };
+        let recorded = ports
+            .ledger
+            .append(&job.lease, rollout, ports.clock.now(), &event)
+            .await
+            .map_err(DriverError::Begin)?;
+        state.apply(recorded.at, &event).map_err(illegal)?;
+        ports.reporter.event(&recorded, &state);
+    }
+    Ok((rollout, state))
+}
+
+pub(super) struct Watched {
+    pub(super) generation: u64,
+    pub(super) tracker: HealthTracker,
+    pub(super) task: AbortHandle,
+    pub(super) last_answer: Option<ProbeAnswer>,
+}
+
+pub(super) struct Driver {
+    pub(super) ports: Arc<Adapters>,
+    pub(super) job: Arc<Job>,
     controller: Controller,
-    state: RolloutState,
-    sender: mpsc::Sender<Input>,
+    pub(super) state: RolloutState,
+    pub(super) sender: mpsc::Sender<Input>,
     receiver: mpsc::Receiver<Input>,
     stop: mpsc::Receiver<Stop>,
-    watches: BTreeMap<HostName, Watched>,
-    generation: u64,
+    pub(super) watches: BTreeMap<HostName, Watched>,
+    pub(super) generation: u64,
     actions: JoinSet<()>,
-    watchers: JoinSet<()>,
+    pub(super) watchers: JoinSet<()>,
     wake_at: Option<Timestamp>,
     last_waiting: Decision,
 }
@@ -108,6 +150,11 @@ struct Driver {
 impl Driver {
     async fn drive(&mut self, sights: Sights) -> Result<Finished, DriverError> {
         self.keep_lease();
+        self.watchers.spawn(listen(
+            self.ports.clone(),
+            self.job.clone(),
+            self.sender.clone(),
+        ));
         let result = self.work(sights).await;
         // Nobody takes what they send any more; a full channel must not hold them up.
         self.receiver.close();
@@ -150,7 +197,8 @@ impl Driver {
     async fn claim(&mut self, sights: Sights) -> Result<Vec<(HostName, Sight)>, DriverError> {
         let mut asked = None;
         let claimed = {
-            let claim = claim(&self.ports, &self.controller, &self.state, sights);
+            let resumes = self.job.resumed.is_some();
+            let claim = claim(&self.ports, &self.controller, &self.state, sights, resumes);
             let mut claim = std::pin::pin!(claim);
             loop {
                 tokio::select! {
@@ -180,7 +228,7 @@ impl Driver {
                 sight,
             })
             .await?;
-            self.watch_old(&host);
+            self.watch_seen(&host);
         }
         loop {
             self.decide().await?;
@@ -219,6 +267,7 @@ impl Driver {
                 })
                 .await
             }
+            Input::Asked(request) => self.asked(request).await,
             Input::LeaseLost(source) => Err(DriverError::Ledger { rollout, source }),
             Input::Looked {
                 host,
@@ -232,6 +281,22 @@ impl Driver {
                 ending,
             } => self.ended(host, action, *ending).await,
         }
+    }
+
+    /// The event comes first: what an operator asked for is never forgotten, whatever dies in between.
+    async fn asked(&mut self, request: Request) -> Result<(), DriverError> {
+        let event = event_of(&request, &self.state);
+        let answer = answer(&event);
+        if let Ok(event) = event {
+            self.record(event).await?;
+        }
+        let (rollout, now) = (self.controller.rollout, self.ports.clock.now());
+        let ledger = &self.ports.ledger;
+        ledger
+            .answer(&self.job.lease, request.id, now, &answer)
+            .await
+            .map(drop)
+            .map_err(|source| DriverError::Ledger { rollout, source })
     }
 
     async fn looked(
@@ -428,86 +493,6 @@ impl Driver {
         Ok(recorded.hash)
     }
 
-    /// How the instance is asked for its health now.
-    fn subject(&self, instance: &Instance) -> Subject {
-        let known = match &instance.runs {
-            Some(runs) => runs.revision().map(|revision| revision.name.clone()),
-            None => self.job.last_seen.get(&instance.host).cloned(),
-        };
-        Subject {
-            host: instance.host.clone(),
-            generation: self.generation,
-            expect: known.filter(|name| !name.is_adopted()),
-            started: instance.started().cloned(),
-            trusts_probe: matches!(instance.stage, Stage::Updated { .. }),
-        }
-    }
-
-    /// Watches what ran before, if anything does: its first passing look makes it available.
-    fn watch_old(&mut self, host: &HostName) {
-        let fresh = self
-            .state
-            .instance(host)
-            .is_some_and(|instance| instance.health.is_none());
-        let successes = self.job.health.successes;
-        let tracker = if fresh {
-            HealthTracker::of_running(successes)
-        } else {
-            HealthTracker::of_started(successes)
-        };
-        self.watch(host, tracker);
-    }
-
-    /// Watches what was started just now, under its new start.
-    fn watch_started(&mut self, host: &HostName) {
-        self.watch(host, HealthTracker::of_started(self.job.health.successes));
-    }
-
-    /// After a confirmation only the way of asking changes; what was seen holds.
-    fn watch_confirmed(&mut self, host: &HostName) {
-        if let Some(tracker) = self
-            .watches
-            .get(host)
-            .map(|watched| watched.tracker.clone())
-        {
-            self.watch(host, tracker);
-        }
-    }
-
-    fn watch(&mut self, host: &HostName, tracker: HealthTracker) {
-        self.stop_watching(host);
-        self.generation += 1;
-        let Some(instance) = self
-            .state
-            .instance(host)
-            .filter(|instance| !instance.is_absent())
-        else {
-            return;
-        };
-        let subject = self.subject(instance);
-        while self.watchers.try_join_next().is_some() {}
-        let watching = watch(
-            self.ports.clone(),
-            self.job.health.clone(),
-            subject,
-            self.sender.clone(),
-        );
-        let task = self.watchers.spawn(watching);
-        let watched = Watched {
-            generation: self.generation,
-            tracker,
-            task,
-            last_answer: None,
-        };
-        self.watches.insert(host.clone(), watched);
-    }
-
-    fn stop_watching(&mut self, host: &HostName) {
-        if let Some(watched) = self.watches.remove(host) {
-            watched.task.abort();
-        }
-    }
-
     fn keep_lease(&mut self) {
         let (ports, job, sender) = (self.ports.clone(), self.job.clone(), self.sender.clone());
         self.watchers.spawn(async move {
@@ -532,38 +517,6 @@ impl Driver {
             }
         });
     }
-}
-
-/// Tells every reachable host who drives now: an older controller can act nowhere from here on.
-async fn claim(
-    ports: &Adapters,
-    controller: &Controller,
-    state: &RolloutState,
-    sights: Sights,
-) -> Vec<(HostName, Sight)> {
-    let mut seen: Vec<_> = futures::stream::iter(sights)
-        .map(|(host, seen)| async move {
-            let selected = state.instance(&host).is_some_and(|i| i.selected);
-            let mut sight = sight(&seen);
-            if seen.is_ok()
-                && selected
-                && let Err(error) = ports.hosts.claim(&host, controller).await
-            {
-                let reason = error.in_words();
-                sight = match error.kind {
-                    HostErrorKind::Unreachable | HostErrorKind::Lost => {
-                        Sight::Unreachable { reason }
-                    }
-                    HostErrorKind::Refused | HostErrorKind::Failed => Sight::Refused { reason },
-                };
-            }
-            (host, sight)
-        })
-        .buffer_unordered(CLAIMS_AT_ONCE)
-        .collect()
-        .await;
-    seen.sort_by(|(a, _), (b, _)| a.cmp(b));
-    seen
 }
 
 /// Waits until somebody asks to stop at once.

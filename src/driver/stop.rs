@@ -16,7 +16,7 @@ pub enum Stop {
 }
 
 /// Listens for SIGINT and SIGTERM; the first gives [`Stop::Pause`], every later one [`Stop::Now`]. SIGHUP of a lost
-/// terminal counts as a first signal.
+/// terminal ends nothing: the rollout goes on, and `rollctl status --watch` shows it from elsewhere.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
@@ -31,12 +31,11 @@ pub fn signals() -> std::io::Result<mpsc::Receiver<Stop>> {
             let by = tokio::select! {
                 _ = interrupt.recv() => "ctrl-c",
                 _ = terminate.recv() => "SIGTERM",
-                _ = hangup.recv() => "SIGHUP",
+                _ = hangup.recv() => continue,
             };
-            let stop = match (asked, by) {
-                (true, "SIGHUP") => continue,
-                (true, _) => Stop::Now,
-                (false, by) => Stop::Pause { by },
+            let stop = match asked {
+                true => Stop::Now,
+                false => Stop::Pause { by },
             };
             asked = true;
             if sender.send(stop).await.is_err() {

@@ -1,0 +1,98 @@
+//! `rollctl restart`, and `rollctl release --same`: the revision that the service is to run, once more.
+
+use super::args::{ControlArgs, RestartArgs, RolloutArgs};
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::launch::{Launch, launch};
+use super::release::{read_ledger, service_revision};
+use super::rollout::prepare;
+use super::screen::Screen;
+use super::wire::{Desk, service};
+use crate::core::ids::ServiceName;
+use crate::core::spec::RolloutKind;
+use crate::inventory::Loaded;
+
+/// Starts every instance anew.
+///
+/// # Errors
+/// What the person is to be told.
+pub(crate) async fn restart(
+    args: RestartArgs,
+    loaded: &Loaded,
+    verbose: u8,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let again = Again {
+        service: &args.service,
+        kind: RolloutKind::Restart,
+        cause: args.cause,
+        rollout: &args.rollout,
+        control: &args.control,
+        verbose,
+    };
+    again.run(loaded, screen).await
+}
+
+/// A rollout of the revision that the service is to run already.
+pub(crate) struct Again<'a> {
+    pub(crate) service: &'a ServiceName,
+    pub(crate) kind: RolloutKind,
+    pub(crate) cause: Option<String>,
+    pub(crate) rollout: &'a RolloutArgs,
+    pub(crate) control: &'a ControlArgs,
+    pub(crate) verbose: u8,
+}
+
+impl Again<'_> {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// What the person is to be told; exit code 2 when nothing was ever released.
+    pub(crate) async fn run(
+        self,
+        loaded: &Loaded,
+        screen: &mut Screen,
+    ) -> Result<ExitCode, CliError> {
+        let fleet = &loaded.fleet;
+        let service = service(fleet, self.service)?;
+        let (revisions, records) = read_ledger(fleet, service).await?;
+        let current = service_revision(&records, &revisions);
+        let target = current
+            .as_ref()
+            .and_then(|current| revisions.iter().find(|one| one.digest == current.digest))
+            .cloned()
+            .ok_or_else(|| {
+                CliError::usage(format!(
+                    "no release of `{}` has completed: nobody knows what it is to run",
+                    service.name
+                ))
+                .hint(format!(
+                    "`rollctl release {}` begins one; `rollctl resume {}` goes on with one",
+                    service.name, service.name
+                ))
+            })?;
+        let prepared = prepare(
+            fleet,
+            service,
+            self.rollout,
+            self.kind,
+            target.reference(),
+            current,
+        )?
+        .startable()?;
+        let desk = Desk::open(fleet).await?;
+        let launched = Launch {
+            fleet,
+            service,
+            desk: &desk,
+            prepared,
+            revisions: &revisions,
+            control: self.control,
+            cause: self.cause,
+            // Whether a host can run it is seen when it is staged.
+            machines: None,
+            verbose: self.verbose,
+        };
+        launch(launched, async move { Ok(target) }, screen).await
+    }
+}

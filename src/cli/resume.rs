@@ -1,0 +1,151 @@
+//! `rollctl resume`: goes on with a rollout that paused or whose controller died.
+
+use super::args::ResumeArgs;
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::launch::under_lease;
+use super::screen::Screen;
+use super::wire::{Desk, Field, service};
+use super::work::Work;
+use crate::core::event::Event;
+use crate::core::fleet::{Fleet, Service};
+use crate::driver::{Resumed, look};
+use crate::inventory::Loaded;
+use crate::ports::{Lease, RolloutRecord};
+
+/// Goes on with the newest rollout of a service.
+///
+/// # Errors
+/// What the person is to be told.
+pub(crate) async fn resume(
+    args: ResumeArgs,
+    loaded: &Loaded,
+    verbose: u8,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
+    let fleet = &loaded.fleet;
+    let service = service(fleet, &args.service)?;
+    let desk = open(fleet, service).await?;
+    let drive = Drive {
+        fleet,
+        service,
+        desk: &desk,
+        abort: false,
+        verbose,
+    };
+    drive.run(args.take_over, screen).await
+}
+
+/// The ledger, where there is one: without it there is nothing to go on with.
+///
+/// # Errors
+/// Exit code 2 when there is none.
+pub(crate) async fn open(fleet: &Fleet, service: &Service) -> Result<Desk, CliError> {
+    if Desk::open_to_look(fleet).await?.is_none() {
+        return Err(nothing(service));
+    }
+    Desk::open(fleet).await
+}
+
+fn nothing(service: &Service) -> CliError {
+    CliError::usage(format!(
+        "`{}` was never released from this ledger: there is nothing to go on with",
+        service.name
+    ))
+    .hint(format!("`rollctl status {}` shows it", service.name))
+}
+
+/// Becomes the controller of a rollout that nobody drives.
+pub(crate) struct Drive<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) service: &'a Service,
+    pub(crate) desk: &'a Desk,
+    /// Whether it is only to be ended where it stands.
+    pub(crate) abort: bool,
+    pub(crate) verbose: u8,
+}
+
+impl Drive<'_> {
+    /// Takes the lease, looks at the hosts and goes on.
+    ///
+    /// # Errors
+    /// What the person is to be told.
+    pub(crate) async fn run(
+        &self,
+        take_over: bool,
+        screen: &mut Screen,
+    ) -> Result<ExitCode, CliError> {
+        under_lease(self.desk, self.service, take_over, async |lease| {
+            self.go_on(lease, screen).await
+        })
+        .await
+    }
+
+    async fn go_on(&self, lease: &Lease, screen: &mut Screen) -> Result<ExitCode, CliError> {
+        let (service, desk) = (self.service, self.desk);
+        let ledger = &desk.ledger;
+        let newest = ledger.rollouts(&service.name, 1).await?;
+        let Some(record) = newest.first() else {
+            return Err(nothing(service));
+        };
+        let retry = match record.outcome.as_str() {
+            "paused" => true,
+            // Under our lease nobody else drives it any more.
+            "interrupted" | "running" => false,
+            _ => return Err(is_over(service, record)),
+        };
+        let events = ledger.events(record.id, 0).await?;
+        let Some(Event::RolloutStarted { spec, cause, .. }) =
+            events.first().map(|first| first.event.clone())
+        else {
+            return Err(CliError::new(
+                ExitCode::Unexpected,
+                format!("rollout {} has no first event", record.id),
+            )
+            .hint(format!(
+                "`rollctl describe {}` shows what is there",
+                record.id
+            )));
+        };
+        let revisions = ledger.revisions(&service.name).await?;
+        let target = revisions
+            .iter()
+            .find(|revision| revision.digest == spec.target.digest)
+            .cloned()
+            .ok_or_else(|| {
+                CliError::new(
+                    ExitCode::Unexpected,
+                    format!("the ledger no longer has `{}`", spec.target),
+                )
+            })?;
+        let field = Field::of(self.fleet, service, desk.store.clone())?;
+        let hosts = spec.hosts.iter().map(|host| host.name.clone());
+        let sights = look(&field.hosts, hosts).await;
+        let work = Work {
+            service,
+            desk,
+            revisions: &revisions,
+            cause,
+            verbose: self.verbose,
+            spec: *spec,
+            target,
+            resumed: Some(Resumed {
+                events,
+                retry: retry && !self.abort,
+                abort: self.abort,
+            }),
+        };
+        work.run(lease, field, sights, screen).await
+    }
+}
+
+fn is_over(service: &Service, record: &RolloutRecord) -> CliError {
+    CliError::usage(format!(
+        "rollout {} of `{}` is over ({}): there is nothing to go on with",
+        record.id, service.name, record.outcome
+    ))
+    .hint(format!(
+        "`rollctl release {0}` or `rollctl rollback {0}` begins another",
+        service.name
+    ))
+}

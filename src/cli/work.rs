@@ -1,0 +1,137 @@
+//! A rollout at work: the driver with its adapters, and what is remembered and said at its end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::error::CliError;
+use super::exit::ExitCode;
+use super::rollout::{exit_code, instance_records, keep, last_seen};
+use super::screen::Screen;
+use super::wire::{Desk, Field, who};
+use crate::artifact::FileStore;
+use crate::core::fleet::{EnvironmentValue, Service};
+use crate::core::ids::Digest;
+use crate::core::revision::Revision;
+use crate::core::spec::Spec;
+use crate::driver::{Adapters, DriverError, Job, Resumed, Sights, SteadyClock, run, signals};
+use crate::ports::{Lease, LedgerError, Reporter};
+use crate::report::mask::{Masking, Secrets};
+use crate::report::reporter;
+
+/// A rollout that is begun, or gone on with.
+pub(crate) struct Work<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) desk: &'a Desk,
+    pub(crate) revisions: &'a [Revision],
+    pub(crate) cause: Option<String>,
+    pub(crate) verbose: u8,
+    pub(crate) spec: Spec,
+    /// The target as the ledger has it.
+    pub(crate) target: Revision,
+    /// Set when it is gone on with.
+    pub(crate) resumed: Option<Resumed>,
+}
+
+impl Work<'_> {
+    /// Runs it to its end under the lease.
+    ///
+    /// # Errors
+    /// What the person is to be told.
+    pub(crate) async fn run(
+        self,
+        lease: &Lease,
+        field: Field,
+        sights: Sights,
+        screen: &mut Screen,
+    ) -> Result<ExitCode, CliError> {
+        let (service, desk) = (self.service, self.desk);
+        let before = desk.ledger.instances(&service.name).await?;
+        let secrets = secrets(service, &desk.store, &self.target, &sights);
+        let job = Job {
+            keep: keep(service, self.revisions, &self.spec.target),
+            last_seen: last_seen(&before, self.revisions),
+            spec: self.spec,
+            target: self.target,
+            health: service.health.clone(),
+            by: who(),
+            cause: self.cause,
+            owner: desk.owner(),
+            lease: lease.clone(),
+            resumed: self.resumed,
+        };
+        let reporter: Arc<dyn Reporter> = Arc::new(Masking::new(
+            reporter(screen.style(self.verbose), desk.here.clock.clone()),
+            secrets,
+        ));
+        let adapters = Arc::new(Adapters {
+            hosts: field.hosts.clone(),
+            prober: field.prober,
+            ledger: desk.ledger.clone(),
+            reporter: reporter.clone(),
+            clock: Arc::new(SteadyClock::from(&*desk.here.clock)),
+        });
+        let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+        let finished = run(adapters, job, sights, stop)
+            .await
+            .map_err(|error| stopped(&error, service))?;
+        let records = instance_records(&finished, &before, desk.now());
+        if let Err(error) = desk.ledger.record_instances(&service.name, &records).await {
+            // The rollout has ended, and its end is in the ledger; `status` looks at the hosts anyway.
+            tracing::warn!(%error, "what the hosts run now could not be noted");
+        }
+        Ok(exit_code(&finished))
+    }
+}
+
+/// What a person is told of a rollout that stopped before its end.
+fn stopped(error: &DriverError, service: &Service) -> CliError {
+    let name = &service.name;
+    let hint = format!("`rollctl resume {name}` looks at the hosts and goes on");
+    match error {
+        DriverError::Interrupted { rollout } => CliError::new(
+            ExitCode::Interrupted,
+            format!("rollout {rollout} of `{name}` interrupted"),
+        )
+        .state(
+            "what hosts were doing they finish by themselves; what was not confirmed goes back by itself",
+        )
+        .hint(hint),
+        DriverError::Begin(LedgerError::LeaseHeld { .. } | LedgerError::LeaseLost { .. }) => {
+            CliError::of(ExitCode::LeaseHeld, error)
+        }
+        DriverError::Begin(_) => CliError::of(ExitCode::Unexpected, error),
+        error => {
+            let code = match error {
+                DriverError::Ledger {
+                    source: LedgerError::LeaseLost { .. },
+                    ..
+                } => ExitCode::LeaseHeld,
+                _ => ExitCode::Unexpected,
+            };
+            CliError::of(code, error)
+                .state("nothing new was started; what was in flight has ended")
+                .hint(hint)
+        }
+    }
+}
+
+/// The secrets of every revision that a host may show something of: of the target, and of what runs now.
+fn secrets(service: &Service, store: &FileStore, target: &Revision, sights: &Sights) -> Secrets {
+    let running = sights
+        .values()
+        .filter_map(|seen| Some(seen.as_ref().ok()?.runs.revision()?.digest.clone()));
+    let digests: BTreeSet<Digest> = running.chain([target.digest.clone()]).collect();
+    let is_plain = |name: &String| {
+        matches!(
+            service.environment.get(name),
+            Some(EnvironmentValue::Plain(_))
+        )
+    };
+    Secrets::of(
+        digests
+            .iter()
+            .flat_map(|digest| store.environment(digest))
+            .filter(|(name, _)| !is_plain(name))
+            .map(|(_, value)| value),
+    )
+}

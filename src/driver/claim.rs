@@ -1,0 +1,66 @@
+//! Tells every reachable host who drives now: an older controller can act nowhere from here on.
+
+use futures::StreamExt;
+
+use super::job::Adapters;
+use super::look::{Sights, sight};
+use crate::core::event::Sight;
+use crate::core::ids::HostName;
+use crate::core::rollout::RolloutState;
+use crate::ports::{Controller, HostError, HostErrorKind, HostFacts};
+
+/// Hosts that are claimed at once.
+const CLAIMS_AT_ONCE: usize = 256;
+
+/// Claims them, and says what each looks like then.
+pub(super) async fn claim(
+    ports: &Adapters,
+    controller: &Controller,
+    state: &RolloutState,
+    sights: Sights,
+    resumes: bool,
+) -> Vec<(HostName, Sight)> {
+    let mut seen: Vec<_> = futures::stream::iter(sights)
+        .map(|(host, seen)| async move {
+            let selected = state.instance(&host).is_some_and(|i| i.selected);
+            let sight = claim_one(ports, controller, &host, seen, selected, resumes).await;
+            (host, sight)
+        })
+        .buffer_unordered(CLAIMS_AT_ONCE)
+        .collect()
+        .await;
+    seen.sort_by(|(a, _), (b, _)| a.cmp(b));
+    seen
+}
+
+async fn claim_one(
+    ports: &Adapters,
+    controller: &Controller,
+    host: &HostName,
+    seen: Result<HostFacts, HostError>,
+    selected: bool,
+    resumes: bool,
+) -> Sight {
+    let Ok(facts) = seen else {
+        return sight(&seen);
+    };
+    // A host that this rollout leaves alone has to know who drives too, unless it never had the service.
+    if selected || facts.owner.is_some() {
+        if let Err(error) = ports.hosts.claim(host, controller).await {
+            return cannot_be_claimed(&error);
+        }
+        // Whoever was at work there before has finished by now, or was put back: what was seen before may be old.
+        if resumes || facts.unproven.is_some() {
+            return sight(&ports.hosts.observe(host).await);
+        }
+    }
+    sight(&Ok(facts))
+}
+
+fn cannot_be_claimed(error: &HostError) -> Sight {
+    let reason = error.in_words();
+    match error.kind {
+        HostErrorKind::Unreachable | HostErrorKind::Lost => Sight::Unreachable { reason },
+        HostErrorKind::Refused | HostErrorKind::Failed => Sight::Refused { reason },
+    }
+}
