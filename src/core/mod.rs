@@ -27,4 +27,8 @@ pub mod time;
 #[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod turning_tests;
+#[cfg(test)]
 mod world_tests;

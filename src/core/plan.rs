@@ -232,7 +232,7 @@ fn end_well(
 
 #[cfg(test)]
 mod tests {
-    use super::super::decide_tests::{spec_of, v1};
+    use super::super::scene::{spec_of, v1};
     use super::*;
 
     fn runs(runs: Runs, ready: bool) -> impl Fn(&HostName) -> Known {
