@@ -2,12 +2,8 @@
 //! its mistakes are found, and then refused.
 
 use super::mistake::Findings;
-use super::placeholder::Values;
 use super::reader::{Entry, Table};
-use super::selector::parse_selector;
-use super::strategy::quantity;
-use super::text::parse_quantity;
-use crate::core::budget::Quantity;
+use super::select::parse;
 
 /// Reads, checks, and refuses when nothing else was wrong with it.
 fn refuse(entry: &Entry<'_>, f: &mut Findings<'_>, check: impl FnOnce(&mut Findings<'_>)) {
@@ -22,148 +18,13 @@ fn refuse(entry: &Entry<'_>, f: &mut Findings<'_>, check: impl FnOnce(&mut Findi
     }
 }
 
-/// `steps = ["1", "25%", { to = "100%", bake = "5m", approve = true }]`
-pub(crate) fn steps(table: &mut Table<'_>, f: &mut Findings<'_>) {
-    let Some(entry) = table.take("steps") else {
-        return;
-    };
-    refuse(&entry, f, |f| {
-        let mut last: Option<Quantity> = None;
-        for step in entry.list(f).unwrap_or_default() {
-            let Some(quantity) = step_to(&step, f) else {
-                continue;
-            };
-            let goes_back = match (last, quantity) {
-                (Some(Quantity::Count(a)), Quantity::Count(b))
-                | (Some(Quantity::Percent(a)), Quantity::Percent(b)) => b <= a,
-                _ => false,
-            };
-            if goes_back {
-                f.wrong(
-                    &step.at,
-                    "steps are cumulative: each must be more than the one before",
-                );
-            }
-            last = Some(quantity);
-        }
-    });
-}
-
-fn step_to(step: &Entry<'_>, f: &mut Findings<'_>) -> Option<Quantity> {
-    let mut to = step.clone();
-    if step.is_table() {
-        let mut table = step.table(f)?;
-        let inner = table.take("to");
-        if let Some(bake) = table.take("bake") {
-            bake.duration_or_zero(f);
-        }
-        if let Some(approve) = table.take("approve") {
-            approve.flag(f);
-        }
-        table.finish(f, |_| None);
-        let Some(inner) = inner else {
-            f.wrong_help(
-                &step.at,
-                "a step says nowhere how far it goes",
-                "write `to = \"25%\"`",
-            );
-            return None;
-        };
-        to = inner;
-    }
-    let (text, _) = to.number_or_text(f)?;
-    match parse_quantity(&text) {
-        Ok(quantity) if quantity.is_zero() || matches!(quantity, Quantity::Percent(101..)) => {
-            f.wrong(
-                &to.at,
-                format!("a step to `{text}` is none: it is at least 1 and at most \"100%\""),
-            );
-            None
-        }
-        Ok(quantity) => Some(quantity),
-        Err(error) => {
-            f.wrong(&to.at, format!("step: {error}"));
-            None
-        }
-    }
-}
-
-/// `order = ["role=replica", "role=primary"]`
-pub(crate) fn order(table: &mut Table<'_>, f: &mut Findings<'_>) {
-    let Some(entry) = table.take("order") else {
-        return;
-    };
-    refuse(&entry, f, |f| {
-        for part in entry.list(f).unwrap_or_default() {
-            selector(&part, f);
-        }
-    });
-}
-
-fn selector(entry: &Entry<'_>, f: &mut Findings<'_>) {
-    let Some(text) = entry.text(f) else {
-        return;
-    };
-    if let Err(error) = parse_selector(text) {
-        let at = entry.within(f, error.span.clone());
-        f.wrong_help(&at, error.to_string(), error.hint().unwrap_or_default());
-    }
-}
-
-/// `[[services.web.strategy.domains]]`
-pub(crate) fn domains(table: &mut Table<'_>, values: Values<'_>, f: &mut Findings<'_>) {
-    let Some(entry) = table.take("domains") else {
-        return;
-    };
-    refuse(&entry, f, |f| {
-        for domain in entry.list(f).unwrap_or_default() {
-            domain_table(&domain, values, f);
-        }
-    });
-}
-
-fn domain_table(domain: &Entry<'_>, values: Values<'_>, f: &mut Findings<'_>) {
-    let Some(mut table) = domain.table(f) else {
-        return;
-    };
-    let label = table.take("label");
-    if let Some(at_once) = table.take("at_once") {
-        at_once.number(f, 1..=u32::MAX);
-    }
-    if let Some(entry) = table.take("max_unavailable")
-        && let Some(Quantity::Percent(101..)) = quantity(&entry, f)
-    {
-        f.wrong(&entry.at, "`max_unavailable` is more than 100%");
-    }
-    table.finish(f, |_| None);
-    let Some(label) = label else {
-        f.wrong_help(
-            &domain.key,
-            "a domain names no label",
-            "write `label = \"zone\"`",
-        );
-        return;
-    };
-    if let Some(name) = label.text(f)
-        && let Some(host) = values
-            .hosts
-            .iter()
-            .find(|host| !host.labels.contains_key(name))
-    {
-        f.wrong(
-            &label.at,
-            format!("host `{}` has no label `{name}`", host.name),
-        );
-    }
-}
-
 /// `spare_hosts`, which a template unit excludes.
 pub(crate) fn spare_hosts(table: &mut Table<'_>, is_template: bool, f: &mut Findings<'_>) {
     let Some(entry) = table.take("spare_hosts") else {
         return;
     };
     refuse(&entry, f, |f| {
-        selector(&entry, f);
+        parse(&entry, f);
         if is_template {
             f.wrong(
                 &entry.key,

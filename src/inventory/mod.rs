@@ -8,6 +8,7 @@
 mod address;
 mod content;
 mod cross;
+mod domains;
 mod files;
 mod health;
 mod hosts;
@@ -15,6 +16,7 @@ mod later;
 mod load;
 mod locate;
 mod mistake;
+mod order;
 mod paths;
 mod placeholder;
 mod range;
@@ -25,6 +27,7 @@ mod selector;
 mod service;
 mod source;
 mod ssh;
+mod steps;
 mod stores;
 mod strategy;
 mod suggest;
@@ -36,7 +39,6 @@ pub use mistake::{InventoryErrors, Mistake, Severity};
 pub use paths::check_files;
 pub use select::explain_no_match;
 pub use selector::{Selector, SelectorError, parse_selector};
-pub use strategy::DEFAULT_ON_FAILURE;
 pub use text::{
     BudgetError, DurationError, QuantityError, check_budgets, parse_duration, parse_quantity,
 };

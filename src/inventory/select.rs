@@ -9,6 +9,19 @@ use super::reader::Entry;
 use super::selector::{Selector, Term, parse_selector};
 use super::suggest::{list, nearest};
 
+/// A selector with its text; nothing where it is wrong.
+pub(crate) fn parse<'t>(entry: &Entry<'t>, f: &mut Findings<'_>) -> Option<(&'t str, Selector)> {
+    let text = entry.text(f)?;
+    match parse_selector(text) {
+        Ok(selector) => Some((text, selector)),
+        Err(error) => {
+            let at = entry.within(f, error.span.clone());
+            f.wrong_help(&at, error.to_string(), error.hint().unwrap_or_default());
+            None
+        }
+    }
+}
+
 /// The hosts that a selector matches, in inventory order; nothing where it is wrong.
 ///
 /// `hosts` is nothing when some of them could not be read: then a selector that matches none is no mistake.
@@ -18,15 +31,7 @@ pub(crate) fn select<'h>(
     sound: bool,
     f: &mut Findings<'_>,
 ) -> Option<Vec<&'h Host>> {
-    let text = entry.text(f)?;
-    let selector = match parse_selector(text) {
-        Ok(selector) => selector,
-        Err(error) => {
-            let at = entry.within(f, error.span.clone());
-            f.wrong_help(&at, error.to_string(), error.hint().unwrap_or_default());
-            return None;
-        }
-    };
+    let (text, selector) = parse(entry, f)?;
     let found: Vec<_> = hosts.iter().filter(|host| selector.matches(host)).collect();
     if found.is_empty() && sound {
         f.wrong_help(

@@ -56,7 +56,7 @@ pub(crate) fn read(
         port: port.is_some() || ports,
     };
     let strategy_table = sub_table(&mut table, "strategy", f);
-    let strategy = ReadStrategy::read(strategy_table, values, f);
+    let strategy = ReadStrategy::read(strategy_table, values.hosts, f);
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
     let places = Places::read(&mut table, entry, f);

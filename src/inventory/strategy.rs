@@ -4,23 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::budget::Quantity;
-use crate::core::fleet::{OnFailure, Strategy};
+use crate::core::fleet::{Host, OnFailure, Strategy};
 
-use super::later;
+use super::domains::domains;
 use super::mistake::Findings;
-use super::placeholder::Values;
+use super::order::order;
 use super::reader::{Entry, Table};
 use super::source::At;
+use super::steps::steps;
 use super::text::{BudgetError, QuantityError, check_budgets, parse_quantity};
-
-/// What happens over `max_failures` when the inventory does not say. The contract's default is
-/// [`OnFailure::Rollback`]; until rolling back by itself works, a rollout holds. `docs/inventory.md` names it too.
-pub const DEFAULT_ON_FAILURE: OnFailure = OnFailure::Pause;
 
 const MAX_SURGE: Quantity = Quantity::Count(0);
 const MAX_UNAVAILABLE: Quantity = Quantity::Count(1);
 const MIN_READY: Duration = Duration::from_secs(10);
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(10 * 60);
+const ON_FAILURE: OnFailure = OnFailure::Rollback;
 
 /// A strategy with the places of what is compared with the health check's `deadline`.
 #[derive(Debug)]
@@ -33,7 +31,8 @@ pub(crate) struct ReadStrategy {
 }
 
 impl ReadStrategy {
-    pub(crate) fn read(table: Option<Table<'_>>, values: Values<'_>, f: &mut Findings<'_>) -> Self {
+    /// `hosts` are the service's; nothing when they are not known.
+    pub(crate) fn read(table: Option<Table<'_>>, hosts: &[&Host], f: &mut Findings<'_>) -> Self {
         let mut read = Self {
             strategy: Strategy {
                 max_surge: MAX_SURGE,
@@ -41,7 +40,7 @@ impl ReadStrategy {
                 min_ready: MIN_READY,
                 progress_deadline: PROGRESS_DEADLINE,
                 max_failures: 0,
-                on_failure: DEFAULT_ON_FAILURE,
+                on_failure: ON_FAILURE,
                 steps: Vec::new(),
                 order: BTreeMap::new(),
                 domains: Vec::new(),
@@ -56,9 +55,9 @@ impl ReadStrategy {
             read.times(&mut table, f);
             read.sound = f.errors() == before;
             read.failures(&mut table, f);
-            later::steps(&mut table, f);
-            later::order(&mut table, f);
-            later::domains(&mut table, values, f);
+            read.strategy.steps = steps(&mut table, hosts, f);
+            read.strategy.order = order(&mut table, hosts, f);
+            read.strategy.domains = domains(&mut table, hosts, f);
             table.finish(f, hint);
         }
         read
@@ -127,27 +126,13 @@ impl ReadStrategy {
         if let Some(entry) = table.take("max_failures") {
             self.strategy.max_failures = entry.number(f, 0..=u32::MAX).unwrap_or(0);
         }
-        let Some(entry) = table.take("on_failure") else {
-            return;
-        };
         let choices = [
             ("rollback", OnFailure::Rollback),
             ("pause", OnFailure::Pause),
             ("continue", OnFailure::Continue),
         ];
-        match entry.choice(f, &choices) {
-            Some(OnFailure::Pause) => self.strategy.on_failure = OnFailure::Pause,
-            Some(OnFailure::Rollback) => f.not_yet(
-                &entry.at,
-                "`on_failure = \"rollback\"`",
-                "leave it out or write \"pause\": the failed instance is reverted and the rollout pauses",
-            ),
-            Some(OnFailure::Continue) => f.not_yet(
-                &entry.at,
-                "`on_failure = \"continue\"`",
-                "leave it out or write \"pause\"; `max_failures` lets a rollout go on over so many failures",
-            ),
-            None => {}
+        if let Some(entry) = table.take("on_failure") {
+            self.strategy.on_failure = entry.choice(f, &choices).unwrap_or(ON_FAILURE);
         }
     }
 }

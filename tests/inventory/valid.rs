@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rollctl::core::budget::Quantity;
 use rollctl::core::fleet::{
-    ArtifactSource, Become, EnvironmentValue, Fleet, HealthCheck, Host, OnFailure, Probe, Scope,
-    Service, SshSettings, Strategy, Through,
+    ArtifactSource, Become, Domain, EnvironmentValue, Fleet, HealthCheck, Host, OnFailure, Probe,
+    Scope, Service, SshSettings, Step, Strategy, Through,
 };
 use rollctl::core::ids::{FleetName, HostName, ServiceName, UnitName};
 use rollctl::core::revision::Architecture;
-use rollctl::inventory::{DEFAULT_ON_FAILURE, Loaded, Severity, load};
+use rollctl::inventory::{Loaded, Severity, load};
 
 fn good(path: &str) -> Loaded {
     load(Path::new(path)).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
@@ -124,6 +124,14 @@ fn hosts() -> Vec<Host> {
     ]
 }
 
+fn step(to: Quantity, bake: u64, approve: bool) -> Step {
+    Step {
+        to,
+        bake: Duration::from_secs(bake),
+        approve,
+    }
+}
+
 fn web() -> Service {
     Service {
         name: ServiceName::new("web"),
@@ -161,10 +169,27 @@ fn web() -> Service {
             min_ready: Duration::ZERO,
             progress_deadline: Duration::from_secs(3600),
             max_failures: 2,
-            on_failure: OnFailure::Pause,
-            steps: Vec::new(),
-            order: BTreeMap::new(),
-            domains: Vec::new(),
+            on_failure: OnFailure::Continue,
+            steps: vec![
+                step(Quantity::Count(1), 0, false),
+                step(Quantity::Percent(75), 300, true),
+                step(Quantity::Percent(100), 0, false),
+            ],
+            order: [("web-03", 0), ("web-01", 0), ("web-02", 2)]
+                .map(|(host, rank)| (HostName::new(host), rank))
+                .into(),
+            domains: vec![
+                Domain {
+                    label: "zone".to_owned(),
+                    at_once: Some(1),
+                    max_unavailable: Some(Quantity::Percent(50)),
+                },
+                Domain {
+                    label: "role".to_owned(),
+                    at_once: None,
+                    max_unavailable: Some(Quantity::Count(1)),
+                },
+            ],
         },
         health: HealthCheck {
             probe: Probe::Http {
@@ -205,7 +230,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             min_ready: Duration::from_secs(10),
             progress_deadline: Duration::from_secs(600),
             max_failures: 0,
-            on_failure: DEFAULT_ON_FAILURE,
+            on_failure: OnFailure::Rollback,
             steps: Vec::new(),
             order: BTreeMap::new(),
             domains: Vec::new(),
@@ -277,7 +302,7 @@ fn a_file_with_everything() {
         assert_eq!(found, expected);
     }
     assert_eq!(loaded.fleet, expected);
-    // web-01 and db-11 share an address; nothing can carry a surge.
+    // web-01 and db-11 share an address; nothing can carry a surge; nobody is left for a selector of `order`.
     let warnings: Vec<_> = loaded
         .warnings
         .iter()
@@ -285,7 +310,7 @@ fn a_file_with_everything() {
         .collect();
     assert_eq!(
         warnings,
-        [(Severity::Warning, Some(39)), (Severity::Warning, Some(60))]
+        [39, 60, 67].map(|line| (Severity::Warning, Some(line)))
     );
 }
 
@@ -375,8 +400,7 @@ fn the_contracts_own_example_lacks_only_what_cannot_be_had_yet() {
         .filter(|mistake| mistake.severity == Severity::Error)
         .map(|mistake| mistake.render(false))
         .collect();
-    // It has no host with the labels that its `spare_hosts` and `order` name, which nothing asks for yet, and its
-    // domain's label is on every host of the service.
+    // It has one web host, so that one of its steps, and its order of database hosts, are warnings.
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let keys: Vec<_> = errors
         .mistakes
@@ -388,10 +412,6 @@ fn the_contracts_own_example_lacks_only_what_cannot_be_had_yet() {
         keys,
         [
             "services.web.spare_hosts",
-            "services.web.strategy.steps",
-            "services.web.strategy.on_failure",
-            "services.web.strategy.order",
-            "services.web.strategy.domains",
             "services.web.traffic",
             "services.web.hooks",
         ]

@@ -94,6 +94,7 @@ port = 8080
 max_unavailable = {max_unavailable}
 min_ready = "500ms"
 progress_deadline = "2m"
+on_failure = "pause"
 [services.web.health]
 http = "http://{{address}}:{{port}}/healthz"
 interval = "100ms"

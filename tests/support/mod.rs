@@ -165,6 +165,7 @@ port = 8080
 max_unavailable = {max_unavailable}
 min_ready = "1s"
 progress_deadline = "2m"
+on_failure = "pause"
 [services.web.health]
 http = "http://{{address}}:{{port}}/healthz"
 interval = "200ms"
