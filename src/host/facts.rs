@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::script::refused;
 use super::systemd::{Unit, parse_show};
-use crate::core::event::{Runs, Started, StartedUnit};
+use crate::core::event::{Runs, Started, StartedUnit, Unproven};
 use crate::core::ids::{
     BootId, Digest, Epoch, InvocationId, LedgerId, RevisionName, RevisionRef, UnitName,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) lingers: Option<bool>,
     pub(crate) kept: BTreeMap<RevisionName, Kept>,
     pub(crate) step: Option<Step>,
+    /// What the dead-man's switch would put back that is armed for what runs now.
+    pub(crate) unproven: Option<Unproven>,
     pub(crate) units: Vec<Unit>,
 }
 
@@ -190,6 +192,21 @@ impl<'a> Fields<'a> {
         decode(self.one.get(name)?)
     }
 
+    fn unproven(&self) -> Option<Unproven> {
+        let digest = *self.one.get("unproven_digest")?;
+        let name = self.one.get("unproven_name").copied().unwrap_or("-");
+        let before = match (digest, RevisionName::parse(name)) {
+            ("-", _) | (_, Err(_)) => Runs::Nothing,
+            (digest, Ok(name)) => Runs::Revision {
+                revision: RevisionRef {
+                    name,
+                    digest: Digest::new(digest),
+                },
+            },
+        };
+        Some(Unproven { before })
+    }
+
     fn facts(self, names: &[UnitName]) -> Option<Facts> {
         let plain = |name: &str| self.one.get(name).copied();
         let current = match plain("current_kind")? {
@@ -213,6 +230,7 @@ impl<'a> Fields<'a> {
             epoch: plain("epoch").and_then(|text| text.parse().ok()).map(Epoch),
             current,
             lingers: plain("linger").map(|state| state == "yes"),
+            unproven: self.unproven(),
             step: self.text("step").and_then(|text| Step::parse(&text)),
             units: parse_show(&self.text("show")?, names)?,
             tools: self.tools,

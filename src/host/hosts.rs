@@ -300,7 +300,7 @@ fn host_facts(facts: Facts, runs: Runs, found: Option<adopt::Found>) -> HostFact
         .collect();
     HostFacts {
         runs,
-        unproven: None,
+        unproven: facts.unproven,
         unadopted: found
             .filter(|found| !revisions.values().any(|digest| *digest == found.digest))
             .map(|found| found.adopted),

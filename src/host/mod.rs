@@ -7,6 +7,7 @@
 mod adopt;
 mod confirm;
 mod facts;
+mod guard;
 mod hosts;
 mod lane;
 mod layout;

@@ -13,12 +13,13 @@ pub(crate) const SCRIPT: &str = concat!(
     include_str!("script/switch.sh"),
     include_str!("script/commit.sh"),
     include_str!("script/confirm.sh"),
+    include_str!("script/guard.sh"),
     include_str!("script/loop.sh"),
 );
 
 /// What the login shell is asked to run: it takes in the script, byte-exact, from standard input. The script itself as
 /// an argument would fill the logs of sudo (it logs commands) and the host's list of processes.
-const START: &str = r#"sh -c 'IFS= read -r n && eval "$(dd bs=65536 iflag=fullblock,count_bytes count="$n" status=none)"'"#;
+const START: &str = r#"sh -c 'IFS= read -r n && rollctl_script=$(dd bs=65536 iflag=fullblock,count_bytes count="$n" status=none) && eval "$rollctl_script"'"#;
 
 /// How the script works on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +218,9 @@ fn in_words(kind: HostErrorKind, code: &str, message: &str, stderr: &str) -> Hos
     let hint = match code {
         _ if is_full => Some("free space on that file system, then run the command again".into()),
         _ if is_read_only => Some("the file system is mounted read-only".into()),
+        "guard" => Some(
+            "every switch is guarded by a timer: look at `systemctl status` of it, free space, or enable lingering".into(),
+        ),
         "owner" => Some("use that ledger; two ledgers never manage one service on a host".into()),
         "epoch" => Some("another controller has taken over: this one must stop".into()),
         "shared" => Some("give each service an `install_dir` of its own".into()),

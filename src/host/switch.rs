@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::adopt;
 use super::facts::{Facts, parse_started};
+use super::guard::Guard;
 use super::layout::{folder_of, target_of};
 use super::machine::{Machine, PATIENCE};
 use super::preflight::check_host;
@@ -90,6 +91,9 @@ pub(crate) async fn plan(
     for unit in &service.units {
         request = request.option("unit", unit);
     }
+    if switch.guarded {
+        request = Guard::of(service, &facts, controller, switch, limit).add_to(request)?;
+    }
     let units = u32::try_from(service.units.len()).unwrap_or(u32::MAX);
     let patience = limit.saturating_mul(units.saturating_mul(2)) + PATIENCE;
     Ok(Plan::Ask(request, patience))
@@ -152,6 +156,11 @@ fn is_cut_off(facts: &Facts, controller: &Controller, switch: &Switch) -> bool {
 fn limit(service: &Service, facts: &Facts) -> Duration {
     let stops = facts.units.iter().map(|unit| unit.stop_timeout);
     longest(stops, service.health.deadline)
+}
+
+/// What is waited for one unit to stop, by its own timeout.
+pub(crate) fn longest_stop(stop: Duration) -> Duration {
+    stop.min(LONGEST_STOP)
 }
 
 /// A restart stops the old process by the `TimeoutStopSec=` of the unit file that is in place by then. It may be the

@@ -244,6 +244,16 @@ pub(crate) fn drop_in(install_dir: &str) -> String {
     format!("[Service]\nEnvironmentFile={}\n", path.replace('%', "%%"))
 }
 
+/// One argument of a command line in a unit file: neither blanks nor variables nor specifiers mean anything in it.
+pub(crate) fn quoted(argument: &str) -> String {
+    let escaped = argument
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('%', "%%")
+        .replace('$', "$$");
+    format!("\"{escaped}\"")
+}
+
 #[cfg(test)]
 #[path = "systemd_tests.rs"]
 mod tests;

@@ -115,6 +115,10 @@ options() {
         expect=*) expected="$expected $value" ;;
         keep=*) keep="$keep $value" ;;
         boot=*) boot=$value ;;
+        window=*) window=$value ;;
+        guard_input=*) guard_input=$value ;;
+        guard_service=*) guard_service=$value ;;
+        guard_timer=*) guard_timer=$value ;;
         *) refuse usage "unknown option" ;;
         esac
     done

@@ -23,7 +23,28 @@ confirm() {
     lock
     owned
     read_current
-    [ "$target" = "$to" ] || fail "\`current\` points to \`$target\`, not to \`$to\`"
+    if [ "$target" != "$to" ]; then
+        case $(tail -n 1 "$dir/.rollctl/journal" 2>/dev/null) in
+        *"dead-man's switch"*) fail "its dead-man's switch has put \`$target\` back" ;;
+        esac
+        fail "\`current\` points to \`$target\`, not to \`$to\`"
+    fi
+    as_started
+    read_armed
+    if [ -n "$armed" ]; then
+        disarm
+        is_disarmed "$armed" || fail "the dead-man's switch \`$armed\` cannot be disarmed"
+        # It may have been long in coming to an end: what runs now is what counts.
+        as_started
+    fi
+    journal_line confirmed || fail "cannot write \`$dir/.rollctl/journal\`"
+    forget
+    printf "confirmed\n"
+}
+
+# Every unit runs as it was started.
+as_started() {
+    left=$expected
     for unit in $units; do
         look_at "$unit"
         if [ "$digest" = - ]; then
@@ -32,17 +53,14 @@ confirm() {
             esac
             continue
         fi
-        wanted=${expected# }
+        wanted=${left# }
         wanted=${wanted%% *}
-        expected=${expected# }
-        case $expected in *" "*) expected=${expected#* } ;; *) expected= ;; esac
+        left=${left# }
+        case $left in *" "*) left=${left#* } ;; *) left= ;; esac
         [ "$active" = active ] || fail "\`$unit\` is $active (result: $result)"
         [ "$invocation" = "${wanted%:*}" ] || fail "\`$unit\` was started again since the switch"
         [ "$restarts" = "${wanted#*:}" ] || fail "\`$unit\` restarted since the switch"
     done
-    journal_line confirmed || fail "cannot write \`$dir/.rollctl/journal\`"
-    forget
-    printf "confirmed\n"
 }
 
 # What was saved for a revert goes; the name of the revision before stays for pruning.

@@ -30,6 +30,11 @@ facts() {
     done
     linger
     revisions
+    read_armed
+    if [ -n "$armed" ] && read_saved && [ "$saved_to" = "$target" ]; then
+        printf "unproven_digest %s\n" "$saved_digest"
+        printf "unproven_name %s\n" "${saved_name:--}"
+    fi
     if [ -f "$dir/.rollctl/step" ]; then field step "$(cat "$dir/.rollctl/step")"; fi
     shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
     field show "$shown"
@@ -45,8 +50,9 @@ wait_for_step() {
 
 properties=Id,LoadState,ActiveState,SubState,Result,MainPID,InvocationID,NRestarts,Type,User,DynamicUser,ExecStart,FragmentPath,NeedDaemonReload,UnitFileState,TimeoutStopUSec
 
+# The dead-man's switch of restricted rights is a timer of the login user.
 linger() {
-    [ "$scope" = user ] || return 0
+    [ "$rights" != full ] || return 0
     state=$(loginctl show-user "$login" -p Linger --value 2>/dev/null)
     if [ "$state" != yes ] && [ -e "/var/lib/systemd/linger/$login" ]; then state=yes; fi
     printf "linger %s\n" "${state:-no}"

@@ -20,6 +20,7 @@ $service
 " || refuse unwritable "cannot write \`$dir/.rollctl/epoch\`"
     fi
     recover
+    rearm
 }
 
 # preflight dir= user= unit=...: what can be known before anything goes down. Before a claim, install_dir may not be

@@ -3,7 +3,7 @@
 # only), start. Whatever is cut off between them is finished or put back by the next step here.
 
 # switch dir= ledger= epoch= by= rollout= hash= from= to= from_name= to_name= from_digest= digest= revision= binary=
-# link= origin= drop_in= limit= unit=...: from and to are what `current` points to, empty where it is absent; a digest
+# link= origin= drop_in= limit= unit=... name= guard_input= guard_service= guard_timer=: from and to are what `current` points to, empty where it is absent; a digest
 # is `-` where nothing runs. revision: the folder with the unit files and the environment of what is to run.
 switch() {
     options "$@"
@@ -40,6 +40,7 @@ switch() {
     else
         prepare
         save
+        arm
         write_step begun || refuse full "cannot write \`$dir/.rollctl/step\`"
         if [ "$digest" = - ]; then stop_all; fi
         commit
@@ -48,21 +49,24 @@ switch() {
         enable_units
         start_all
     fi
+    # What is put back needs no more guard; it had one until here.
+    if [ "$way" = back ] || [ -z "$guard_input" ]; then disarm; fi
     remember_invocations
     write_step "done"
     journal_line switched
     answer
 }
 
-# Sets $saved_from, $saved_to, $saved_digest, $saved_new: what the last switch went from and to.
+# Sets $saved_from, $saved_to, $saved_digest, $saved_new, $saved_name: what the last switch went from and to.
 read_saved() {
-    saved_from= saved_to= saved_digest= saved_new=
+    saved_from= saved_to= saved_digest= saved_new= saved_name=
     [ -f "$dir/.rollctl/previous/list" ] || return 1
     {
         IFS= read -r saved_from
         IFS= read -r saved_to
         IFS= read -r saved_digest
         IFS= read -r saved_new
+        IFS= read -r saved_name
     } <"$dir/.rollctl/previous/ends"
 }
 
@@ -269,7 +273,7 @@ save() {
     fi
     rm -rf -- "$saved" "$saved.new"
     mkdir -- "$saved.new" && : >"$saved.new/list" &&
-        printf "%s\n%s\n%s\n%s\n" "$from" "$to" "$from_digest" "$digest" >"$saved.new/ends" ||
+        printf "%s\n%s\n%s\n%s\n%s\n" "$from" "$to" "$from_digest" "$digest" "$from_name" >"$saved.new/ends" ||
         refuse full "cannot write \`$dir/.rollctl\`"
     if [ -n "$from" ]; then
         ln -s -- "$from" "$saved.new/current" || refuse full "cannot write \`$dir/.rollctl\`"

@@ -3,5 +3,6 @@
 mod adoption;
 mod bench;
 mod cut_off;
+mod dead_man;
 mod hostile;
 mod rollout;
