@@ -65,13 +65,13 @@ pub(crate) async fn under_lease<T>(
     desk: &Desk,
     service: &Service,
     take_over: bool,
-    what: impl AsyncFnOnce(&Lease) -> Result<T, CliError>,
+    what: impl AsyncFnOnce(&mut Lease) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let ledger = desk.ledger.clone();
     let holder = desk.here.holder(who());
-    let lease = ledger.acquire(&service.name, &holder, take_over).await?;
+    let mut lease = ledger.acquire(&service.name, &holder, take_over).await?;
     let kept = keep_lease(ledger.clone(), lease.clone());
-    let ended = what(&lease).await;
+    let ended = what(&mut lease).await;
     drop(kept);
     // An expired lease frees the service too, only later.
     if let Err(error) = ledger.release(&lease).await {
@@ -95,7 +95,7 @@ fn keep_lease(ledger: Arc<dyn Ledger>, lease: Lease) -> AbortOnDropHandle<()> {
 
 async fn with_lease(
     launch: Launch<'_>,
-    lease: &Lease,
+    lease: &mut Lease,
     record: impl Future<Output = Result<Revision, CliError>>,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
@@ -172,7 +172,7 @@ fn agreed(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<b
 
 async fn roll(
     launch: &Launch<'_>,
-    lease: &Lease,
+    lease: &mut Lease,
     field: Field,
     sights: Sights,
     target: Revision,

@@ -81,7 +81,7 @@ impl Drive<'_> {
         .await
     }
 
-    async fn go_on(&self, lease: &Lease, screen: &mut Screen) -> Result<ExitCode, CliError> {
+    async fn go_on(&self, lease: &mut Lease, screen: &mut Screen) -> Result<ExitCode, CliError> {
         let (service, desk) = (self.service, self.desk);
         let ledger = &desk.ledger;
         let newest = ledger.rollouts(&service.name, 1).await?;

@@ -39,12 +39,13 @@ impl Work<'_> {
     /// What the person is to be told.
     pub(crate) async fn run(
         self,
-        lease: &Lease,
+        lease: &mut Lease,
         field: Field,
         sights: Sights,
         screen: &mut Screen,
     ) -> Result<ExitCode, CliError> {
         let (service, desk) = (self.service, self.desk);
+        outgrow(desk, lease, &sights).await?;
         let before = desk.ledger.instances(&service.name).await?;
         let secrets = secrets(service, &desk.store, &self.target, &sights);
         let job = Job {
@@ -81,6 +82,23 @@ impl Work<'_> {
         }
         Ok(exit_code(&finished))
     }
+}
+
+/// A ledger that was restored from a backup counts on from an epoch that its hosts have left behind: it takes one above
+/// what they have seen. Whoever really came later has the lease, and this fails.
+async fn outgrow(desk: &Desk, lease: &mut Lease, sights: &Sights) -> Result<(), CliError> {
+    let ours = desk.ledger.id();
+    let seen = sights
+        .values()
+        .filter_map(|seen| seen.as_ref().ok())
+        .filter(|facts| facts.owner.as_ref().is_some_and(|one| one.ledger == ours))
+        .filter_map(|facts| facts.epoch)
+        .max();
+    if let Some(seen) = seen.filter(|seen| *seen > lease.epoch) {
+        tracing::warn!(%seen, ours = %lease.epoch, "hosts have seen later controllers of this ledger: was it restored?");
+        *lease = desk.ledger.raise_epoch(lease, seen).await?;
+    }
+    Ok(())
 }
 
 /// What a person is told of a rollout that stopped before its end.
