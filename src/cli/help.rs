@@ -34,7 +34,8 @@ one object a line, each with \"version\": 1. NO_COLOR switches colours off. ROLL
 pub(crate) const RELEASE: &str = "\
 The artifact is shipped and verified on every host before anything goes down. Then host by host, within \
 the budgets: switch, restart, prove health for `min_ready`. A host that fails gets back what it ran \
-before, and the rollout pauses. Releasing what already runs everywhere does nothing.
+before; over `max_failures`, `on_failure` says what becomes of the others. Releasing what already runs \
+everywhere does nothing.
 
 Ctrl-C once: finish what is in flight, then pause. Twice: stop now; hosts are left consistent.
 
@@ -42,10 +43,11 @@ Examples:
   rollctl release web ./web --name v1.4.2 --cause \"fixes the login\"
   rollctl release web                          ships `artifact` of the service, named r<number>
   rollctl release web ./web --hosts 'zone=a'   only these; does not become the service's revision
+  rollctl release web ./web --exclude web-07   all but this one
   rollctl release web ./web --max-unavailable 25%
 
 Exit codes: 0 done or nothing to do, 2 nothing touched, 3 some hosts skipped, 4 another controller is at \
-work, 5 paused, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
+work, 5 paused, 10 rolled back, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
 
 pub(crate) const ROLLBACK: &str = "\
 The artifacts of earlier revisions are kept: you need nothing but the name. What hosts ran before \

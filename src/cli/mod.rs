@@ -21,6 +21,7 @@ mod release;
 mod rollback;
 mod rollout;
 pub mod screen;
+mod selection;
 pub mod status;
 pub mod trust;
 pub mod values;
