@@ -116,6 +116,10 @@ pub struct RolloutArgs {
     #[arg(long, value_name = "SEL")]
     pub hosts: Option<String>,
 
+    /// Not this host, or this glob; may be given several times
+    #[arg(long, value_name = "HOST")]
+    pub exclude: Vec<String>,
+
     /// How many may be unavailable at once: a number, or a share such as 25%
     #[arg(long, value_name = "N|%", value_parser = unavailable)]
     pub max_unavailable: Option<Quantity>,
@@ -370,6 +374,20 @@ mod tests {
         let cli = Cli::try_parse_from("rollctl deploy web ./web -o json".split(' ')).unwrap();
         assert!(matches!(cli.command, Command::Release(_)));
         assert_eq!(cli.global.output, Output::Json);
+    }
+
+    #[test]
+    fn hosts_are_excluded_one_by_one() {
+        for command in ["release web", "rollback web", "plan web"] {
+            let words = format!("rollctl {command} --exclude web-01 --exclude=web-1*");
+            let rollout = match Cli::try_parse_from(words.split(' ')).unwrap().command {
+                Command::Release(args) => args.rollout,
+                Command::Rollback(args) => args.rollout,
+                Command::Plan(args) => args.rollout,
+                other => panic!("{words} is {other:?}"),
+            };
+            assert_eq!(rollout.exclude, ["web-01", "web-1*"], "{words}");
+        }
     }
 
     #[test]

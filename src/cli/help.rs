@@ -44,6 +44,7 @@ Examples:
   rollctl release web ./web --name v1.4.2 --cause \"fixes the login\"
   rollctl release web                          ships `artifact` of the service, named r<number>
   rollctl release web ./web --hosts 'zone=a'   only these; does not become the service's revision
+  rollctl release web ./web --exclude web-07   all but this one
   rollctl release web ./web --max-unavailable 25%
   rollctl release web --same                   what the service runs, on hosts that lack it
 

@@ -24,6 +24,7 @@ mod resume;
 mod rollback;
 mod rollout;
 pub mod screen;
+mod selection;
 pub mod status;
 pub mod trust;
 pub mod values;

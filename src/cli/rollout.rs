@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::args::RolloutArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
+use super::selection::selection;
 use crate::core::budget::Budget;
 use crate::core::event::{Outcome, Runs, Sight};
 use crate::core::fleet::{Fleet, Service};
@@ -13,9 +14,9 @@ use crate::core::ids::{HostName, RevisionName, RevisionRef};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
 use crate::core::rollout::{Instance, RolloutPhase, Stage};
-use crate::core::spec::{HostSpec, RolloutKind, Spec};
+use crate::core::spec::{Gate, RolloutKind, Spec};
 use crate::driver::{Finished, Sights, sight};
-use crate::inventory::{check_budgets, explain_no_match, parse_selector};
+use crate::inventory::check_budgets;
 use crate::ports::{InstanceRecord, Prober, RolloutRecord, UnitState};
 use crate::report::state::word;
 
@@ -85,72 +86,30 @@ pub(crate) fn prepare(
         // S counts only as far as something can carry it.
         budget.max_surge = 0;
     }
-    let hosts = selection(fleet, service, args.hosts.as_deref())?;
+    let selection = selection(fleet, service, args)?;
+    // A rollback has its gates too: the scheduler passes them by.
+    let steps = Gate::resolve(&strategy.steps, desired, selection.selected());
     let spec = Spec {
         service: service.name.clone(),
         kind,
         target,
         from,
         budget,
-        hosts,
+        hosts: selection.hosts,
         min_ready: strategy.min_ready,
         deadline: service.health.deadline,
         progress_deadline: strategy.progress_deadline,
         max_failures: strategy.max_failures,
         on_failure: strategy.on_failure,
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
-        steps: Vec::new(),
-        domains: Vec::new(),
+        steps,
+        domains: selection.domains,
     };
     Ok(Prepared {
         spec,
         warnings,
         refusal,
     })
-}
-
-fn selection(
-    fleet: &Fleet,
-    service: &Service,
-    selector: Option<&str>,
-) -> Result<Vec<HostSpec>, CliError> {
-    let all = || {
-        service
-            .hosts
-            .iter()
-            .map(|name| HostSpec::new(name.clone(), true))
-            .collect()
-    };
-    let Some(text) = selector else {
-        return Ok(all());
-    };
-    let selector =
-        parse_selector(text).map_err(|error| CliError::usage(format!("--hosts: {error}")))?;
-    let hosts: Vec<_> = service
-        .hosts
-        .iter()
-        .map(|name| {
-            HostSpec::new(
-                name.clone(),
-                fleet.host(name).is_some_and(|host| selector.matches(host)),
-            )
-        })
-        .collect();
-    if hosts.iter().any(|host| host.selected) {
-        return Ok(hosts);
-    }
-    let members: Vec<_> = fleet
-        .hosts
-        .iter()
-        .filter(|host| service.hosts.contains(&host.name))
-        .cloned()
-        .collect();
-    let mut error = CliError::usage(format!(
-        "--hosts `{text}` matches no host of `{}`",
-        service.name
-    ));
-    error.hint = Some(explain_no_match(&selector, &members));
-    Err(error)
 }
 
 /// The past as going back reads it.

@@ -11,6 +11,7 @@ use crate::core::health::Health;
 use crate::core::ids::{BootId, Digest, RolloutId, ServiceName};
 use crate::core::revision::Architecture;
 use crate::core::rollout::RolloutState;
+use crate::core::spec::HostSpec;
 use crate::core::time::Timestamp;
 use crate::ports::HostErrorKind;
 use crate::ports::{HostError, HostFacts};

@@ -192,3 +192,162 @@ impl DomainBudget {
         (budget, places)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::Quantity::{self, Count, Percent};
+    use super::*;
+
+    fn step(to: Quantity, bake: u64, approve: bool) -> Step {
+        Step {
+            to,
+            bake: Duration::from_secs(bake),
+            approve,
+        }
+    }
+
+    #[test]
+    fn gates_by_what_is_desired_and_selected() {
+        let plain = |to| step(to, 0, false);
+        // steps, desired, selected -> where the gates are
+        for (steps, desired, selected, gates) in [
+            (vec![], 10, 10, vec![]),
+            (
+                vec![plain(Count(1)), plain(Percent(25)), plain(Percent(100))],
+                10,
+                10,
+                vec![1, 3, 10],
+            ),
+            // Rounded up, at least 1.
+            (vec![plain(Percent(1))], 10, 10, vec![1]),
+            (vec![plain(Percent(51))], 10, 10, vec![6]),
+            (
+                vec![plain(Percent(33)), plain(Percent(67))],
+                3,
+                3,
+                vec![1, 3],
+            ),
+            // Shares are of what is desired, not of what is selected; no gate is beyond the selection.
+            (
+                vec![plain(Percent(25)), plain(Percent(50))],
+                10,
+                4,
+                vec![3, 4],
+            ),
+            (vec![plain(Count(2)), plain(Count(7))], 10, 1, vec![1]),
+            // What goes no further than the one before is no gate of its own.
+            (vec![plain(Count(2)), plain(Percent(10))], 10, 10, vec![2]),
+            (
+                vec![plain(Count(1)), plain(Percent(25)), plain(Percent(50))],
+                2,
+                2,
+                vec![1],
+            ),
+            // Nothing desired, nothing selected: never a gate at 0.
+            (vec![plain(Percent(50))], 0, 0, vec![1]),
+        ] {
+            let found: Vec<_> = Gate::resolve(&steps, desired, selected)
+                .into_iter()
+                .map(|gate| gate.to)
+                .collect();
+            assert_eq!(found, gates, "{steps:?} of {desired}, {selected} selected");
+        }
+    }
+
+    #[test]
+    fn gates_that_fall_together_keep_the_longer_wait_and_the_approval() {
+        let gate = |to, bake, approve| Gate {
+            to,
+            bake: Duration::from_secs(bake),
+            approve,
+        };
+        for (first, second, together) in [
+            ((300, false), (60, false), (300, false)),
+            ((60, false), (300, false), (300, false)),
+            ((60, true), (0, false), (60, true)),
+            ((0, false), (60, true), (60, true)),
+        ] {
+            let steps = [
+                step(Count(1), first.0, first.1),
+                step(Percent(10), second.0, second.1),
+                step(Count(2), 7, false),
+            ];
+            assert_eq!(
+                Gate::resolve(&steps, 4, 4),
+                [gate(1, together.0, together.1), gate(2, 7, false)],
+                "{first:?} and {second:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn domains_by_the_hosts_of_each_value() {
+        // values of the hosts, max_unavailable -> each host's place; each value with its hosts and its budget
+        type Values = Vec<(&'static str, u32, Option<u32>)>;
+        let cases: [(&str, Option<Quantity>, &[usize], Values); 8] = [
+            ("", Some(Count(1)), &[], vec![]),
+            (
+                "a b a",
+                None,
+                &[0, 1, 0],
+                vec![("a", 2, None), ("b", 1, None)],
+            ),
+            // In the order of the hosts, not of the alphabet.
+            (
+                "b a b",
+                Some(Count(1)),
+                &[0, 1, 0],
+                vec![("b", 2, Some(1)), ("a", 1, Some(1))],
+            ),
+            // Of the value's own hosts, rounded down, at least 1.
+            (
+                "a a a a b b b c",
+                Some(Percent(50)),
+                &[0, 0, 0, 0, 1, 1, 1, 2],
+                vec![("a", 4, Some(2)), ("b", 3, Some(1)), ("c", 1, Some(1))],
+            ),
+            (
+                "a a a",
+                Some(Percent(1)),
+                &[0, 0, 0],
+                vec![("a", 3, Some(1))],
+            ),
+            (
+                "a a a",
+                Some(Percent(0)),
+                &[0, 0, 0],
+                vec![("a", 3, Some(1))],
+            ),
+            ("a a", Some(Percent(100)), &[0, 0], vec![("a", 2, Some(2))]),
+            // Never more than there are.
+            (
+                "a a b",
+                Some(Count(5)),
+                &[0, 0, 1],
+                vec![("a", 2, Some(2)), ("b", 1, Some(1))],
+            ),
+        ];
+        for (hosts, max_unavailable, places, values) in cases {
+            let domain = Domain {
+                label: "zone".to_owned(),
+                at_once: Some(1),
+                max_unavailable,
+            };
+            let (found, found_places) = DomainBudget::resolve(&domain, hosts.split_whitespace());
+            let expected = DomainBudget {
+                label: "zone".to_owned(),
+                at_once: Some(1),
+                values: values
+                    .into_iter()
+                    .map(|(value, desired, max_unavailable)| ValueBudget {
+                        value: value.to_owned(),
+                        desired,
+                        max_unavailable,
+                    })
+                    .collect(),
+            };
+            assert_eq!(found, expected, "{hosts} with {max_unavailable:?}");
+            assert_eq!(found_places, places, "{hosts}");
+        }
+    }
+}

@@ -27,6 +27,7 @@ port = 8080
 [services.web.strategy]
 max_unavailable = 1
 min_ready = "500ms"
+on_failure = "pause"
 [services.web.health]
 http = "http://{address}:{port}/healthz"
 interval = "100ms"
