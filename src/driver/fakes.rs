@@ -290,6 +290,7 @@ pub(super) struct FakeLedger {
     pub(super) fails_at: AtomicUsize,
     pub(super) lease_lost_after: Mutex<Option<usize>>,
     pub(super) renewals: AtomicUsize,
+    pub(super) requests: Mutex<Vec<Request>>,
 }
 
 impl Default for FakeLedger {
@@ -299,7 +300,33 @@ impl Default for FakeLedger {
             fails_at: AtomicUsize::new(usize::MAX),
             lease_lost_after: Mutex::default(),
             renewals: AtomicUsize::new(0),
+            requests: Mutex::default(),
         }
+    }
+}
+
+impl FakeLedger {
+    /// Asks the driver for something, as another command does; the request's number.
+    pub(super) fn ask(&self, service: &ServiceName, kind: RequestKind) -> i64 {
+        let mut requests = self.requests.lock().unwrap();
+        let id = i64::try_from(requests.len()).unwrap() + 1;
+        requests.push(Request {
+            id,
+            service: service.clone(),
+            kind,
+            by: "bert@server".into(),
+            at: Timestamp::from_millis(1_000_000),
+            answer: None,
+        });
+        id
+    }
+
+    fn close(&self, request: i64, answer: Answer) -> bool {
+        let mut requests = self.requests.lock().unwrap();
+        let open = requests
+            .iter_mut()
+            .find(|r| r.id == request && r.answer.is_none());
+        open.map(|r| r.answer = Some(answer)).is_some()
     }
 }
 
@@ -399,6 +426,55 @@ impl Ledger for FakeLedger {
 
     async fn release(&self, _: &Lease) -> Result<(), LedgerError> {
         Ok(())
+    }
+
+    async fn holder(&self, _: &ServiceName) -> Result<Option<LiveHolder>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn raise_epoch(&self, lease: &Lease, seen: Epoch) -> Result<Lease, LedgerError> {
+        Ok(Lease {
+            epoch: Epoch(lease.epoch.max(seen).0 + 1),
+            ..lease.clone()
+        })
+    }
+
+    async fn request(
+        &self,
+        service: &ServiceName,
+        kind: RequestKind,
+        _: &str,
+        _: Timestamp,
+    ) -> Result<i64, LedgerError> {
+        Ok(self.ask(service, kind))
+    }
+
+    async fn open_requests(&self, lease: &Lease) -> Result<Vec<Request>, LedgerError> {
+        let requests = self.requests.lock().unwrap();
+        let open = requests
+            .iter()
+            .filter(|r| r.service == lease.service && r.answer.is_none());
+        Ok(open.cloned().collect())
+    }
+
+    async fn answer(
+        &self,
+        _: &Lease,
+        request: i64,
+        _: Timestamp,
+        answer: &Answer,
+    ) -> Result<bool, LedgerError> {
+        Ok(self.close(request, answer.clone()))
+    }
+
+    async fn find_request(&self, request: i64) -> Result<Option<Request>, LedgerError> {
+        let requests = self.requests.lock().unwrap();
+        Ok(requests.iter().find(|r| r.id == request).cloned())
+    }
+
+    async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {
+        let reason = "it was withdrawn".into();
+        Ok(self.close(request, Answer::Refused { reason }))
     }
 }
 

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use super::fault::Misuse;
 use super::here::Here;
 use crate::core::ids::{Epoch, ServiceName};
 use crate::core::time::Timestamp;
-use crate::ports::{Holder, Lease, LedgerError};
+use crate::ports::{Holder, Lease, LedgerError, LiveHolder};
 
 /// How long a lease lasts without being renewed.
 pub const LEASE: Duration = Duration::from_secs(15);
 
 /// How often the controller renews its lease: two renewals may fail before it runs out.
 pub const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// The highest epoch that a host is believed to have seen: a host that lies cannot use the numbers up.
+const HIGHEST_SEEN: Epoch = Epoch(i64::MAX / 2);
 
 /// A service's lease as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +76,33 @@ impl LeaseRow {
         }
     }
 
+    /// The row with an epoch above its own and above `seen`, for the same holder.
+    ///
+    /// # Errors
+    /// When `seen` is higher than controllers can have counted.
+    pub(crate) fn raised(self, seen: Epoch, here: &Here) -> Result<Self, Misuse> {
+        if seen > HIGHEST_SEEN {
+            return Err(Misuse("no controller can have had an epoch that high"));
+        }
+        Ok(Self {
+            epoch: Epoch(self.epoch.max(seen).0 + 1),
+            ..self.renewed(here)
+        })
+    }
+
     /// Who has it and, as far as can be known, still works under it.
     pub(crate) fn live_holder(&self, here: &Here) -> Option<&Holder> {
         self.holder
             .as_ref()
             .filter(|holder| here.now() < self.expires_at && !here.is_dead(holder))
+    }
+
+    /// The same, as the port gives it.
+    pub(crate) fn live(&self, here: &Here) -> Option<LiveHolder> {
+        self.live_holder(here).map(|holder| LiveHolder {
+            holder: holder.clone(),
+            since: self.acquired_at,
+        })
     }
 
     /// The fence: the row, if `lease` is the one that it shows.

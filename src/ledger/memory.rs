@@ -10,13 +10,15 @@ use super::fault::{Fault, Misuse};
 use super::here::Here;
 use super::lease::LeaseRow;
 use super::naming::Naming;
+use super::request;
 use super::row::RolloutRow;
 use crate::core::event::{Event, RecordedEvent};
-use crate::core::ids::{HostName, LedgerId, RolloutId, ServiceName};
+use crate::core::ids::{Epoch, HostName, LedgerId, RolloutId, ServiceName};
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
 use crate::ports::{
-    Holder, InstanceRecord, Lease, Ledger, LedgerError, NewRevision, RolloutRecord,
+    Answer, Holder, InstanceRecord, Lease, Ledger, LedgerError, LiveHolder, NewRevision, Request,
+    RequestKind, RolloutRecord,
 };
 
 const LOCATION: &str = "in memory";
@@ -39,6 +41,8 @@ struct Store {
     events: Vec<(ServiceName, RecordedEvent)>,
     instances: BTreeMap<ServiceName, BTreeMap<HostName, InstanceRecord>>,
     leases: BTreeMap<ServiceName, LeaseRow>,
+    /// Of all services, by number, from 1 without gaps.
+    requests: Vec<Request>,
 }
 
 impl MemoryLedger {
@@ -139,6 +143,9 @@ impl Store {
         event: &Event,
     ) -> Result<RecordedEvent, Fault> {
         let (rollout, service) = (row.record.id, &row.record.service);
+        if let Some(answer) = request::voided_by(event) {
+            self.close(|request| request.service == *service, &answer);
+        }
         let previous = self
             .events
             .iter()
@@ -159,6 +166,47 @@ impl Store {
         };
         self.events.push((service.clone(), recorded.clone()));
         Ok(recorded)
+    }
+
+    fn raise(&mut self, lease: &Lease, seen: Epoch, here: &Here) -> Result<Lease, Fault> {
+        let row = self.fenced(lease)?.raised(seen, here)?;
+        let epoch = row.epoch;
+        self.leases.insert(lease.service.clone(), row);
+        for rollout in self
+            .rollouts
+            .iter_mut()
+            .filter(|row| row.record.service == lease.service && row.epoch == lease.epoch)
+        {
+            rollout.epoch = epoch;
+        }
+        Ok(Lease {
+            service: lease.service.clone(),
+            epoch,
+        })
+    }
+
+    fn find_request(&self, request: i64) -> Option<&Request> {
+        self.requests.iter().find(|found| found.id == request)
+    }
+
+    fn answer(&mut self, lease: &Lease, request: i64, answer: &Answer) -> Result<bool, Fault> {
+        self.fenced(lease)?;
+        if !request::is_open(self.find_request(request), lease)? {
+            return Ok(false);
+        }
+        Ok(self.close(|found| found.id == request, answer))
+    }
+
+    /// Answers those that are open; whether any was.
+    fn close(&mut self, which: impl Fn(&Request) -> bool, answer: &Answer) -> bool {
+        let mut any = false;
+        for request in &mut self.requests {
+            if request.answer.is_none() && which(request) {
+                request.answer = Some(answer.clone());
+                any = true;
+            }
+        }
+        any
     }
 }
 
@@ -296,6 +344,67 @@ impl Ledger for MemoryLedger {
         let row = store.fenced(lease)?.given_back(&self.here);
         store.leases.insert(lease.service.clone(), row);
         Ok(())
+    }
+
+    async fn holder(&self, service: &ServiceName) -> Result<Option<LiveHolder>, LedgerError> {
+        let store = self.store();
+        let row = store.leases.get(service);
+        Ok(row.and_then(|row| row.live(&self.here)))
+    }
+
+    async fn raise_epoch(&self, lease: &Lease, seen: Epoch) -> Result<Lease, LedgerError> {
+        let raised = self.store().raise(lease, seen, &self.here);
+        raised.map_err(|fault| fault.at(LOCATION, "raising the epoch of a lease"))
+    }
+
+    async fn request(
+        &self,
+        service: &ServiceName,
+        kind: RequestKind,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<i64, LedgerError> {
+        let mut store = self.store();
+        let id = store.requests.last().map_or(0, |last| last.id) + 1;
+        store.requests.push(Request {
+            id,
+            service: service.clone(),
+            kind,
+            by: by.to_owned(),
+            at,
+            answer: None,
+        });
+        Ok(id)
+    }
+
+    async fn open_requests(&self, lease: &Lease) -> Result<Vec<Request>, LedgerError> {
+        let store = self.store();
+        store.fenced(lease)?;
+        let requests = store.requests.iter();
+        Ok(requests
+            .filter(|request| request.service == lease.service && request.answer.is_none())
+            .cloned()
+            .collect())
+    }
+
+    async fn answer(
+        &self,
+        lease: &Lease,
+        request: i64,
+        _: Timestamp,
+        answer: &Answer,
+    ) -> Result<bool, LedgerError> {
+        let answered = self.store().answer(lease, request, answer);
+        answered.map_err(|fault| fault.at(LOCATION, "answering a request"))
+    }
+
+    async fn find_request(&self, request: i64) -> Result<Option<Request>, LedgerError> {
+        Ok(self.store().find_request(request).cloned())
+    }
+
+    async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {
+        let mut store = self.store();
+        Ok(store.close(|found| found.id == request, &request::withdrawn()))
     }
 }
 

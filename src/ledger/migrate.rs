@@ -8,14 +8,17 @@ use crate::core::ids::LedgerId;
 use crate::core::time::Timestamp;
 
 /// The version that this rollctl writes.
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 2;
 
 /// Each version's SQL: for every database, then for SQLite alone. A version that was shipped never changes.
-const STEPS: &[(i64, &str, &str)] = &[(
-    1,
-    include_str!("migrations/0001.sql"),
-    include_str!("migrations/0001.sqlite.sql"),
-)];
+const STEPS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        include_str!("migrations/0001.sql"),
+        include_str!("migrations/0001.sqlite.sql"),
+    ),
+    (2, include_str!("migrations/0002.sql"), ""),
+];
 
 /// Brings a new, empty database to [`SCHEMA`].
 pub(crate) async fn create(

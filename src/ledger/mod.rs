@@ -1,9 +1,9 @@
-//! What is remembered: revisions, rollouts, events, instances and leases.
+//! What is remembered: revisions, rollouts, events, instances, leases and requests.
 //!
 //! Two implementations of [`crate::ports::Ledger`] behind one contract test: SQLite for one machine, and one in
 //! memory for tests. What the ledger decides (who may take a lease, what an event does to its rollout's row, which
-//! number a revision gets, what goes into a hash) is decided in [`chain`] and in the private modules `lease`, `row`
-//! and `naming`, which know no database; the rest only stores it.
+//! number a revision gets, what becomes of a request, what goes into a hash) is decided in [`chain`] and in the private
+//! modules `lease`, `row`, `naming` and `request`, which know no database; the rest only stores it.
 //!
 //! The SQL goes through sqlx's `Any` driver, with `BIGINT` and `TEXT` columns and `$1` placeholders: every query is
 //! the same text and the same code for SQLite and for PostgreSQL, so a second database needs only its own way of
@@ -21,9 +21,11 @@ mod migrate;
 mod naming;
 mod open;
 mod place;
+mod request;
 mod row;
 mod sql_events;
 mod sql_leases;
+mod sql_requests;
 mod sql_revisions;
 mod sql_rollouts;
 mod sqlite;

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, any::AnyRow};
 use super::chain::{Chain, Link, NOTHING_BEFORE, Walk, canonical_body, hash};
 use super::fault::{Fault, Misuse};
 use super::row::RolloutRow;
-use super::{sql_leases, sql_rollouts};
+use super::{request, sql_leases, sql_requests, sql_rollouts};
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::ids::{RolloutId, ServiceName};
 use crate::core::time::Timestamp;
@@ -56,7 +56,7 @@ pub(crate) async fn append(
     Ok(recorded)
 }
 
-/// Links an event to the service's last one.
+/// Links an event to the service's last one; some void the requests that are open.
 async fn insert(
     connection: &mut AnyConnection,
     row: &RolloutRow,
@@ -64,6 +64,9 @@ async fn insert(
     event: &Event,
 ) -> Result<RecordedEvent, Fault> {
     let (rollout, service) = (row.record.id, &row.record.service);
+    if let Some(answer) = request::voided_by(event) {
+        sql_requests::answer_all(connection, service, at, &answer).await?;
+    }
     let last = sqlx::query(
         "SELECT (SELECT hash FROM events WHERE service = $1 ORDER BY id DESC LIMIT 1) AS previous,
                 (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE rollout = $2) AS seq,

@@ -6,9 +6,10 @@ use sqlx::{AnyConnection, any::AnyRow};
 use super::fault::Fault;
 use super::here::Here;
 use super::lease::LeaseRow;
+use super::sql_rollouts;
 use crate::core::ids::{Epoch, ServiceName};
 use crate::core::time::Timestamp;
-use crate::ports::{Holder, Lease};
+use crate::ports::{Holder, Lease, LiveHolder};
 
 pub(crate) async fn acquire(
     connection: &mut AnyConnection,
@@ -42,6 +43,30 @@ pub(crate) async fn release(
 ) -> Result<(), Fault> {
     let row = fenced(connection, lease).await?.given_back(here);
     store(connection, &lease.service, &row).await
+}
+
+pub(crate) async fn holder(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+    here: &Here,
+) -> Result<Option<LiveHolder>, Fault> {
+    let row = find(connection, service).await?;
+    Ok(row.and_then(|row| row.live(here)))
+}
+
+pub(crate) async fn raise(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+    seen: Epoch,
+    here: &Here,
+) -> Result<Lease, Fault> {
+    let row = fenced(connection, lease).await?.raised(seen, here)?;
+    store(connection, &lease.service, &row).await?;
+    sql_rollouts::follow(connection, lease, row.epoch).await?;
+    Ok(Lease {
+        service: lease.service.clone(),
+        epoch: row.epoch,
+    })
 }
 
 /// The lease's row, or the error that it was lost. To be called in the transaction that writes under the lease.

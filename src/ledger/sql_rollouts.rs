@@ -10,7 +10,7 @@ use super::sql_leases;
 use crate::core::ids::{Digest, Epoch, HostName, RolloutId, ServiceName};
 use crate::core::spec::RolloutKind;
 use crate::core::time::Timestamp;
-use crate::ports::{InstanceRecord, RolloutRecord};
+use crate::ports::{InstanceRecord, Lease, RolloutRecord};
 
 /// A service's, newest first.
 pub(crate) async fn list(
@@ -106,6 +106,21 @@ pub(crate) async fn update(connection: &mut AnyConnection, row: &RolloutRow) -> 
         .bind(row.record.ended_at.map(Timestamp::as_millis))
         .bind(row.epoch.0)
         .bind(row.record.id.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Puts what was written under the lease last under its new epoch: else it would look interrupted until its next event.
+pub(crate) async fn follow(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+    raised: Epoch,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE rollouts SET epoch = $1 WHERE service = $2 AND epoch = $3")
+        .bind(raised.0)
+        .bind(lease.service.as_str())
+        .bind(lease.epoch.0)
         .execute(connection)
         .await?;
     Ok(())

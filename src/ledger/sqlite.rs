@@ -11,13 +11,14 @@ use super::chain::{Chain, Chained};
 use super::fault::Fault;
 use super::here::Here;
 use super::open::writable;
-use super::{migrate, sql_events, sql_leases, sql_revisions, sql_rollouts};
+use super::{migrate, sql_events, sql_leases, sql_requests, sql_revisions, sql_rollouts};
 use crate::core::event::{Event, RecordedEvent};
-use crate::core::ids::{LedgerId, RolloutId, ServiceName};
+use crate::core::ids::{Epoch, LedgerId, RolloutId, ServiceName};
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
 use crate::ports::{
-    Holder, InstanceRecord, Lease, Ledger, LedgerError, NewRevision, RolloutRecord,
+    Answer, Holder, InstanceRecord, Lease, Ledger, LedgerError, LiveHolder, NewRevision, Request,
+    RequestKind, RolloutRecord,
 };
 
 /// Takes SQLite's one write lock at once, so that what is read inside cannot change before it is written.
@@ -52,7 +53,7 @@ macro_rules! written {
     }};
 }
 
-/// Runs an expression that only reads, with one statement.
+/// Runs an expression that only reads, each statement by itself.
 macro_rules! found {
     ($ledger:ident, $doing:literal, |$connection:ident| $work:expr) => {{
         let mut guard = $ledger.connection.lock().await;
@@ -221,6 +222,60 @@ impl Ledger for SqliteLedger {
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError> {
         written!(self, "giving a lease back", |connection| {
             sql_leases::release(connection, lease, &self.here)
+        })
+    }
+
+    async fn holder(&self, service: &ServiceName) -> Result<Option<LiveHolder>, LedgerError> {
+        found!(self, "reading a lease", |connection| {
+            sql_leases::holder(connection, service, &self.here)
+        })
+    }
+
+    async fn raise_epoch(&self, lease: &Lease, seen: Epoch) -> Result<Lease, LedgerError> {
+        written!(self, "raising the epoch of a lease", |connection| {
+            sql_leases::raise(connection, lease, seen, &self.here)
+        })
+    }
+
+    async fn request(
+        &self,
+        service: &ServiceName,
+        kind: RequestKind,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<i64, LedgerError> {
+        written!(self, "recording a request", |connection| {
+            sql_requests::insert(connection, service, kind, by, at)
+        })
+    }
+
+    async fn open_requests(&self, lease: &Lease) -> Result<Vec<Request>, LedgerError> {
+        found!(self, "reading requests", |connection| {
+            sql_requests::open(connection, lease)
+        })
+    }
+
+    async fn answer(
+        &self,
+        lease: &Lease,
+        request: i64,
+        at: Timestamp,
+        answer: &Answer,
+    ) -> Result<bool, LedgerError> {
+        written!(self, "answering a request", |connection| {
+            sql_requests::answer(connection, lease, request, at, answer)
+        })
+    }
+
+    async fn find_request(&self, request: i64) -> Result<Option<Request>, LedgerError> {
+        found!(self, "reading a request", |connection| {
+            sql_requests::find(connection, request)
+        })
+    }
+
+    async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {
+        written!(self, "withdrawing a request", |connection| {
+            sql_requests::withdraw(connection, request, self.here.now())
         })
     }
 }

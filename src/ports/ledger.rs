@@ -210,6 +210,15 @@ pub struct Holder {
     pub boot: String,
 }
 
+/// Who works on a service now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveHolder {
+    /// Who.
+    pub holder: Holder,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// What is remembered.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -222,7 +231,8 @@ pub trait Ledger: Send + Sync {
     /// All revisions of a service, newest first.
     async fn revisions(&self, service: &ServiceName) -> Result<Vec<Revision>, LedgerError>;
 
-    /// Begins a rollout with its first event, which must be `RolloutStarted`, under the lease.
+    /// Begins a rollout with its first event, which must be `RolloutStarted`, under the lease. What was asked of an
+    /// earlier one and never answered is refused.
     async fn begin_rollout(
         &self,
         lease: &Lease,
@@ -230,7 +240,8 @@ pub trait Ledger: Send + Sync {
         first: &Event,
     ) -> Result<RecordedEvent, LedgerError>;
 
-    /// Appends an event and updates the rollout's row; durable when it returns. Refused when the lease is lost.
+    /// Appends an event and updates the rollout's row; durable when it returns. Refused when the lease is lost, and
+    /// for a rollout that is over. `RolloutResumed` also refuses what was asked before and never answered.
     async fn append(
         &self,
         lease: &Lease,
@@ -280,4 +291,39 @@ pub trait Ledger: Send + Sync {
 
     /// Gives the lease back.
     async fn release(&self, lease: &Lease) -> Result<(), LedgerError>;
+
+    /// Who holds the service's lease now and, as far as can be known, is alive; nothing: nobody works on it.
+    async fn holder(&self, service: &ServiceName) -> Result<Option<LiveHolder>, LedgerError>;
+
+    /// Raises the lease's epoch above `seen`, which a host has seen under this very ledger though the ledger has not:
+    /// it was restored from a backup. The new lease; the old one is void. A rollout that runs under it goes on running.
+    async fn raise_epoch(&self, lease: &Lease, seen: Epoch) -> Result<Lease, LedgerError>;
+
+    /// Asks the controller of a service for something; the request's number.
+    async fn request(
+        &self,
+        service: &ServiceName,
+        kind: RequestKind,
+        by: &str,
+        at: Timestamp,
+    ) -> Result<i64, LedgerError>;
+
+    /// Requests of the lease's service that nobody answered yet, oldest first. Refused when the lease is lost.
+    async fn open_requests(&self, lease: &Lease) -> Result<Vec<Request>, LedgerError>;
+
+    /// Answers a request, under the lease; whether it was still open. If not, it was withdrawn or answered before, and
+    /// keeps the answer that it has: so whoever answers first and acts on `true` alone acts only on what is still wanted.
+    async fn answer(
+        &self,
+        lease: &Lease,
+        request: i64,
+        at: Timestamp,
+        answer: &Answer,
+    ) -> Result<bool, LedgerError>;
+
+    /// One request, to see whether it was answered. A withdrawn one counts as refused.
+    async fn find_request(&self, request: i64) -> Result<Option<Request>, LedgerError>;
+
+    /// Withdraws a request that nobody answered (its asker gave up waiting); whether it was still open.
+    async fn withdraw(&self, request: i64) -> Result<bool, LedgerError>;
 }
