@@ -321,12 +321,6 @@ impl FakeLedger {
         id
     }
 
-    /// What became of a request; nothing while it is open.
-    pub(super) fn answer_to(&self, request: i64) -> Option<Answer> {
-        let requests = self.requests.lock().unwrap();
-        requests.iter().find(|r| r.id == request)?.answer.clone()
-    }
-
     fn close(&self, request: i64, answer: Answer) -> bool {
         let mut requests = self.requests.lock().unwrap();
         let open = requests

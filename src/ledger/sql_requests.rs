@@ -81,9 +81,8 @@ pub(crate) async fn withdraw(
     request: i64,
     at: Timestamp,
 ) -> Result<bool, Fault> {
-    let why = request::withdrawn();
-    let closed = close(connection, Which::One(request), at, &why);
-    Ok(closed.await? > 0)
+    let answer = request::withdrawn();
+    Ok(close(connection, Which::One(request), at, &answer).await? > 0)
 }
 
 /// Answers all open ones of a service alike.
