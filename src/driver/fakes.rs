@@ -164,6 +164,15 @@ impl Hosts for FakeFleet {
         Ok(String::new())
     }
 
+    async fn attest(&self, host: &HostName) -> Result<Attested, HostError> {
+        self.reached(host)?;
+        Ok(Attested {
+            runs: self.host(host).runs,
+            attestation: Some(Attestation::RunningFile),
+            drift: Vec::new(),
+        })
+    }
+
     async fn claim(&self, host: &HostName, _: &Controller) -> Result<(), HostError> {
         self.log(format!("claim {host}"));
         self.reached(host)
