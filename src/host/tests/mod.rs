@@ -3,5 +3,6 @@
 mod adoption;
 mod bench;
 mod cut_off;
+mod drift;
 mod hostile;
 mod rollout;
