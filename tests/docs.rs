@@ -10,10 +10,11 @@ use rollctl::inventory::{check_files, load};
 use rollctl::report::state::WORDS;
 
 /// Where JSON is made, and where the words are that it shows.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "src/report/json.rs",
     "src/report/plan.rs",
     "src/report/status.rs",
+    "src/report/verify.rs",
     "src/report/history.rs",
     "src/report/state.rs",
     "src/core/event.rs",

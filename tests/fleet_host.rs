@@ -379,7 +379,9 @@ async fn a_host_without_zstd_is_sent_what_it_can_unpack() {
         .unwrap_err();
     assert_eq!(error.kind, HostErrorKind::Failed);
     assert!(
-        error.message.contains("not the file of the revision"),
+        error
+            .message
+            .contains("whose SHA-256 is not the manifest's"),
         "{error}"
     );
 }

@@ -8,11 +8,13 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::screen::Screen;
 use super::trust::{Key, Offered, Scan, trust as ask};
-use super::wire::{Field, connector, file_mistakes, find_inventory, store};
+use super::wire::{Desk, Field, connector, file_mistakes, find_inventory, store};
 use crate::core::fleet::{Fleet, Host, Service};
+use crate::core::ids::{HostName, LedgerId};
 use crate::host::target;
 use crate::inventory::{self, Loaded, Mistake, Severity, explain_no_match, parse_selector};
-use crate::ports::HostError;
+use crate::ports::{HostError, HostErrorKind, Hosts};
+use crate::report::verify;
 use crate::ssh::{Connector, HostKey, Resolved, SshError, Verdict, append_known_host};
 
 /// Hosts that are asked at once.
@@ -107,6 +109,11 @@ async fn check_hosts(
         ))
         .hint(explain_no_match(selector, &fleet.hosts)));
     }
+    // A fleet without a ledger: whoever manages a host, it is not this one.
+    let ledger = Desk::open_to_look(fleet)
+        .await?
+        .map(|desk| desk.ledger.id());
+    let ledger = ledger.as_ref();
     let mut findings = Vec::new();
     for service in &fleet.services {
         let field = Field::of(fleet, service, store(fleet)?)?;
@@ -118,7 +125,7 @@ async fn check_hosts(
         let mut seen: Vec<HostFinding> = futures::stream::iter(asked)
             .map(|host| {
                 let hosts = field.hosts.clone();
-                async move { host_finding(service, &host, hosts.check(&host.name).await) }
+                async move { host_finding(service, &host, &*hosts, ledger).await }
             })
             .buffered(AT_ONCE)
             .collect()
@@ -128,8 +135,15 @@ async fn check_hosts(
     Ok(findings)
 }
 
-fn host_finding(service: &Service, host: &Host, checked: Result<String, HostError>) -> HostFinding {
-    let (ok, what, hint) = match checked {
+async fn host_finding(
+    service: &Service,
+    host: &Host,
+    hosts: &dyn Hosts,
+    ledger: Option<&LedgerId>,
+) -> HostFinding {
+    let mut drift = Vec::new();
+    let (ok, what, hint) = match look_closely(service, &host.name, hosts, ledger, &mut drift).await
+    {
         Ok(what) => (true, what, None),
         Err(error) => (false, error.message, error.hint),
     };
@@ -137,7 +151,37 @@ fn host_finding(service: &Service, host: &Host, checked: Result<String, HostErro
         host: host.name.clone(),
         ok,
         what: format!("{}: {what}", service.name),
-        hint,
+        hint: hint.or_else(|| (!drift.is_empty()).then(|| verify::hint(&service.name))),
+        drift,
+    }
+}
+
+/// Whether the host can take part, whose it is, and whether it runs what was released.
+async fn look_closely(
+    service: &Service,
+    host: &HostName,
+    hosts: &dyn Hosts,
+    ledger: Option<&LedgerId>,
+    drift: &mut Vec<String>,
+) -> Result<String, HostError> {
+    let checked = hosts.check(host).await;
+    // A unit that somebody edited may be why it cannot take part.
+    match (&checked, hosts.attest(host).await) {
+        (_, Ok(attested)) => *drift = attested.drift,
+        (Ok(_), Err(error)) => return Err(error),
+        (Err(_), Err(_)) => {}
+    }
+    let what = checked?;
+    match hosts.observe(host).await?.owner {
+        Some(owner) if Some(&owner.ledger) != ledger => Err(HostError {
+            kind: HostErrorKind::Refused,
+            message: format!(
+                "`{}` is managed by the ledger {} on {}",
+                service.install_dir, owner.ledger, owner.machine
+            ),
+            hint: Some("use that ledger; two ledgers never manage one service on a host".into()),
+        }),
+        _ => Ok(what),
     }
 }
 

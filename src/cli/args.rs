@@ -275,6 +275,10 @@ pub struct StatusArgs {
     /// Draw it anew each second until Ctrl-C
     #[arg(long, short = 'w')]
     pub watch: bool,
+
+    /// Compare what runs, and the files on disk, with what was released
+    #[arg(long, conflicts_with = "watch")]
+    pub verify: bool,
 }
 
 /// `rollctl history`
@@ -402,6 +406,7 @@ mod tests {
             ("rollctl history web --revision 0", "number is 1"),
             ("rollctl describe latest", "number is 1"),
             ("rollctl check --hosts web-*", "--connect"),
+            ("rollctl status web --verify --watch", "cannot be used with"),
             ("rollctl trust", "HOST"),
         ] {
             let error = Cli::try_parse_from(words.split(' ')).unwrap_err();

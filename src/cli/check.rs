@@ -28,7 +28,9 @@ pub struct HostFinding {
     pub ok: bool,
     /// What was looked at and found: `systemd 252, x86_64, 12 GB free`.
     pub what: String,
-    /// What to do when it is not.
+    /// Where it differs from what was released, in words.
+    pub drift: Vec<String>,
+    /// What to do when it is not as it should be.
     pub hint: Option<String>,
 }
 
@@ -44,14 +46,17 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// 2 when the inventory has mistakes, 3 when hosts cannot take part.
+    /// 2 when the inventory has mistakes, 11 when hosts drifted, 3 when hosts cannot take part.
     pub fn exit_code(&self) -> ExitCode {
-        let mistakes = self.findings.iter().any(|one| !one.is_warning);
-        let hosts = self.hosts.iter().flatten().any(|one| !one.ok);
-        match (mistakes, hosts) {
-            (true, _) => ExitCode::Usage,
-            (false, true) => ExitCode::Skipped,
-            (false, false) => ExitCode::Done,
+        let hosts = || self.hosts.iter().flatten();
+        if self.findings.iter().any(|one| !one.is_warning) {
+            ExitCode::Usage
+        } else if hosts().any(|one| !one.drift.is_empty()) {
+            ExitCode::Mixed
+        } else if hosts().any(|one| !one.ok) {
+            ExitCode::Skipped
+        } else {
+            ExitCode::Done
         }
     }
 
@@ -84,6 +89,7 @@ impl Checked {
                         "host": one.host,
                         "ok": one.ok,
                         "what": one.what,
+                        "drift": one.drift,
                         "hint": one.hint,
                     })
                 })
@@ -123,6 +129,10 @@ fn host_lines(hosts: &[HostFinding]) -> String {
             one.host,
             printable(&one.what)
         ));
+        for difference in &one.drift {
+            let difference = printable(difference);
+            text.push_str(&format!("{:width$}  drift: {difference}\n", ""));
+        }
         if let Some(hint) = &one.hint {
             text.push_str(&format!("{:width$}  hint: {}\n", "", printable(hint)));
         }
@@ -155,6 +165,7 @@ mod tests {
             host: HostName::new(host),
             ok,
             what: what.to_owned(),
+            drift: Vec::new(),
             hint: hint.map(str::to_owned),
         }
     }
@@ -204,6 +215,37 @@ mod tests {
         assert_eq!(checked.exit_code(), ExitCode::Usage);
         insta::assert_snapshot!(checked.text());
         assert_eq!(checked.json()["hosts"], Value::Null);
+    }
+
+    #[test]
+    fn drift_is_told_below_the_host_and_outweighs_a_host_that_cannot_take_part() {
+        let drifted = HostFinding {
+            drift: vec![
+                "`web` of `v1` was changed on disk".to_owned(),
+                "link `/usr/local/bin/web` does not lead into `current`".to_owned(),
+            ],
+            ..finding(
+                "web-01",
+                true,
+                "web: systemd 252",
+                Some("`rollctl release web --same` puts it right"),
+            )
+        };
+        let checked = Checked {
+            inventory: "production".to_owned(),
+            findings: vec![],
+            hosts: Some(vec![drifted, finding("web-02", false, "unreachable", None)]),
+        };
+        assert_eq!(checked.exit_code(), ExitCode::Mixed);
+        let text = checked.text();
+        insta::assert_snapshot!(text);
+        let json = checked.json();
+        assert_eq!(json["hosts"][0]["ok"], true);
+        assert_eq!(
+            json["hosts"][0]["drift"][1],
+            "link `/usr/local/bin/web` does not lead into `current`"
+        );
+        assert_eq!(json["hosts"][1]["drift"], json!([]));
     }
 
     #[test]

@@ -79,7 +79,9 @@ async fn status(
                 .hint("add `[services.NAME]`"),
         );
     }
-    let overview = overview::Overview::of(fleet, &services).await?;
+    let overview = overview::Overview::of(fleet, &services)
+        .await?
+        .verifying(args.verify);
     if args.watch {
         super::status::watch(async || overview.look().await, screen).await
     } else {

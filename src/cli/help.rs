@@ -117,10 +117,17 @@ pub(crate) const STATUS: &str = "\
   UP-TO-DATE   of these, on the revision that was released last
   AVAILABLE    of these, ready for `min_ready` without a break
 
+With --verify, what each host runs is compared with what was released: the SHA-256 of the running file \
+(`running file`), else the files on disk and that the units were restarted since (`files + restart`); \
+every file of the revision, its unit files, drop-ins and links. DRIFT: somebody changed the host.
+
 Examples:
   rollctl status                               every service
   rollctl status web --watch
-  rollctl status web --output json | jq .available";
+  rollctl status web --verify
+  rollctl status web --output json | jq .available
+
+Exit codes: 0 shown; with --verify 11 when a host has drifted, 3 when some could not be verified.";
 
 pub(crate) const HISTORY: &str = "\
 Examples:
@@ -134,14 +141,16 @@ Examples:
   rollctl describe 12 --output json            one event a line";
 
 pub(crate) const CHECK: &str = "\
-Without --connect nothing leaves this machine. With it, hosts are looked at and nothing on them is changed.
+Without --connect nothing leaves this machine. With it, hosts are looked at and nothing on them is changed: \
+can they take part, does this fleet's ledger manage them, do they run what was released?
 
 Examples:
   rollctl check
   rollctl check --connect
   rollctl check --connect --hosts 'zone=a'
 
-Exit codes: 0 all is well, 2 the inventory has mistakes, 3 some hosts cannot take part.";
+Exit codes: 0 all is well, 2 the inventory has mistakes, 11 a host has drifted from what was released, \
+3 some hosts cannot take part.";
 
 pub(crate) const TRUST: &str = "\
 A host whose key is not known is refused: somebody could be in between. `trust` shows the fingerprint of \

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+
 use super::error::CliError;
 use super::status::from_ledger;
 use super::wire::{Desk, Field, store};
@@ -10,14 +12,19 @@ use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::{HostName, RevisionName};
 use crate::driver::{Sights, SystemClock, look};
 use crate::ledger::{Here, MemoryLedger};
-use crate::ports::{HostErrorKind, HostFacts, Ledger, Prober, UnitState};
+use crate::ports::{HostErrorKind, HostFacts, Hosts, Ledger, Prober, UnitState};
 use crate::report::status::{InstanceView, StatusView};
+use crate::report::verify::{Compared, Verified};
+
+/// Hosts that are compared at once.
+const AT_ONCE: usize = 64;
 
 /// The services that are looked at. Connections are kept between two looks.
 pub(crate) struct Overview<'a> {
     here: Here,
     ledger: Arc<dyn Ledger>,
     services: Vec<(&'a Service, Field)>,
+    verify: bool,
 }
 
 impl<'a> Overview<'a> {
@@ -43,7 +50,14 @@ impl<'a> Overview<'a> {
             here,
             ledger,
             services,
+            verify: false,
         })
+    }
+
+    /// Each look compares hosts with the manifests of what they run, too.
+    pub(crate) fn verifying(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
     }
 
     /// One look at all of them.
@@ -64,7 +78,10 @@ impl<'a> Overview<'a> {
             from_ledger(service, &*self.ledger, self.here.clock.now()),
             look(&field.hosts, service.hosts.iter().cloned()),
         );
-        let view = view?;
+        let mut view = view?;
+        if self.verify {
+            view.verified = Some(verified(&*field.hosts, &service.hosts, &sights).await);
+        }
         if view
             .rollout
             .as_ref()
@@ -76,6 +93,34 @@ impl<'a> Overview<'a> {
         let seen = seen(service, &sights, &*field.prober).await;
         Ok(view.looked_at(seen))
     }
+}
+
+/// Compares hosts with the manifests of what they run, as many at once as are looked at.
+async fn verified(hosts: &dyn Hosts, names: &[HostName], sights: &Sights) -> Vec<Verified> {
+    futures::stream::iter(names)
+        .map(|host| async move {
+            Verified {
+                host: host.clone(),
+                seen: match sights.get(host) {
+                    // Nobody waits for it a second time.
+                    Some(Err(error)) if error.kind == HostErrorKind::Unreachable => {
+                        Err(error.in_words())
+                    }
+                    _ => compared(hosts, host).await,
+                },
+            }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await
+}
+
+async fn compared(hosts: &dyn Hosts, host: &HostName) -> Result<Compared, String> {
+    let attested = hosts.attest(host).await.map_err(|error| error.in_words())?;
+    Ok(Compared {
+        attestation: attested.attestation,
+        drift: attested.drift,
+    })
 }
 
 async fn seen(service: &Service, sights: &Sights, prober: &dyn Prober) -> Vec<InstanceView> {

@@ -1,4 +1,4 @@
-//! `rollctl status [SERVICE] [--watch]`: what the ledger has, and what the hosts say now where they were asked.
+//! `rollctl status [SERVICE] [--watch] [--verify]`: what the ledger has, and what the hosts say now where they were asked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,6 +60,7 @@ pub async fn from_ledger(
             .collect(),
         live: false,
         out_of_service: service.out_of_service.clone(),
+        verified: None,
         now,
     }
     .counted();
@@ -83,7 +84,7 @@ pub fn current_revision(rollouts: &[RolloutRecord], revisions: &[Revision]) -> O
         .cloned()
 }
 
-/// Prints services once.
+/// Prints services once. Where hosts were to be verified: 11 when some drifted, 3 when some could not be looked at.
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -99,7 +100,19 @@ pub fn show(views: &[StatusView], screen: &mut Screen) -> Result<ExitCode, CliEr
             }
         }
     }
-    Ok(ExitCode::Done)
+    Ok(verdict(views))
+}
+
+fn verdict(views: &[StatusView]) -> ExitCode {
+    views
+        .iter()
+        .flat_map(|view| view.verified.iter().flatten())
+        .map(|one| match &one.seen {
+            Ok(compared) if compared.drift.is_empty() => ExitCode::Done,
+            Ok(_) => ExitCode::Mixed,
+            Err(_) => ExitCode::Skipped,
+        })
+        .fold(ExitCode::Done, ExitCode::worst)
 }
 
 /// Draws what `look` says each second, until Ctrl-C or until nobody reads any more. Ends well: looking changes nothing.

@@ -287,3 +287,36 @@ async fn history_and_describe_read_the_ledger() {
         .unwrap_err();
     assert_eq!(unknown.code, ExitCode::Usage);
 }
+
+#[tokio::test]
+async fn the_exit_code_says_what_was_verified() {
+    use crate::report::verify::{Compared, Verified};
+    let ledger = ledger_of(&half_way()).await;
+    let view = from_ledger(&service(3), &ledger, at(0)).await.unwrap();
+    let whole = Ok(Compared {
+        attestation: None,
+        drift: vec![],
+    });
+    let drifted = Ok(Compared {
+        attestation: None,
+        drift: vec!["x".to_owned()],
+    });
+    let unseen = Err("connection refused".to_owned());
+    for (seen, expected) in [
+        (vec![], ExitCode::Done),
+        (vec![&whole], ExitCode::Done),
+        (vec![&whole, &unseen], ExitCode::Skipped),
+        (vec![&unseen, &drifted, &whole], ExitCode::Mixed),
+    ] {
+        let verified = seen.iter().map(|&seen| Verified {
+            host: HostName::new("web-01"),
+            seen: seen.clone(),
+        });
+        let view = StatusView {
+            verified: Some(verified.collect()),
+            ..view.clone()
+        };
+        let (mut screen, _) = screen(Output::Json);
+        assert_eq!(show(&[view], &mut screen).unwrap(), expected, "{seen:?}");
+    }
+}

@@ -164,6 +164,15 @@ impl Hosts for FakeFleet {
         Ok(String::new())
     }
 
+    async fn attest(&self, host: &HostName) -> Result<Attested, HostError> {
+        self.reached(host)?;
+        Ok(Attested {
+            runs: self.host(host).runs,
+            attestation: Some(Attestation::RunningFile),
+            drift: Vec::new(),
+        })
+    }
+
     async fn claim(&self, host: &HostName, _: &Controller) -> Result<(), HostError> {
         self.log(format!("claim {host}"));
         self.reached(host)
@@ -319,6 +328,12 @@ impl FakeLedger {
             answer: None,
         });
         id
+    }
+
+    /// What became of a request; nothing while it is open.
+    pub(super) fn answer_to(&self, request: i64) -> Option<Answer> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().find(|r| r.id == request)?.answer.clone()
     }
 
     fn close(&self, request: i64, answer: Answer) -> bool {

@@ -23,8 +23,8 @@ use crate::core::fleet::{
 use crate::core::ids::{BootId, HostName, RevisionName, ServiceName, UnitName};
 use crate::core::revision::Revision;
 use crate::ports::{
-    Confirmed, Controller, HostError, HostErrorKind, HostFacts, Hosts, JournalExcerpt, Staged,
-    Stream, Switch, UnitState, UploadProgress,
+    Attested, Confirmed, Controller, HostError, HostErrorKind, HostFacts, Hosts, JournalExcerpt,
+    Staged, Stream, Switch, UnitState, UploadProgress,
 };
 
 /// What a server does with a request.
@@ -175,6 +175,14 @@ impl Hosts for FakeHosts {
     }
     async fn check(&self, _: &HostName) -> Result<String, HostError> {
         Ok(String::new())
+    }
+
+    async fn attest(&self, _: &HostName) -> Result<Attested, HostError> {
+        Ok(Attested {
+            runs: crate::core::event::Runs::Nothing,
+            attestation: None,
+            drift: Vec::new(),
+        })
     }
 
     async fn claim(&self, _: &HostName, _: &Controller) -> Result<(), HostError> {

@@ -203,6 +203,17 @@ async fn folder(
     }))
 }
 
+/// The digest that an adopted folder has now; nothing where it is none.
+pub(crate) async fn folder_of_now(
+    machine: &Machine,
+    facts: &Facts,
+    target: &str,
+) -> Result<Option<Digest>, HostError> {
+    let units = unit_texts(machine, facts).await?;
+    let found = folder(machine, facts, target, units).await?;
+    Ok(found.map(|found| found.digest))
+}
+
 fn describe(units: &BTreeMap<UnitName, String>, text: &mut String) {
     for (unit, content) in units {
         text.push_str(&format!("{unit}\n{}\n", sha256(content.as_bytes())));

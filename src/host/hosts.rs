@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::adopt;
+use super::attest::attest;
 use super::confirm::confirm;
 use super::facts::{Facts, decode};
 use super::machine::{Machine, PATIENCE, Queue};
@@ -23,7 +24,7 @@ use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{BootId, HostName, RevisionName};
 use crate::core::revision::Revision;
 use crate::ports::{
-    Artifacts, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
+    Artifacts, Attested, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
     PackageContents, Staged, Stream, Switch, UnitState, UploadProgress,
 };
 
@@ -135,6 +136,11 @@ impl Hosts for ServiceHosts {
             "systemd {}, {}, {rights}",
             facts.systemd, facts.architecture
         ))
+    }
+
+    async fn attest(&self, host: &HostName) -> Result<Attested, HostError> {
+        check_service(&self.service)?;
+        attest(self.machine(host)?, &self.service).await
     }
 
     async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError> {
@@ -268,7 +274,7 @@ impl Hosts for ServiceHosts {
 
 /// Where something runs there is an instance, also when its files are gone: taken for absent it would go down without
 /// regard to any budget.
-fn check_absent(facts: &Facts, runs: &Runs) -> Result<(), HostError> {
+pub(crate) fn check_absent(facts: &Facts, runs: &Runs) -> Result<(), HostError> {
     let active = facts
         .units
         .iter()

@@ -5,6 +5,7 @@
 //! connection.
 
 mod adopt;
+mod attest;
 mod confirm;
 mod facts;
 mod guard;

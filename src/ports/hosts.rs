@@ -152,6 +152,17 @@ pub enum Attestation {
     FilesAndRestart,
 }
 
+/// What was seen when a host was compared with the manifest of the revision that it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attested {
+    /// What it runs.
+    pub runs: Runs,
+    /// How that was shown; nothing where nothing runs, where it cannot be shown, and where there is drift.
+    pub attestation: Option<Attestation>,
+    /// Each difference, in words for a person; terminals are not to be trusted with them as they are.
+    pub drift: Vec<String>,
+}
+
 /// The end of a unit's journal for its present invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalExcerpt {
@@ -172,6 +183,9 @@ pub trait Hosts: Send + Sync {
 
     /// Looks whether the service could be rolled out here; changes nothing. What was found, in words.
     async fn check(&self, host: &HostName) -> Result<String, HostError>;
+
+    /// Compares what runs, and what lies on disk, with the manifest of the revision; changes nothing.
+    async fn attest(&self, host: &HostName) -> Result<Attested, HostError>;
 
     /// Writes owner and epoch; refused by a host that another ledger owns or that has seen a later epoch.
     async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError>;

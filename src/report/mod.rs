@@ -22,6 +22,7 @@ pub mod state;
 pub mod status;
 pub(crate) mod table;
 pub mod time;
+pub mod verify;
 pub mod waits;
 pub mod words;
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::json::moment;
 use super::table::table;
 use super::time::{age, age_of, clock};
+use super::verify::{self, Verified};
 use super::waits::{wait_in_words, waits_in_words};
 use crate::core::budget::Budget;
 use crate::core::counts::Counts;
@@ -37,6 +38,8 @@ pub struct StatusView {
     pub live: bool,
     /// Hosts that are out of service: listed, not counted.
     pub out_of_service: Vec<HostName>,
+    /// What the comparison with the manifests found on each host; nothing when nobody asked for it.
+    pub verified: Option<Vec<Verified>>,
     /// Now.
     pub now: Timestamp,
 }
@@ -166,6 +169,9 @@ pub fn status_table(view: &StatusView) -> String {
     if !view.live {
         text.push_str("(as last seen: the hosts were not asked)\n");
     }
+    if let Some(verified) = &view.verified {
+        text.push_str(&verify::lines(verified, &view.service));
+    }
     if let Some(rollout) = &view.rollout {
         text.push('\n');
         text.push_str(&rollout_lines(rollout, view));
@@ -193,7 +199,15 @@ fn hosts_table(view: &StatusView) -> String {
         let state = super::state::OUT_OF_SERVICE.to_owned();
         vec![host.as_str().to_owned(), dash(), state, dash()]
     }));
-    table(0, &["HOST", "REVISION", "STATE", "SINCE"], &rows)
+    let mut header = vec!["HOST", "REVISION", "STATE", "SINCE"];
+    if let Some(verified) = &view.verified {
+        header.push("VERIFIED");
+        let hosts = view.instances.iter().map(|one| &one.host);
+        for (row, host) in rows.iter_mut().zip(hosts.chain(&view.out_of_service)) {
+            row.push(verify::word(verified, host).to_owned());
+        }
+    }
+    table(0, &header, &rows)
 }
 
 fn rollout_lines(rollout: &RolloutView, view: &StatusView) -> String {
@@ -240,12 +254,16 @@ pub fn status_json(view: &StatusView) -> Value {
         .instances
         .iter()
         .map(|one| {
-            json!({
+            let mut object = json!({
                 "host": one.host,
                 "revision": one.revision,
                 "state": one.state,
                 "since": one.since.map_or(Value::Null, moment),
-            })
+            });
+            if let Some(verified) = &view.verified {
+                verify::add_json(verified, &one.host, &mut object);
+            }
+            object
         })
         .collect();
     json!({

@@ -1,6 +1,8 @@
 use super::*;
 use crate::core::ids::RevisionNumber;
+use crate::ports::Attestation;
 use crate::report::sample::{at, host, revision};
+use crate::report::verify::Compared;
 
 pub(crate) fn release(number: u32, names: &[&str]) -> Revision {
     Revision {
@@ -67,6 +69,7 @@ fn view() -> StatusView {
         ],
         live: true,
         out_of_service: vec![host("web-04")],
+        verified: None,
         now: at(0),
     }
 }
@@ -165,4 +168,56 @@ fn what_is_seen_now_counts_and_what_did_not_change_keeps_its_age() {
     assert_eq!(counts, (3, 3, 1, 1));
     assert_eq!(view.instances[0].since, None, "it runs something else now");
     assert_eq!(view.instances[1].since, Some(at(-3_000)), "as before");
+}
+
+#[test]
+fn what_was_verified_and_what_differs() {
+    let compared = |name: &str, attestation, drift: &[&str]| Verified {
+        host: host(name),
+        seen: Ok(Compared {
+            attestation,
+            drift: drift.iter().map(|&line| line.to_owned()).collect(),
+        }),
+    };
+    let view = StatusView {
+        rollout: None,
+        instances: vec![
+            instance("web-01", "v1.4.2", "available", Some(30)),
+            instance("web-02", "v1.4.2", "available", Some(30)),
+            instance("web-03", "v1.4.2", "available", Some(30)),
+            instance("web-05", "", "unreachable", None),
+            instance("web-06", "", "absent", None),
+        ],
+        verified: Some(vec![
+            compared("web-01", Some(Attestation::RunningFile), &[]),
+            compared("web-02", Some(Attestation::FilesAndRestart), &[]),
+            compared(
+                "web-03",
+                None,
+                &[
+                    "`web` of `v1.4.2` was changed on disk",
+                    "the unit file of `web.service` differs from the revision's \x1b[2J",
+                ],
+            ),
+            Verified {
+                host: host("web-05"),
+                seen: Err("connection refused (192.0.2.15:22)".to_owned()),
+            },
+            compared("web-06", None, &[]),
+        ]),
+        ..view()
+    };
+    insta::assert_snapshot!(status_table(&view));
+    let json = status_json(&view);
+    let of = |at: usize| {
+        (
+            &json["instances"][at]["verified"],
+            &json["instances"][at]["drift"],
+        )
+    };
+    assert_eq!(of(0), (&json!("running_file"), &json!([])));
+    assert_eq!(of(1), (&json!("files_and_restart"), &json!([])));
+    assert_eq!(of(2).0, &Value::Null);
+    assert_eq!(of(2).1[0], "`web` of `v1.4.2` was changed on disk");
+    assert_eq!(of(3), (&Value::Null, &json!([])));
 }

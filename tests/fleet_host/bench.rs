@@ -71,25 +71,6 @@ impl Login {
         link: None,
         ..Self::ROOT
     };
-
-    pub(crate) fn user(self) -> &'static str {
-        self.user
-    }
-
-    pub(crate) fn unit(self) -> &'static str {
-        self.unit
-    }
-
-    /// Whether it is the user's own systemd.
-    pub(crate) fn is_users(self) -> bool {
-        self.scope == Scope::User
-    }
-
-    /// install_dir as the host has it.
-    pub(crate) fn folder(self) -> String {
-        self.install_dir
-            .replacen('~', &format!("/home/{}", self.user), 1)
-    }
 }
 
 pub(crate) struct Bench {

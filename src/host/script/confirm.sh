@@ -1,21 +1,4 @@
 
-# attest unit=...: which file each unit runs, and its SHA-256.
-attest() {
-    options "$@"
-    for unit in $units; do
-        look_at "$unit"
-        printf "unit %s %s\n" "$unit" "${pid:-0}"
-        [ "${pid:-0}" != 0 ] || continue
-        field exe "$(readlink -- "/proc/$pid/exe")"
-        if [ "$rights" = restricted ]; then
-            sum=$(sudo -n sha256sum "/proc/$pid/exe") || sum=-
-        else
-            sum=$(sha256sum <"/proc/$pid/exe") || sum=-
-        fi
-        printf "sha256 %s\n" "${sum%% *}"
-    done
-}
-
 # confirm dir= ledger= epoch= by= rollout= hash= from_name= to_name= to= digest= unit=... expect=INVOCATION:NRESTARTS...:
 # reads back under the lock, then writes the journal. What a revert needed is no longer needed.
 confirm() {

@@ -4,5 +4,6 @@ mod adoption;
 mod bench;
 mod cut_off;
 mod dead_man;
+mod drift;
 mod hostile;
 mod rollout;
