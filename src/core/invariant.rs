@@ -1,19 +1,21 @@
-//! An independent checker of R1-R3 (contract, section 3). It reads events only, keeps its own books, shares no code
-//! with `decide` or the counts, and is never used by them.
+//! An independent checker of R1-R4, of steps and of what may start when (contract, section 3). It reads events only,
+//! keeps its own books, shares no code with `decide` or the counts, and is never used by them.
 
-use std::collections::BTreeMap;
-
-use super::budget::Budget;
-use super::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight};
-use super::health::Health;
+use super::event::{ActionKind, ActionOutcome, Event, Runs, Sight};
 use super::ids::HostName;
+use super::spec::{RolloutKind, Spec};
 use super::time::Timestamp;
+
+use books::{Book, Where};
+
+#[path = "invariant_books.rs"]
+mod books;
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{rule} broken by switching `{host}` at {at:?}: {why}")]
+#[error("{rule} broken on `{host}` at {at:?}: {why}")]
 pub struct Violation {
-    /// `R1`, `R2` or `R3`.
+    /// `R1`, `R2`, `R3`, `R4`, `step`, or `start`.
     pub rule: &'static str,
     /// The host whose switch broke it.
     pub host: HostName,
@@ -26,39 +28,15 @@ pub struct Violation {
 /// Follows a rollout's events.
 #[derive(Debug, Clone)]
 pub struct Checker {
-    budget: Budget,
+    spec: Spec,
     min_ready_ms: i64,
-    books: BTreeMap<HostName, Book>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Book {
-    seen: bool,
-    present: bool,
-    before_present: bool,
-    /// Set from the decision to switch until it is out of rollctl's hand again.
-    in_hand: bool,
-    /// Set when this rollout has started what runs there now.
-    new: bool,
-    /// Set when it was not passing when its switch was decided: then nobody waits for it after a revert.
-    sick: bool,
-    passing_since: Option<i64>,
-    failing_polls: u32,
-    restarted: bool,
-}
-
-impl Book {
-    fn available(&self, now: i64, min_ready_ms: i64) -> bool {
-        self.present
-            && !self.in_hand
-            && self
-                .passing_since
-                .is_some_and(|since| now - since >= min_ready_ms)
-    }
-
-    fn forget_health(&mut self) {
-        (self.passing_since, self.failing_polls, self.restarted) = (None, 0, false);
-    }
+    books: Vec<Book>,
+    /// Nothing new may start any more: paused, aborted, or something is broken.
+    held: Option<&'static str>,
+    goes_back: bool,
+    gate: usize,
+    reached_at: Option<i64>,
+    approved: bool,
 }
 
 impl Checker {
@@ -68,157 +46,287 @@ impl Checker {
             return None;
         };
         Some(Self {
-            budget: spec.budget,
             min_ready_ms: i64::try_from(spec.min_ready.as_millis()).unwrap_or(i64::MAX),
-            books: spec
-                .hosts
-                .iter()
-                .map(|host| (host.name.clone(), Book::default()))
-                .collect(),
+            books: vec![Book::default(); spec.hosts.len()],
+            spec: (**spec).clone(),
+            held: None,
+            goes_back: false,
+            gate: 0,
+            reached_at: None,
+            approved: false,
         })
     }
 
     /// Takes the next event.
     ///
     /// # Errors
-    /// When it breaks R1, R2 or R3.
+    /// When it breaks a rule.
     pub fn check(&mut self, at: Timestamp, event: &Event) -> Result<(), Violation> {
-        if let Event::ActionStarted {
-            host,
-            action: ActionKind::Activate,
-        } = event
-        {
-            self.check_switch(at, host)?;
+        let now = at.as_millis();
+        let Some(host) = event.host() else {
+            return self.whole(now, at, event);
+        };
+        let Some(place) = self.spec.hosts.iter().position(|one| one.name == *host) else {
+            return Ok(());
+        };
+        if let Event::ActionStarted { action, .. } = event {
+            self.may_begin(now, place, *action)
+                .map_err(|(rule, why)| Violation {
+                    rule,
+                    host: host.clone(),
+                    at,
+                    why,
+                })?;
         }
-        if let Some(book) = event.host().and_then(|host| self.books.get_mut(host)) {
-            book.write(event);
+        if let Event::InstanceMarked { .. } = event {
+            self.reached_at = self.reached_at.filter(|_| !is_failure(event));
+        }
+        let (kind, goes_back) = (self.spec.kind, self.goes_back);
+        if let Some(book) = self.books.get_mut(place) {
+            book.write(event, &self.spec.target, kind, goes_back);
+            if book.is_broken_for_good() && !self.goes_back {
+                self.held = Some("an instance is broken");
+            }
         }
         Ok(())
     }
 
-    fn check_switch(&self, at: Timestamp, host: &HostName) -> Result<(), Violation> {
-        let Some(own) = self.books.get(host) else {
+    /// Events about the rollout as a whole.
+    fn whole(&mut self, now: i64, at: Timestamp, event: &Event) -> Result<(), Violation> {
+        let wrong = |rule, why: String| {
+            Err(Violation {
+                rule,
+                host: HostName::new("-"),
+                at,
+                why,
+            })
+        };
+        match event {
+            Event::PauseRequested { .. } => self.held = Some("a pause was asked for"),
+            Event::AbortRequested { .. } => self.held = Some("it was aborted"),
+            Event::RollbackStarted { .. } => {
+                self.goes_back = true;
+                self.held = None;
+            }
+            Event::RolloutResumed { retry, .. } => {
+                self.held = self.held.filter(|why| *why == "it was aborted");
+                self.reached_at = None;
+                for book in &mut self.books {
+                    book.forget(*retry && !self.goes_back);
+                }
+            }
+            Event::StepReached { .. } => {
+                let proven = self.books.iter().zip(&self.spec.hosts);
+                let proven = proven
+                    .filter(|(book, host)| {
+                        host.selected && book.is_on_target() && self.is_available(now, book)
+                    })
+                    .count();
+                if proven == 0 {
+                    return wrong("step", "reached with none available".to_owned());
+                }
+                self.reached_at = Some(now);
+            }
+            Event::StepApproved { .. } => self.approved = true,
+            Event::StepOpened { step } => {
+                let Some((gate, since)) = self.spec.steps.get(*step).zip(self.reached_at) else {
+                    return wrong("step", "opened without having been reached".to_owned());
+                };
+                let bake = i64::try_from(gate.bake.as_millis()).unwrap_or(i64::MAX);
+                if now - since < bake || (gate.approve && !self.approved) {
+                    return wrong("step", format!("opened after {} ms", now - since));
+                }
+                self.gate = step + 1;
+                (self.reached_at, self.approved) = (None, false);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn may_begin(
+        &self,
+        now: i64,
+        place: usize,
+        action: ActionKind,
+    ) -> Result<(), (&'static str, String)> {
+        let (Some(own), Some(host)) = (self.books.get(place), self.spec.hosts.get(place)) else {
             return Ok(());
         };
-        let now = at.as_millis();
-        let broken = |rule, why| Violation {
-            rule,
-            host: host.clone(),
-            at,
-            why,
+        let start = |why: &str| Err(("start", why.to_owned()));
+        match action {
+            ActionKind::Activate | ActionKind::Stage if !host.selected => {
+                start("the host is not selected")
+            }
+            ActionKind::Activate | ActionKind::Stage if self.goes_back => {
+                start("the rollout goes back")
+            }
+            ActionKind::Activate => {
+                if let Some(why) = self.held {
+                    return start(why);
+                }
+                if !own.may_go_forward() {
+                    return start("it failed in this rollout, or is at work");
+                }
+                self.within_gate(place)?;
+                self.within_budgets(now, place)
+            }
+            // What serves is taken down by a revert only on the way back.
+            ActionKind::Revert if own.place == Where::Confirmed => {
+                if !self.goes_back {
+                    return start("it works, and the rollout does not go back");
+                }
+                self.within_budgets(now, place)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn within_gate(&self, place: usize) -> Result<(), (&'static str, String)> {
+        let first_release = self.books.iter().all(|book| book.was_absent());
+        if self.spec.kind == RolloutKind::Rollback || first_release {
+            return Ok(());
+        }
+        let Some(gate) = self.spec.steps.get(self.gate) else {
+            return Ok(());
         };
-        let number = |pick: &dyn Fn(&HostName, &Book) -> bool| {
-            i64::try_from(
-                self.books
-                    .iter()
-                    .filter(|(name, book)| pick(name, book))
-                    .count(),
-            )
-            .unwrap_or(i64::MAX)
+        let is_new = |n: usize| self.books.get(n).is_some_and(Book::is_new);
+        let new = (0..self.books.len())
+            .filter(|n| *n != place && is_new(*n))
+            .filter(|n| self.spec.hosts.get(*n).is_some_and(|host| host.selected))
+            .count();
+        if new + 1 > usize::try_from(gate.to).unwrap_or(usize::MAX) && !is_new(place) {
+            return Err(("step", format!("{new} are new, {} may be", gate.to)));
+        }
+        Ok(())
+    }
+
+    fn is_available(&self, now: i64, book: &Book) -> bool {
+        book.is_available(now, self.min_ready_ms)
+    }
+
+    fn is_flying(&self, now: i64, book: &Book) -> bool {
+        book.is_in_hand() || (book.place == Where::Confirmed && !self.is_available(now, book))
+    }
+
+    fn within_budgets(&self, now: i64, place: usize) -> Result<(), (&'static str, String)> {
+        let Some(own) = self.books.get(place) else {
+            return Ok(());
+        };
+        let number = |pick: &dyn Fn(usize, &Book) -> bool| -> i64 {
+            let picked = self.books.iter().enumerate().filter(|(n, b)| pick(*n, b));
+            i64::try_from(picked.count()).unwrap_or(i64::MAX)
         };
         let (desired, surge, unavailable) = (
-            i64::from(self.budget.desired),
-            i64::from(self.budget.max_surge),
-            i64::from(self.budget.max_unavailable),
+            i64::from(self.spec.budget.desired),
+            i64::from(self.spec.budget.max_surge),
+            i64::from(self.spec.budget.max_unavailable),
         );
-        let running = number(&|_, book| book.seen && (book.present || book.in_hand));
-        if own.seen && !own.present {
-            let allowed = desired + surge;
-            return if running < allowed {
-                Ok(())
-            } else {
-                Err(broken("R3", format!("{running} run, {allowed} may")))
+        let flies = self.is_flying(now, own);
+        self.values_at_once(now, place, flies)?;
+        let running = number(&|_, book| book.is_running());
+        if own.is_absent() {
+            return match running < desired + surge {
+                true => Ok(()),
+                false => Err(("R3", format!("{running} run, {} may", desired + surge))),
             };
         }
-        let flying = number(&|_, book| {
-            book.in_hand || (book.new && !book.available(now, self.min_ready_ms))
-        });
+        let flying = number(&|n, book| n != place && self.is_flying(now, book));
         let limit = unavailable + (running - desired).max(0);
-        if flying + 1 > limit {
-            return Err(broken("R1", format!("{flying} in flight, {limit} may be")));
+        if !flies && flying + 1 > limit {
+            return Err(("R1", format!("{flying} in flight, {limit} may be")));
         }
-        let costs_nothing = own.restarted || own.failing_polls >= 3;
-        let remaining =
-            number(&|name, book| name != host && book.available(now, self.min_ready_ms));
-        if !costs_nothing && remaining < desired - unavailable {
-            return Err(broken(
-                "R2",
-                format!(
-                    "{remaining} remain available, {} must",
-                    desired - unavailable
-                ),
-            ));
+        if own.costs_nothing() {
+            return Ok(());
+        }
+        let remain = number(&|n, book| n != place && self.is_available(now, book));
+        if remain < desired - unavailable {
+            let least = desired - unavailable;
+            return Err(("R2", format!("{remain} remain available, {least} must")));
+        }
+        self.inside_values(now, place)
+    }
+
+    fn values_at_once(
+        &self,
+        now: i64,
+        place: usize,
+        flies: bool,
+    ) -> Result<(), (&'static str, String)> {
+        if flies {
+            return Ok(());
+        }
+        for (n, domain) in self.spec.domains.iter().enumerate() {
+            let value_of = |host: usize| self.spec.hosts.get(host).and_then(|h| h.values.get(n));
+            let Some(at_once) = domain.at_once else {
+                continue;
+            };
+            let mut busy: Vec<usize> = (0..self.books.len())
+                .filter(|host| {
+                    self.books
+                        .get(*host)
+                        .is_some_and(|book| self.is_flying(now, book))
+                })
+                .filter_map(|host| value_of(host).copied())
+                .collect();
+            busy.extend(value_of(place));
+            busy.sort_unstable();
+            busy.dedup();
+            if busy.len() > usize::try_from(at_once).unwrap_or(usize::MAX) {
+                let why = format!("{} values of {} in work", busy.len(), domain.label);
+                return Err(("R4", why));
+            }
+        }
+        Ok(())
+    }
+
+    fn inside_values(&self, now: i64, place: usize) -> Result<(), (&'static str, String)> {
+        for (n, domain) in self.spec.domains.iter().enumerate() {
+            let value_of = |host: usize| self.spec.hosts.get(host).and_then(|h| h.values.get(n));
+            let Some(value) = value_of(place) else {
+                continue;
+            };
+            let Some((most, desired)) = domain
+                .values
+                .get(*value)
+                .and_then(|one| Some((one.max_unavailable?, one.desired)))
+            else {
+                continue;
+            };
+            let remain = (0..self.books.len())
+                .filter(|host| *host != place && value_of(*host) == Some(value))
+                .filter(|host| {
+                    self.books
+                        .get(*host)
+                        .is_some_and(|book| self.is_available(now, book))
+                })
+                .count();
+            if remain + usize::try_from(most).unwrap_or(0) < usize::try_from(desired).unwrap_or(0) {
+                let why = format!("{remain} remain in a value of {}", domain.label);
+                return Err(("R4", why));
+            }
         }
         Ok(())
     }
 }
 
-impl Book {
-    fn write(&mut self, event: &Event) {
-        match event {
-            Event::HostObserved { sight, .. } => {
-                self.seen = true;
-                self.present = !matches!(
-                    sight,
-                    Sight::Reachable {
-                        runs: Runs::Nothing,
-                        ..
-                    }
-                );
-                self.before_present = self.present;
-            }
-            Event::HealthChanged { health, .. } => {
-                self.forget_health();
-                match health {
-                    Health::Ready { since } => self.passing_since = Some(since.as_millis()),
-                    Health::NotReady { failed_polls } => self.failing_polls = *failed_polls,
-                    Health::Restarted => self.restarted = true,
-                    Health::Unknown => {}
-                }
-            }
-            Event::HostRebooted { .. } => self.forget_health(),
-            Event::ActionStarted {
-                action: ActionKind::Activate,
-                ..
-            } => {
-                self.sick = self.passing_since.is_none();
-                (self.in_hand, self.new, self.present) = (true, true, true);
-                self.forget_health();
-            }
-            Event::ActionEnded {
-                action: ActionKind::Activate,
-                outcome: ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. },
-                ..
-            } => {
-                (self.in_hand, self.new, self.present) = (false, false, self.before_present);
-            }
-            Event::ActionEnded {
-                action: ActionKind::Confirm,
-                outcome: ActionOutcome::Done { .. },
-                ..
-            } => {
-                self.in_hand = false;
-            }
-            Event::InstanceMarked {
-                mark: Mark::Failed { .. },
-                ..
-            } => self.in_hand = true,
-            Event::ActionEnded {
-                action: ActionKind::Revert,
-                outcome: ActionOutcome::Done { started },
-                ..
-            } => {
-                self.forget_health();
-                self.present = self.before_present;
-                if started.is_none() || !self.before_present || self.sick {
-                    (self.in_hand, self.new) = (false, false);
-                }
-            }
-            Event::InstanceMarked {
-                mark: Mark::Reverted,
-                ..
-            } => (self.in_hand, self.new) = (false, false),
-            _ => {}
+fn is_failure(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::InstanceMarked {
+            mark: super::event::Mark::Failed { .. },
+            ..
         }
+    )
+}
+
+fn is_done(outcome: &ActionOutcome) -> bool {
+    matches!(outcome, ActionOutcome::Done { .. })
+}
+
+fn shows(sight: &Sight) -> Option<&Runs> {
+    match sight {
+        Sight::Reachable { runs, .. } => Some(runs),
+        Sight::Unreachable { .. } | Sight::Refused { .. } => None,
     }
 }

@@ -1,0 +1,273 @@
+//! What the checker notes of one host.
+
+use super::{is_done, shows};
+use crate::core::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight};
+use crate::core::health::Health;
+use crate::core::ids::RevisionRef;
+use crate::core::spec::RolloutKind;
+
+/// Where a rollout is with a host, as far as its events tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Where {
+    /// It runs what it ran, or nothing is known.
+    #[default]
+    Old,
+    /// It ran the target when it was looked at.
+    OnTarget,
+    /// Decided to be switched, or started and not confirmed.
+    Unproved,
+    /// Confirmed.
+    Confirmed,
+    /// To be put back.
+    Failed,
+    /// Being put back; with a failure or, on the way back, without.
+    GoingBack { failed: bool },
+    /// Put back.
+    Back { failed: bool },
+    /// Nobody does anything about it any more: it could not be put back, or its host was lost.
+    GivenUp { broken: bool },
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Book {
+    pub(super) place: Where,
+    looked: bool,
+    present: bool,
+    /// What it ran at first: nothing known, nothing at all, or something.
+    before: Option<Runs>,
+    /// Switched by somebody else and never confirmed.
+    stray: bool,
+    /// Not passing when its switch was decided: then nobody waits for it after a revert.
+    sick: bool,
+    passing_since: Option<i64>,
+    failing_polls: u32,
+    restarted: bool,
+}
+
+impl Book {
+    pub(super) fn is_available(&self, now: i64, min_ready_ms: i64) -> bool {
+        let at_peace = matches!(
+            self.place,
+            Where::Old | Where::OnTarget | Where::Confirmed | Where::Back { .. }
+        );
+        self.present
+            && at_peace
+            && !self.stray
+            && self
+                .passing_since
+                .is_some_and(|since| now - since >= min_ready_ms)
+    }
+
+    pub(super) fn is_in_hand(&self) -> bool {
+        self.stray
+            || matches!(
+                self.place,
+                Where::Unproved | Where::Failed | Where::GoingBack { .. } | Where::GivenUp { .. }
+            )
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.looked && (self.present || self.is_in_hand())
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        self.looked && !self.present && !self.is_in_hand()
+    }
+
+    pub(super) fn was_absent(&self) -> bool {
+        self.before == Some(Runs::Nothing)
+    }
+
+    pub(super) fn costs_nothing(&self) -> bool {
+        self.stray || self.restarted || self.failing_polls >= 3
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        !matches!(self.place, Where::Old | Where::Back { .. })
+    }
+
+    pub(super) fn is_on_target(&self) -> bool {
+        matches!(self.place, Where::OnTarget | Where::Confirmed)
+    }
+
+    pub(super) fn may_go_forward(&self) -> bool {
+        matches!(self.place, Where::Old | Where::OnTarget)
+    }
+
+    pub(super) fn is_broken_for_good(&self) -> bool {
+        self.place == Where::GivenUp { broken: true }
+    }
+
+    /// Another controller: nothing that was seen counts.
+    pub(super) fn forget(&mut self, retry: bool) {
+        self.looked = false;
+        self.stray = false;
+        self.forget_health();
+        if retry && matches!(self.place, Where::Back { .. }) {
+            self.place = Where::Old;
+        }
+    }
+
+    fn forget_health(&mut self) {
+        (self.passing_since, self.failing_polls, self.restarted) = (None, 0, false);
+    }
+
+    pub(super) fn write(
+        &mut self,
+        event: &Event,
+        target: &RevisionRef,
+        kind: RolloutKind,
+        goes_back: bool,
+    ) {
+        match event {
+            Event::HostObserved { sight, .. } => self.look(sight, target, kind, goes_back),
+            Event::HealthChanged { health, .. } => {
+                self.forget_health();
+                match health {
+                    Health::Ready { since } => self.passing_since = Some(since.as_millis()),
+                    Health::NotReady { failed_polls } => self.failing_polls = *failed_polls,
+                    Health::Restarted => self.restarted = true,
+                    Health::Unknown => {}
+                }
+            }
+            Event::HostRebooted { .. } => self.forget_health(),
+            Event::ActionStarted { action, .. } => self.begin(*action),
+            Event::ActionEnded {
+                action, outcome, ..
+            } => self.end(*action, outcome),
+            Event::InstanceMarked { mark, .. } => {
+                self.place = match (mark, self.place) {
+                    (Mark::Failed { .. }, _) => Where::Failed,
+                    (Mark::Reverted, Where::GoingBack { failed }) => Where::Back { failed },
+                    (Mark::Reverted, place) => place,
+                    (Mark::Broken { .. }, _) => Where::GivenUp { broken: true },
+                };
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, action: ActionKind) {
+        match action {
+            ActionKind::Activate => {
+                self.sick = self.present && self.passing_since.is_none();
+                (self.place, self.present) = (Where::Unproved, true);
+                self.forget_health();
+            }
+            ActionKind::Revert => {
+                let failed = self.place == Where::Failed;
+                self.place = Where::GoingBack { failed };
+                self.forget_health();
+            }
+            ActionKind::Stage | ActionKind::Confirm | ActionKind::Prune => {}
+        }
+    }
+
+    fn end(&mut self, action: ActionKind, outcome: &ActionOutcome) {
+        match (action, outcome) {
+            (
+                ActionKind::Activate,
+                ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. },
+            ) => {
+                (self.place, self.present) = (Where::Old, !self.was_absent());
+            }
+            (ActionKind::Activate, ActionOutcome::Done { .. }) => self.stray = false,
+            (ActionKind::Confirm, ActionOutcome::Done { .. }) => self.place = Where::Confirmed,
+            (ActionKind::Activate | ActionKind::Confirm, _) => {
+                (self.place, self.stray) = (Where::Failed, false);
+            }
+            (ActionKind::Revert, ActionOutcome::Done { started }) => {
+                self.stray = false;
+                self.present = !self.was_absent();
+                if (started.is_none() || self.sick || self.was_absent())
+                    && let Where::GoingBack { failed } = self.place
+                {
+                    self.place = Where::Back { failed };
+                }
+            }
+            (ActionKind::Revert, ActionOutcome::Lost { .. }) => {
+                self.place = Where::GivenUp { broken: false };
+            }
+            (ActionKind::Revert, outcome) if !is_done(outcome) => {
+                self.place = Where::GivenUp { broken: true };
+            }
+            _ => {}
+        }
+    }
+
+    fn look(&mut self, sight: &Sight, target: &RevisionRef, kind: RolloutKind, goes_back: bool) {
+        self.looked = true;
+        let Some(runs) = shows(sight) else {
+            match self.place {
+                Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
+                    self.place = Where::GivenUp { broken: false };
+                }
+                Where::OnTarget => self.place = Where::Old,
+                _ => {}
+            }
+            self.present |= self.before.is_none();
+            return;
+        };
+        let Sight::Reachable { unproven, .. } = sight else {
+            return;
+        };
+        self.present = *runs != Runs::Nothing;
+        let on_target = runs.is(target);
+        let restarts = kind == RolloutKind::Restart;
+        let as_before = self.before.as_ref() == Some(runs)
+            || self
+                .before
+                .as_ref()
+                .and_then(Runs::revision)
+                .is_some_and(|before| runs.is(before));
+        match self.place {
+            Where::Old | Where::OnTarget => {
+                self.before = Some(runs.clone());
+                self.place = match unproven {
+                    _ if !on_target || restarts => {
+                        self.stray = unproven.is_some();
+                        Where::Old
+                    }
+                    Some(unproven) => {
+                        self.before = Some(unproven.before.clone());
+                        self.sick = false;
+                        Where::Unproved
+                    }
+                    None => Where::OnTarget,
+                };
+            }
+            Where::Unproved | Where::GivenUp { broken: false }
+                if on_target && (!restarts || unproven.is_some()) =>
+            {
+                self.place = Where::Unproved;
+            }
+            // A restart that was confirmed, or one that never began: the events before tell which.
+            Where::Unproved if on_target => self.place = Where::Unproved,
+            Where::Confirmed if on_target => {}
+            Where::Confirmed if as_before && goes_back => {
+                self.place = Where::Back { failed: false };
+            }
+            Where::Unproved | Where::Confirmed | Where::GivenUp { broken: false } => {
+                self.before = Some(runs.clone());
+                self.place = Where::Old;
+            }
+            Where::Failed if as_before => self.come_back(true),
+            Where::GoingBack { failed } if as_before => self.come_back(failed),
+            Where::GoingBack { failed: false } if on_target => self.place = Where::Confirmed,
+            Where::GoingBack { .. } if on_target => self.place = Where::Failed,
+            Where::Failed if on_target => {}
+            Where::Failed | Where::GoingBack { .. } => {
+                self.place = Where::GivenUp { broken: true };
+            }
+            Where::Back { .. } if on_target && !as_before => self.place = Where::Failed,
+            Where::Back { .. } | Where::GivenUp { broken: true } => {}
+        }
+    }
+
+    fn come_back(&mut self, failed: bool) {
+        self.place = match self.sick || self.was_absent() {
+            true => Where::Back { failed },
+            false => Where::GoingBack { failed },
+        };
+    }
+}
