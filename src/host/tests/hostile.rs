@@ -4,7 +4,7 @@ use super::bench::host;
 use super::bench::{Bench, SHELLS, service};
 use crate::core::fleet::{Become, Scope};
 use crate::host::machine::Queue;
-use crate::host::script::{Manner, Request, SCRIPT};
+use crate::host::script::{Manner, Request};
 use crate::ports::{HostErrorKind, Hosts};
 
 const NAMES: [&[u8]; 18] = [
