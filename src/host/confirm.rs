@@ -47,6 +47,13 @@ async fn attest(
         };
     };
     if !runs.is(wanted) {
+        if let Some((at, name)) = facts.fired.as_deref().and_then(|text| text.split_once(' ')) {
+            let back = match name {
+                "-" => "stopped it again".to_owned(),
+                name => format!("put `{name}` back"),
+            };
+            return Err(failed(format!("its dead-man's switch has {back} at {at}")));
+        }
         return Err(failed(format!("`{wanted}` is not in place")));
     }
     let compared = compare(

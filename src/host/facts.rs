@@ -36,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) step: Option<Step>,
     /// What the dead-man's switch would put back that is armed for what runs now.
     pub(crate) unproven: Option<Unproven>,
+    /// When a dead-man's switch was the last that changed something here, and what it put back: `TIME NAME`.
+    pub(crate) fired: Option<String>,
     pub(crate) units: Vec<Unit>,
 }
 
@@ -231,6 +233,7 @@ impl<'a> Fields<'a> {
             current,
             lingers: plain("linger").map(|state| state == "yes"),
             unproven: self.unproven(),
+            fired: plain("fired").map(str::to_owned),
             step: self.text("step").and_then(|text| Step::parse(&text)),
             units: parse_show(&self.text("show")?, names)?,
             tools: self.tools,

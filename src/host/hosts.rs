@@ -306,7 +306,11 @@ fn host_facts(facts: Facts, runs: Runs, found: Option<adopt::Found>) -> HostFact
         .collect();
     HostFacts {
         runs,
-        unproven: facts.unproven,
+        // One that was cut off is counted as what it becomes at the next claim: nothing then is armed.
+        unproven: match facts.cut_off() {
+            Some(_) => None,
+            None => facts.unproven,
+        },
         unadopted: found
             .filter(|found| !revisions.values().any(|digest| *digest == found.digest))
             .map(|found| found.adopted),

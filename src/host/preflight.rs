@@ -34,8 +34,12 @@ pub(crate) fn check_host(service: &Service, facts: &Facts) -> Result<(), HostErr
         ));
     }
     if facts.lingers == Some(false) {
+        let what = match service.scope {
+            Scope::User => "the services",
+            Scope::System => "the timers (the dead-man's switch)",
+        };
         return Err(refused(
-            format!("the services of `{}` end with its last login", facts.login),
+            format!("{what} of `{}` end with its last login", facts.login),
             Some(format!(
                 "`loginctl enable-linger {}` on the host",
                 facts.login

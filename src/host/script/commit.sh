@@ -148,7 +148,9 @@ recover() {
     from_digest=$step_from_digest digest=$step_digest from_name=- to_name=-
     if [ "$way" = back ]; then
         put_back
-        if [ "$digest" != - ] && [ -n "$untouched" ]; then start_all; fi
+        # A host that came up again before all was put back runs what was in place then.
+        boot_id
+        if [ "$digest" != - ] && { [ -n "$untouched" ] || [ "$boot" != "$step_boot" ]; }; then start_all; fi
     elif [ "$digest" = - ] || [ "$target" != "$to" ] || [ -n "$untouched" ]; then
         undo
         return 0

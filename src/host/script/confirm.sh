@@ -7,9 +7,8 @@ confirm() {
     owned
     read_current
     if [ "$target" != "$to" ]; then
-        case $(tail -n 1 "$dir/.rollctl/journal" 2>/dev/null) in
-        *"dead-man's switch"*) fail "its dead-man's switch has put \`$target\` back" ;;
-        esac
+        read_fired
+        if [ -n "$fired" ]; then fail "its dead-man's switch has put \`$fired_name\` back at $fired"; fi
         fail "\`current\` points to \`$target\`, not to \`$to\`"
     fi
     as_started

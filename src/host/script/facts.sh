@@ -35,6 +35,8 @@ facts() {
         printf "unproven_digest %s\n" "$saved_digest"
         printf "unproven_name %s\n" "${saved_name:--}"
     fi
+    read_fired
+    if [ -n "$fired" ]; then printf "fired %s %s\n" "$fired" "$fired_name"; fi
     if [ -f "$dir/.rollctl/step" ]; then field step "$(cat "$dir/.rollctl/step")"; fi
     shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
     field show "$shown"

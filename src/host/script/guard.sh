@@ -38,6 +38,8 @@ arm() {
     mkdir -p -- "$guard_dir" || refuse unwritable "cannot write \`$guard_dir\`"
     put "$guard_dir/$name.service" "$guard_service" && put "$guard_dir/$name.timer" "$guard_timer" ||
         refuse full "cannot write \`$guard_dir/$name.timer\`"
+    # One of this name that has fired already waits at the lock: it may not go on with the new one.
+    if [ "$before_armed" = "$name" ]; then guard_manage stop "$name.service" >/dev/null 2>&1; fi
     rm -rf -- "$guard" && mv -T -- "$guard.new" "$guard" || refuse full "cannot write \`$guard\`"
     said=$({ guard_manage daemon-reload && guard_manage enable -- "$name.timer" &&
         guard_manage restart "$name.timer"; } 2>&1)
@@ -46,6 +48,17 @@ arm() {
         refuse guard "the dead-man's switch cannot be armed: $said"
     fi
     if [ -n "$before_armed" ] && [ "$before_armed" != "$name" ]; then remove_guard "$before_armed"; fi
+}
+
+# Sets $fired to when a dead-man's switch was the last that changed something here, $fired_name to what it put back.
+read_fired() {
+    fired= fired_name=
+    [ -f "$dir/.rollctl/journal" ] || return 0
+    last=$(tail -n 1 "$dir/.rollctl/journal")
+    case $last in *"	put back by the dead-man's switch: "*) ;; *) return 0 ;; esac
+    fired=${last%%	*}
+    last=${last%	put back by*}
+    fired_name=${last##*	}
 }
 
 guard_is_active() {
@@ -80,7 +93,14 @@ remove_guard() {
 
 # is_disarmed NAME: read back; only this counts.
 is_disarmed() {
-    ! exists "$guard/armed" && ! guard_is_active "$1.timer" && ! guard_is_active "$1.service"
+    ! exists "$guard/armed" && is_unloaded "$1.timer" && is_unloaded "$1.service"
+}
+
+is_unloaded() {
+    seen=$(guard_manage show -p LoadState,ActiveState "$1") || return 1
+    case $seen in *LoadState=not-found*) ;; *) return 1 ;; esac
+    case $seen in *ActiveState=inactive*) return 0 ;; esac
+    return 1
 }
 
 # Whoever claims the host has the whole time again; one that fits nothing any more goes.
@@ -110,16 +130,49 @@ revert() {
         remove_guard "$name"
         return 0
     fi
+    read_step
+    case $step_hash:$step_state:$way in
+    "$hash":*:* | *:begun:* | *:failed:back) ;;
+    *)
+        # Nothing was begun after it was armed: what runs is to be left alone.
+        disarm
+        return 0
+        ;;
+    esac
     (recover)
+    read_step
+    from=$step_from to=$step_to is_down=
     if read_saved && [ "$saved_new" = "$from_digest" ]; then
-        read_step
-        again= way=back from=$saved_to to=$saved_from
+        again= step_state= way=back from=$saved_to to=$saved_from
         write_step begun
         put_back
-        if [ "$digest" != - ]; then start_all; fi
-        remember_invocations
-        write_step "done"
+        is_down=yes
+    elif [ "$step_state" = failed ]; then
+        # Files are back, and the units did not come up.
+        is_down=yes
+    elif [ "$step_state:$way" = done:forth ]; then
+        # A later switch was finished: this one has nothing to put back.
+        disarm
+        return 0
     fi
-    journal_line "put back by the dead-man's switch: not confirmed within $window s"
+    outcome="put back by the dead-man's switch: not confirmed within $window s"
+    if [ -n "$is_down" ] && [ "$digest" != - ]; then
+        again=
+        (enable_units) >&2
+        start_each || outcome="$outcome;$not_up did not come up"
+    fi
+    remember_invocations
+    write_step "undone"
+    journal_line "$outcome"
     disarm
+}
+
+# Every unit is started, whatever becomes of the others; sets $not_up to those that did not come up.
+start_each() {
+    not_up=
+    for unit in $units; do
+        control reset-failed "$unit" >/dev/null 2>&1
+        control restart "$unit" >&2 || not_up="$not_up \`$unit\`"
+    done
+    [ -z "$not_up" ]
 }

@@ -233,10 +233,11 @@ prune() {
     read_current
     before=
     if [ -f "$dir/.rollctl/before" ]; then IFS= read -r before <"$dir/.rollctl/before"; fi
+    read_saved
     for folder in "$dir"/revisions/*; do
         name=${folder##*/}
         [ -d "$folder" ] || continue
-        case " $keep ${target##*/} ${before##*/} " in *" $name "*) continue ;; esac
+        case " $keep ${target##*/} ${before##*/} ${saved_from##*/} " in *" $name "*) continue ;; esac
         # Renamed first: a removal that dies leaves nothing that looks like a revision.
         mv -T -- "$folder" "$dir/revisions/.removed-$name" || continue
         field pruned "$name"

@@ -41,7 +41,10 @@ switch() {
         prepare
         save
         arm
-        write_step begun || refuse full "cannot write \`$dir/.rollctl/step\`"
+        if ! write_step begun; then
+            [ -z "$guard_input" ] || disarm
+            refuse full "cannot write \`$dir/.rollctl/step\`"
+        fi
         if [ "$digest" = - ]; then stop_all; fi
         commit
     fi

@@ -179,6 +179,10 @@ async fn a_confirmation_comes_too_late_after_it_has_fired() {
         .await
         .unwrap_err();
     assert_eq!(refused.kind, HostErrorKind::Failed);
+    assert!(
+        refused.message.contains("has put `v1` back at"),
+        "{refused}"
+    );
     assert_eq!(scene.bench.running(), "#!/bin/sh\necho one\n");
 }
 
@@ -320,4 +324,73 @@ async fn a_later_rollout_arms_its_own() {
     );
     assert!(scene.fire());
     assert_eq!(scene.bench.running(), "#!/bin/sh\necho two\n");
+}
+
+#[tokio::test]
+async fn a_switch_that_never_began_restarts_nothing() {
+    for shell in SHELLS {
+        let scene = Scene::new(shell).await;
+        let step = scene.bench.read("web/.rollctl/step");
+        scene.switched().await;
+        // As if the host had lost its power between arming and the first change.
+        assert!(scene.fire(), "{shell}");
+        scene.switched().await;
+        scene.bench.write("web/.rollctl/step", &step);
+        let calls = scene.bench.calls().len();
+        assert!(scene.fire(), "{shell}");
+        let calls = scene.bench.calls().split_off(calls);
+        let restarted = calls.iter().any(|call| call == "restart web.service");
+        assert!(!restarted, "{shell}: {calls:?}");
+        assert_eq!(scene.units(), [] as [&str; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_come_up_again_is_named_and_the_guard_is_through() {
+    for shell in SHELLS {
+        let scene = Scene::new(shell).await;
+        scene.switched().await;
+        scene.bench.write("fake/refuse", "");
+        assert!(scene.fire(), "{shell}");
+        assert_eq!(scene.bench.current().unwrap(), "revisions/v1");
+        let journal = scene.bench.read("web/.rollctl/journal");
+        let last = journal.lines().last().unwrap();
+        assert!(
+            last.contains("56 s; `web.service` did not come up"),
+            "{last}"
+        );
+        scene.is_clean();
+    }
+}
+
+#[tokio::test]
+async fn a_reboot_in_the_middle_of_a_revert_leaves_what_was_put_back_running() {
+    let scene = Scene::new("dash").await;
+    scene.switched().await;
+    // Cut off before its first rename; the host came up again with the new revision.
+    let step = scene
+        .bench
+        .read("web/.rollctl/step")
+        .lines()
+        .map(|line| match line.split(' ').next() {
+            Some("state") => "state begun\n".to_owned(),
+            Some("way") => "way back\n".to_owned(),
+            Some("from") => "from revisions/v2\n".to_owned(),
+            Some("to") => "to revisions/v1\n".to_owned(),
+            Some("to_digest") => format!("to_digest {}\n", scene.one.digest),
+            Some("boot") => "boot another\n".to_owned(),
+            _ => format!("{line}\n"),
+        })
+        .collect::<String>();
+    scene.bench.write("web/.rollctl/step", &step);
+    scene.bench.write(
+        "fake/web.service.invocation",
+        "ffffffffffffffffffffffffffffffff\n",
+    );
+    assert!(scene.fire());
+    assert_eq!(scene.bench.running(), "#!/bin/sh\necho one\n");
+    let journal = scene.bench.read("web/.rollctl/journal");
+    let last = journal.lines().last().unwrap();
+    assert!(last.contains("put back by the dead-man's switch"), "{last}");
+    scene.is_clean();
 }
