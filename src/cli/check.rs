@@ -1,5 +1,7 @@
 //! `rollctl check [--connect]`: mistakes in the inventory, and what hosts say.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -137,14 +139,13 @@ fn host_lines(hosts: &[HostFinding]) -> String {
             text.push_str(&format!("{:width$}  hint: {}\n", "", printable(hint)));
         }
     }
-    let mut failed: Vec<&HostName> = hosts
+    // A host stands there once for each of its services.
+    let all: BTreeSet<&HostName> = hosts.iter().map(|one| &one.host).collect();
+    let failed: BTreeSet<&HostName> = hosts
         .iter()
         .filter(|one| !one.ok)
         .map(|one| &one.host)
         .collect();
-    failed.dedup();
-    let mut all: Vec<&HostName> = hosts.iter().map(|one| &one.host).collect();
-    all.dedup();
     text.push_str(&match failed.len() {
         0 => format!("{} of {} hosts can take part\n", all.len(), all.len()),
         some => format!(

@@ -17,6 +17,7 @@ mod over_ssh;
 mod payload;
 mod preflight;
 mod script;
+mod seen;
 mod shell;
 mod stage;
 mod switch;
