@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::chain::{Chain, Chained, Link, NOTHING_BEFORE, Walk, canonical_body, hash};
-use super::fault::{Fault, Misuse};
+use super::chain::{Chain, Chained, Link, Walk, canonical_body};
+use super::fault::Fault;
 use super::here::Here;
 use super::lease::LeaseRow;
+use super::memory_store::Store;
 use super::naming::Naming;
 use super::request;
-use super::row::RolloutRow;
 use crate::core::event::{Event, RecordedEvent};
-use crate::core::ids::{Epoch, HostName, LedgerId, RolloutId, ServiceName};
+use crate::core::ids::{Epoch, LedgerId, RolloutId, ServiceName};
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
 use crate::ports::{
@@ -29,20 +29,6 @@ pub struct MemoryLedger {
     store: Arc<Mutex<Store>>,
     id: LedgerId,
     here: Here,
-}
-
-#[derive(Debug, Default)]
-struct Store {
-    /// Oldest first.
-    revisions: BTreeMap<ServiceName, Vec<Revision>>,
-    /// By number, from 1 without gaps.
-    rollouts: Vec<RolloutRow>,
-    /// Of all services, in the order in which they were written.
-    events: Vec<(ServiceName, RecordedEvent)>,
-    instances: BTreeMap<ServiceName, BTreeMap<HostName, InstanceRecord>>,
-    leases: BTreeMap<ServiceName, LeaseRow>,
-    /// Of all services, by number, from 1 without gaps.
-    requests: Vec<Request>,
 }
 
 impl MemoryLedger {
@@ -66,147 +52,6 @@ impl MemoryLedger {
 
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Store {
-    fn fenced(&self, lease: &Lease) -> Result<LeaseRow, LedgerError> {
-        LeaseRow::fenced(self.leases.get(&lease.service).cloned(), lease)
-    }
-
-    fn find(&self, rollout: RolloutId) -> Option<&RolloutRow> {
-        self.rollouts.iter().find(|row| row.record.id == rollout)
-    }
-
-    fn listed(&self, row: &RolloutRow, here: &Here) -> RolloutRecord {
-        row.clone()
-            .listed(self.leases.get(&row.record.service), here)
-    }
-
-    fn begin(
-        &mut self,
-        lease: &Lease,
-        at: Timestamp,
-        first: &Event,
-    ) -> Result<RecordedEvent, Fault> {
-        self.fenced(lease)?;
-        let id = RolloutId(
-            self.rollouts
-                .iter()
-                .map(|row| row.record.id.0)
-                .max()
-                .unwrap_or(0)
-                + 1,
-        );
-        let new = RolloutRow::begun(id, lease, at, first)?;
-        let unfinished: Vec<RolloutId> = self
-            .rollouts
-            .iter()
-            .filter(|row| row.record.service == lease.service && row.is_unfinished())
-            .map(|row| row.record.id)
-            .collect();
-        for old in unfinished {
-            self.append(lease, old, at, &Event::RolloutSuperseded { by: id })?;
-        }
-        let recorded = self.link(&new, at, first)?;
-        self.rollouts.push(new);
-        Ok(recorded)
-    }
-
-    fn append(
-        &mut self,
-        lease: &Lease,
-        rollout: RolloutId,
-        at: Timestamp,
-        event: &Event,
-    ) -> Result<RecordedEvent, Fault> {
-        self.fenced(lease)?;
-        let before = self
-            .find(rollout)
-            .ok_or(Misuse("there is no such rollout"))?;
-        let after = before.clone().after(lease, at, event)?;
-        let recorded = self.link(&after, at, event)?;
-        if let Some(row) = self
-            .rollouts
-            .iter_mut()
-            .find(|row| row.record.id == rollout)
-        {
-            *row = after;
-        }
-        Ok(recorded)
-    }
-
-    fn link(
-        &mut self,
-        row: &RolloutRow,
-        at: Timestamp,
-        event: &Event,
-    ) -> Result<RecordedEvent, Fault> {
-        let (rollout, service) = (row.record.id, &row.record.service);
-        if let Some(answer) = request::voided_by(event) {
-            self.close(|request| request.service == *service, &answer);
-        }
-        let previous = self
-            .events
-            .iter()
-            .rfind(|(other, _)| other == service)
-            .map_or(NOTHING_BEFORE, |(_, last)| last.hash.as_str());
-        let last_seq = self
-            .events
-            .iter()
-            .rfind(|(_, event)| event.rollout == rollout)
-            .map_or(0, |(_, last)| last.seq);
-        let body = canonical_body(event).map_err(|error| Fault::Damaged(error.to_string()))?;
-        let recorded = RecordedEvent {
-            rollout,
-            seq: last_seq + 1,
-            at,
-            event: event.clone(),
-            hash: hash(previous, rollout, last_seq + 1, at, &body),
-        };
-        self.events.push((service.clone(), recorded.clone()));
-        Ok(recorded)
-    }
-
-    fn raise(&mut self, lease: &Lease, seen: Epoch, here: &Here) -> Result<Lease, Fault> {
-        let row = self.fenced(lease)?.raised(seen, here)?;
-        let epoch = row.epoch;
-        self.leases.insert(lease.service.clone(), row);
-        for rollout in self
-            .rollouts
-            .iter_mut()
-            .filter(|row| row.record.service == lease.service && row.epoch == lease.epoch)
-        {
-            rollout.epoch = epoch;
-        }
-        Ok(Lease {
-            service: lease.service.clone(),
-            epoch,
-        })
-    }
-
-    fn find_request(&self, request: i64) -> Option<&Request> {
-        self.requests.iter().find(|found| found.id == request)
-    }
-
-    fn answer(&mut self, lease: &Lease, request: i64, answer: &Answer) -> Result<bool, Fault> {
-        self.fenced(lease)?;
-        if !request::is_open(self.find_request(request), lease)? {
-            return Ok(false);
-        }
-        Ok(self.close(|found| found.id == request, answer))
-    }
-
-    /// Answers those that are open; whether any was.
-    fn close(&mut self, which: impl Fn(&Request) -> bool, answer: &Answer) -> bool {
-        let mut any = false;
-        for request in &mut self.requests {
-            if request.answer.is_none() && which(request) {
-                request.answer = Some(answer.clone());
-                any = true;
-            }
-        }
-        any
     }
 }
 

@@ -17,6 +17,7 @@ mod here;
 mod inspect;
 mod lease;
 mod memory;
+mod memory_store;
 mod migrate;
 mod naming;
 mod open;
@@ -38,6 +39,8 @@ mod damage_tests;
 mod sequence_tests;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod upgrade_tests;
 
 pub use chain::{Chain, Chained};
 pub use here::Here;

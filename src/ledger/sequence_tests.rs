@@ -8,7 +8,7 @@ use super::testing::*;
 use super::{Chained, LEASE};
 use crate::core::event::{Event, Outcome};
 use crate::core::ids::{Epoch, RolloutId};
-use crate::ports::{Lease, LedgerError};
+use crate::ports::{Answer, Lease, LedgerError, RequestKind};
 
 const SERVICES: [&str; 2] = ["web", "api"];
 
@@ -37,6 +37,21 @@ enum Call {
         rollout: i64,
         event: Event,
     },
+    Raise {
+        back: i64,
+        seen: i64,
+    },
+    Ask {
+        kind: RequestKind,
+    },
+    Answer {
+        back: i64,
+        request: i64,
+        taken: bool,
+    },
+    Withdraw {
+        request: i64,
+    },
     Kill {
         pid: u32,
     },
@@ -55,6 +70,7 @@ fn call() -> impl Strategy<Value = (usize, Call)> {
             health: crate::core::health::Health::Ready { since: crate::core::time::Timestamp::from_millis(5) },
         }),
         1 => Just(Event::RolloutPaused),
+        1 => Just(Event::RolloutResumed { by: "anna@laptop".to_owned(), retry: true }),
         1 => Just(Event::RolloutEnded { outcome: Outcome::Completed }),
     ];
     let call = prop_oneof![
@@ -64,6 +80,19 @@ fn call() -> impl Strategy<Value = (usize, Call)> {
         back.clone().prop_map(|back| Call::Renew { back }),
         back.clone().prop_map(|back| Call::Release { back }),
         (back.clone(), letter).prop_map(|(back, letter)| Call::Begin { back, letter }),
+        (back.clone(), 0_i64..30).prop_map(|(back, seen)| Call::Raise { back, seen }),
+        prop::sample::select(vec![
+            RequestKind::Pause,
+            RequestKind::Approve,
+            RequestKind::Abort
+        ])
+        .prop_map(|kind| Call::Ask { kind }),
+        (back.clone(), 1_i64..6, any::<bool>()).prop_map(|(back, request, taken)| Call::Answer {
+            back,
+            request,
+            taken
+        }),
+        (1_i64..6).prop_map(|request| Call::Withdraw { request }),
         (back, 1_i64..6, event).prop_map(|(back, rollout, event)| Call::Append {
             back,
             rollout,
@@ -135,6 +164,40 @@ async fn answer(
                 .await;
             appended.map(|recorded| format!("{recorded:?}"))
         }
+        Call::Raise { back, seen } => {
+            let raised = ledger.raise_epoch(&lease(back), Epoch(*seen)).await;
+            raised.map(|lease| {
+                assert!(lease.epoch.0 > newest[of].max(*seen), "epochs only grow");
+                newest[of] = lease.epoch.0;
+                format!("{lease:?}")
+            })
+        }
+        Call::Ask { kind } => {
+            let asked = ledger
+                .request(&service(name), *kind, "bert@server", world.now())
+                .await;
+            asked.map(|request| format!("{request}"))
+        }
+        Call::Answer {
+            back,
+            request,
+            taken,
+        } => {
+            let answer = match taken {
+                true => Answer::Taken,
+                false => Answer::Refused {
+                    reason: "no".to_owned(),
+                },
+            };
+            let answered = ledger
+                .answer(&lease(back), *request, world.now(), &answer)
+                .await;
+            answered.map(|open| format!("{open}"))
+        }
+        Call::Withdraw { request } => ledger
+            .withdraw(*request)
+            .await
+            .map(|open| format!("{open}")),
         Call::Kill { pid } => {
             world.kill(*pid);
             Ok(String::new())
@@ -166,7 +229,15 @@ async fn check(world: &World, ledger: &dyn Chained) -> String {
             count += events.len() as u64;
         }
         assert_eq!(whole(ledger, of).await, count);
-        seen.push_str(&format!("{revisions:?} {rollouts:?}"));
+        let holder = ledger.holder(&service(of)).await.unwrap();
+        seen.push_str(&format!("{revisions:?} {rollouts:?} {holder:?}"));
+    }
+    for request in 1.. {
+        let found = ledger.find_request(request).await.unwrap();
+        seen.push_str(&format!("{found:?}"));
+        if found.is_none() {
+            break;
+        }
     }
     // Long after, nobody can hold anything any more.
     world.pass(LEASE * 2);

@@ -15,6 +15,7 @@ contract!(
     a_lease_passes_on_only_when_it_is_free,
     every_word_on_a_holder_is_the_last_ones,
     a_displaced_controller_writes_nothing,
+    a_laptop_that_slept_too_long_writes_nothing,
     a_lease_that_ran_out_but_was_not_taken_is_still_ours,
     a_lease_that_was_given_back_is_gone
 );
@@ -199,6 +200,44 @@ async fn a_displaced_controller_writes_nothing(world: World) {
         .append(&new, RolloutId(1), now, &Event::RolloutPaused)
         .await
         .unwrap();
+}
+
+async fn a_laptop_that_slept_too_long_writes_nothing(world: World) {
+    let laptop = world.open().await;
+    let server = world.open_on("server", "boot-9").await;
+    let old = lease(&*laptop).await;
+    laptop
+        .begin_rollout(&old, world.now(), &started("web", 'a'))
+        .await
+        .unwrap();
+    world.pass(Duration::from_secs(3_600));
+    let bert = Holder {
+        by: "bert@server".to_owned(),
+        machine: "server".to_owned(),
+        pid: 77,
+        boot: "boot-9".to_owned(),
+    };
+    let new = server.acquire(&service("web"), &bert, false).await.unwrap();
+    for again in [false, true] {
+        let lost = [
+            laptop
+                .append(&old, RolloutId(1), world.now(), &staging("web-01"))
+                .await
+                .err(),
+            laptop.renew(&old).await.err(),
+        ];
+        for error in lost {
+            assert!(
+                matches!(error, Some(LedgerError::LeaseLost { .. })),
+                "{error:?}"
+            );
+        }
+        // Also when the other one is done.
+        if !again {
+            server.release(&new).await.unwrap();
+        }
+    }
+    assert_eq!(whole(&*laptop, "web").await, 1);
 }
 
 async fn a_lease_that_ran_out_but_was_not_taken_is_still_ours(world: World) {

@@ -1,6 +1,8 @@
 //! The contract of [`crate::ports::Ledger`]: every test runs on every implementation.
 
+mod epochs;
 mod leases;
+mod requests;
 mod revisions;
 mod rollouts;
 mod views;

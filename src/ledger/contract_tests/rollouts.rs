@@ -148,6 +148,7 @@ async fn outcomes_follow_the_events(world: World) {
         cause: PauseCause::Stalled,
     };
     let ended = |outcome| Event::RolloutEnded { outcome };
+    let resumed = resumed(true);
     for (events, outcome, over) in [
         (vec![], "running", false),
         (vec![staging("web-01")], "running", false),
@@ -161,6 +162,17 @@ async fn outcomes_follow_the_events(world: World) {
         (vec![ended(Outcome::Completed)], "completed", true),
         (vec![ended(Outcome::StoodStill)], "stood_still", true),
         (vec![ended(Outcome::Failed)], "failed", true),
+        (vec![ended(Outcome::RolledBack)], "rolled_back", true),
+        (vec![ended(Outcome::Aborted)], "aborted", true),
+        (
+            vec![
+                Event::RolloutPaused,
+                resumed.clone(),
+                ended(Outcome::Aborted),
+            ],
+            "aborted",
+            true,
+        ),
         (
             vec![Event::RolloutPaused, ended(Outcome::Completed)],
             "completed",
@@ -189,33 +201,71 @@ async fn outcomes_follow_the_events(world: World) {
     }
 }
 
+fn resumed(retry: bool) -> Event {
+    Event::RolloutResumed {
+        by: "bert@server".to_owned(),
+        retry,
+    }
+}
+
 async fn a_resumed_rollout_runs_again(world: World) {
     let ledger = world.open().await;
-    let first = lease(&*ledger).await;
-    ledger
-        .begin_rollout(&first, world.now(), &started("web", 'a'))
-        .await
-        .unwrap();
-    ledger
-        .append(&first, RolloutId(1), world.now(), &Event::RolloutPaused)
-        .await
-        .unwrap();
-    ledger.release(&first).await.unwrap();
-    let second = ledger
-        .acquire(&service("web"), &holder(900), false)
-        .await
-        .unwrap();
-    ledger
-        .append(&second, RolloutId(1), world.now(), &staging("web-02"))
-        .await
-        .unwrap();
-    let listed = ledger.rollout(RolloutId(1)).await.unwrap().unwrap();
-    assert_eq!(
-        (listed.outcome.as_str(), listed.ended_at),
-        ("running", None)
-    );
-    assert_eq!(ledger.events(RolloutId(1), 2).await.unwrap()[0].seq, 3);
-    assert_eq!(whole(&*ledger, "web").await, 3);
+    let web = service("web");
+    // How it was left; how it is listed then; whether it can be gone on with.
+    let ended = |outcome| Event::RolloutEnded { outcome };
+    for (last, left, goes_on) in [
+        (Event::RolloutPaused, "paused", true),
+        (staging("web-01"), "interrupted", true),
+        (ended(Outcome::Completed), "completed", false),
+        (ended(Outcome::Failed), "failed", false),
+        (ended(Outcome::RolledBack), "rolled_back", false),
+        (ended(Outcome::Aborted), "aborted", false),
+        (
+            Event::RolloutSuperseded { by: RolloutId(99) },
+            "superseded",
+            false,
+        ),
+    ] {
+        let old = ledger.acquire(&web, &holder(812), true).await.unwrap();
+        let begun = ledger
+            .begin_rollout(&old, world.now(), &started("web", 'a'))
+            .await;
+        let rollout = begun.unwrap().rollout;
+        ledger
+            .append(&old, rollout, world.now(), &last)
+            .await
+            .unwrap();
+        let outcome = async || ledger.rollout(rollout).await.unwrap().unwrap().outcome;
+        world.pass(LEASE);
+        assert_eq!(outcome().await, left);
+        let new = ledger.acquire(&web, &holder(900), false).await.unwrap();
+        assert_eq!(outcome().await, left, "nobody resumed it yet");
+        let before = ledger.rollout(rollout).await.unwrap().unwrap();
+        let done = ledger
+            .append(&new, rollout, world.now(), &resumed(true))
+            .await;
+        let after = ledger.rollout(rollout).await.unwrap().unwrap();
+        if !goes_on {
+            assert!(done.is_err(), "{left}");
+            assert_eq!(after, before, "{left}");
+            continue;
+        }
+        assert_eq!(done.unwrap().seq, 3);
+        let expected = RolloutRecord {
+            outcome: "running".to_owned(),
+            ended_at: None,
+            ..before
+        };
+        assert_eq!(after, expected, "{left}");
+        let displaced = ledger
+            .append(&old, rollout, world.now(), &resumed(false))
+            .await;
+        assert!(matches!(displaced, Err(LedgerError::LeaseLost { .. })));
+        // Its new controller dies as well.
+        world.pass(LEASE);
+        assert_eq!(outcome().await, "interrupted");
+    }
+    whole(&*ledger, "web").await;
 }
 
 async fn a_new_rollout_supersedes_what_is_unfinished(world: World) {
