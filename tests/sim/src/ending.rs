@@ -1,0 +1,73 @@
+//! What must be true once everything has come to rest.
+
+use rollctl::core::event::Outcome;
+use rollctl::core::rollout::{RolloutPhase, Stage};
+
+use crate::order::Coming;
+use crate::world::{World, release_of};
+
+impl World {
+    /// Lets every dead-man's switch that is still armed fire, then compares the hosts with what is believed of them.
+    pub(crate) fn settle(&mut self) -> Result<(), String> {
+        let until = self.now + 2 * self.window() + 600_000;
+        while let Some(entry) = self.queue.last_entry() {
+            if entry.key().0.0 > until {
+                break;
+            }
+            self.now = self.now.max(entry.key().0.0);
+            let what = entry.remove();
+            if !matches!(what, Coming::Reply(..)) {
+                self.happen(what)?;
+            }
+        }
+        self.check_end()
+    }
+
+    fn check_end(&self) -> Result<(), String> {
+        let last = self.ledger.rollouts.len() - 1;
+        let state = self.ledger.fold(last)?;
+        let target = self.ledger.rollouts[last].spec.target.clone();
+        let target = release_of(Some(&rollctl::core::event::Runs::Revision {
+            revision: target,
+        }));
+        for (instance, host) in state.instances.iter().zip(&self.hosts) {
+            let wrong = |why: &str| {
+                Err(format!(
+                    "{} at the end: {why}; {:?}, runs v{}",
+                    instance.host, instance.stage, host.runs
+                ))
+            };
+            if host.armed.is_some() {
+                return wrong("still armed");
+            }
+            if instance.open.is_some() || (instance.is_in_hand() && !instance.is_given_up()) {
+                return wrong("left in hand");
+            }
+            if !instance.is_reachable() {
+                continue;
+            }
+            let before = release_of(instance.before.as_ref());
+            match &instance.stage {
+                Stage::Updated { .. } if host.runs != target => {
+                    return wrong("it does not run the target");
+                }
+                Stage::Reverted { .. } if host.runs != before => {
+                    return wrong("it does not run what it ran before");
+                }
+                _ => {}
+            }
+            if host.begun.is_some() && !instance.is_given_up() {
+                return wrong("a step was left begun");
+            }
+        }
+        let left = |stage: &Stage| matches!(stage, Stage::Updated { started: Some(_) });
+        let rolled_back = RolloutPhase::Ended(Outcome::RolledBack);
+        if state.phase == rolled_back
+            && state.spec.kind != rollctl::core::spec::RolloutKind::Restart
+            && state.instances.iter().any(|one| left(&one.stage))
+        {
+            return Err("rolled back, but something new still runs".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! What is true on a host, whatever a controller believes.
+
+use rollctl::core::event::{Runs, Started, StartedUnit, Unproven};
+use rollctl::core::health::Poll;
+use rollctl::core::ids::{BootId, InvocationId, UnitName};
+
+use crate::draw::{Behaviour, Release, runs_of};
+
+/// The dead-man's switch of a switch that nobody confirmed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Armed {
+    pub(crate) fires_at: i64,
+    pub(crate) window: i64,
+    /// What it puts back.
+    pub(crate) before: Release,
+    /// Which switch; an event in the queue that names another does nothing.
+    pub(crate) number: u64,
+}
+
+/// A step that holds the host's lock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Busy {
+    pub(crate) until: i64,
+    /// What `current` pointed to when it began, while it is not finished.
+    pub(crate) before: Release,
+}
+
+/// One host.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    /// What `current` leads to.
+    pub(crate) runs: Release,
+    pub(crate) up: bool,
+    pub(crate) started_at: i64,
+    pub(crate) starts: u64,
+    pub(crate) boot: u64,
+    pub(crate) epoch: i64,
+    pub(crate) armed: Option<Armed>,
+    pub(crate) busy: Option<Busy>,
+    /// A step that was cut off: what a claim, or the dead-man's switch, puts back.
+    pub(crate) begun: Option<Release>,
+    /// Off the network until then.
+    pub(crate) cut_until: i64,
+    /// Only SSH is gone until then.
+    pub(crate) ssh_gone_until: i64,
+    /// Powered off until then.
+    pub(crate) off_until: i64,
+    /// How each release behaves here, by its number.
+    pub(crate) behaviours: Vec<Behaviour>,
+    /// Killed by somebody at that moment: it does not answer for a while, and its unit has restarted.
+    pub(crate) dead_until: i64,
+    /// Answers that got lost make the controller ask again: so much later.
+    pub(crate) lag: i64,
+}
+
+impl Host {
+    pub(crate) fn answers_ssh(&self, now: i64) -> bool {
+        now >= self.cut_until && now >= self.off_until && now >= self.ssh_gone_until
+    }
+
+    pub(crate) fn is_on_network(&self, now: i64) -> bool {
+        now >= self.cut_until && now >= self.off_until
+    }
+
+    /// Whether its instance truly serves.
+    pub(crate) fn serves(&self, now: i64) -> bool {
+        let age = now - self.started_at;
+        self.up
+            && now >= self.off_until
+            && now >= self.dead_until
+            && self.busy.is_none()
+            && self
+                .behaviours
+                .get(usize::from(self.runs))
+                .is_some_and(|behaviour| behaviour.passes(age))
+    }
+
+    /// How its units run, as a look shows them.
+    pub(crate) fn started(&self) -> Started {
+        Started {
+            boot: BootId::new(self.boot.to_string()),
+            units: vec![StartedUnit {
+                unit: UnitName::new("web.service"),
+                invocation: InvocationId::new(self.starts.to_string()),
+                restarts: 0,
+            }],
+        }
+    }
+
+    pub(crate) fn unproven(&self) -> Option<Unproven> {
+        let before = runs_of(self.armed?.before);
+        Some(Unproven { before })
+    }
+
+    pub(crate) fn sight_of_runs(&self) -> Runs {
+        runs_of(self.runs)
+    }
+
+    /// What a watcher sees: of one that was started by us also whether it still is the same.
+    pub(crate) fn poll(
+        &self,
+        now: i64,
+        flap: u8,
+        watched: Option<(u64, u64)>,
+        trusts: bool,
+    ) -> Poll {
+        let probe = match () {
+            () if !self.is_on_network(now) => Poll::Fail,
+            () if flap == 1 => Poll::Fail,
+            () if flap == 2 => Poll::Unknown,
+            () if self.serves(now) => Poll::Pass,
+            () => Poll::Fail,
+        };
+        let Some((boot, starts)) = watched else {
+            return probe;
+        };
+        if !self.answers_ssh(now) {
+            return match (trusts, probe) {
+                (true, Poll::Pass) => Poll::Pass,
+                (_, Poll::Fail) => Poll::Fail,
+                _ => Poll::Unknown,
+            };
+        }
+        match () {
+            () if self.boot != boot => Poll::Unknown,
+            () if self.starts != starts => Poll::Restarted,
+            () => probe,
+        }
+    }
+
+    /// Puts a release in place and starts it, or stops all where there is none.
+    pub(crate) fn start(&mut self, release: Release, now: i64) {
+        self.runs = release;
+        self.up = release != 0;
+        self.started_at = now;
+        self.starts += 1;
+        (self.busy, self.begun) = (None, None);
+    }
+
+    /// What a claim or the dead-man's switch makes of a step that was cut off.
+    pub(crate) fn recover(&mut self, now: i64) {
+        if let Some(before) = self.begun.take() {
+            self.start(before, now);
+            self.armed = None;
+        }
+    }
+}
