@@ -35,6 +35,8 @@ pub(super) struct Book {
     present: bool,
     /// What it ran at first: nothing known, nothing at all, or something.
     before: Option<Runs>,
+    /// It ran the target when it was looked at: that is also what it is put back to.
+    ran_target: bool,
     /// Decided to be switched, and nobody has said that it was.
     unanswered: bool,
     /// Switched by somebody else and never confirmed.
@@ -85,11 +87,12 @@ impl Book {
     }
 
     pub(super) fn is_new(&self) -> bool {
-        !matches!(self.place, Where::Old | Where::Back { .. })
+        self.ran_target || !matches!(self.place, Where::Old | Where::Back { .. })
     }
 
     pub(super) fn is_on_target(&self) -> bool {
         matches!(self.place, Where::OnTarget | Where::Confirmed)
+            || (self.ran_target && matches!(self.place, Where::Back { .. }))
     }
 
     pub(super) fn may_go_forward(&self) -> bool {
@@ -228,6 +231,7 @@ impl Book {
         match self.place {
             Where::Old | Where::OnTarget => {
                 self.before = Some(runs.clone());
+                self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {
                     _ if !on_target || restarts => {
                         self.stray = unproven.is_some();
