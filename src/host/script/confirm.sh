@@ -13,9 +13,10 @@ confirm() {
     fi
     as_started
     read_armed
-    if [ -n "$armed" ]; then
+    guarded_by=${armed:-$disarmed}
+    if [ -n "$guarded_by" ]; then
         disarm
-        is_disarmed "$armed" || fail "the dead-man's switch \`$armed\` cannot be disarmed"
+        is_disarmed "$guarded_by" || fail "the dead-man's switch \`$guarded_by\` cannot be disarmed"
         # It may have been long in coming to an end: what runs now is what counts.
         as_started
     fi

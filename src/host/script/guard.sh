@@ -19,35 +19,35 @@ guard_manage() {
     if [ "$rights" = full ]; then systemctl "$@"; else systemctl --user "$@"; fi
 }
 
-# Sets $armed to the name of the units of the switch that is armed here; empty: none is.
+# Sets $armed to the name of the units of the switch that is armed here, $disarmed to that of one that was disarmed and
+# whose units may still be there; empty: none is.
 read_armed() {
     guard_place
-    armed=
+    armed= disarmed=
     if [ -f "$guard/armed" ]; then IFS= read -r armed <"$guard/armed"; fi
+    if [ -f "$guard/disarmed" ]; then IFS= read -r disarmed <"$guard/disarmed"; fi
 }
 
-# arm: in a switch that is guarded, after everything is saved and before anything goes down.
+# arm: in a switch that is guarded, after everything is saved and before anything goes down. The name is on record before
+# there is a unit of that name, so that whoever is cut off in between leaves nothing that nobody knows of.
 arm() {
     [ -n "$guard_input" ] || return 0
     read_armed
-    before_armed=$armed
-    rm -rf -- "$guard.new"
-    mkdir -- "$guard.new" && printf %s "$rollctl_script" >"$guard.new/script" &&
-        printf %s "$guard_input" >"$guard.new/input" && printf "%s\n" "$name" >"$guard.new/armed" &&
-        sync "$guard.new/script" "$guard.new/input" "$guard.new/armed" || refuse full "cannot write \`$guard\`"
-    mkdir -p -- "$guard_dir" || refuse unwritable "cannot write \`$guard_dir\`"
-    put "$guard_dir/$name.service" "$guard_service" && put "$guard_dir/$name.timer" "$guard_timer" ||
-        refuse full "cannot write \`$guard_dir/$name.timer\`"
+    if [ -n "$disarmed" ] || [ "${armed:-$name}" != "$name" ]; then disarm; fi
     # One of this name that has fired already waits at the lock: it may not go on with the new one.
-    if [ "$before_armed" = "$name" ]; then guard_manage stop "$name.service" >/dev/null 2>&1; fi
-    rm -rf -- "$guard" && mv -T -- "$guard.new" "$guard" || refuse full "cannot write \`$guard\`"
+    if [ "$armed" = "$name" ]; then guard_manage stop "$name.service" >/dev/null 2>&1; fi
+    mkdir -p -- "$guard" "$guard_dir" || refuse unwritable "cannot write \`$guard_dir\`"
+    if ! { put "$guard/script" "$rollctl_script" && put "$guard/input" "$guard_input" && put "$guard/armed" "$name
+" && put "$guard_dir/$name.service" "$guard_service" && put "$guard_dir/$name.timer" "$guard_timer"; }; then
+        disarm
+        refuse full "cannot write \`$guard\` and \`$guard_dir/$name.timer\`"
+    fi
     said=$({ guard_manage daemon-reload && guard_manage enable -- "$name.timer" &&
         guard_manage restart "$name.timer"; } 2>&1)
     if [ "$?" != 0 ] || ! guard_is_active "$name.timer"; then
         disarm
         refuse guard "the dead-man's switch cannot be armed: $said"
     fi
-    if [ -n "$before_armed" ] && [ "$before_armed" != "$name" ]; then remove_guard "$before_armed"; fi
 }
 
 # Sets $fired to when a dead-man's switch was the last that changed something here, $fired_name to what it put back.
@@ -68,26 +68,29 @@ guard_is_active() {
     return 1
 }
 
-# disarm: takes the mark away, then the units. To be called under the lock.
+# disarm: takes the mark away, then the units. To be called under the lock. The name stays on record until they are gone:
+# one that is cut off here is brought to its end by the next.
 disarm() {
-    read_armed
-    rm -f -- "$guard/armed" && sync "$guard" 2>/dev/null
-    [ -z "$armed" ] || remove_guard "$armed"
-    rm -rf -- "$guard" "$guard.new"
+    guard_place
+    if [ -f "$guard/armed" ]; then mv -fT -- "$guard/armed" "$guard/disarmed" && sync "$guard" 2>/dev/null; fi
+    if [ -f "$guard/disarmed" ]; then
+        IFS= read -r disarmed <"$guard/disarmed"
+        remove_guard "$disarmed"
+        sync "$guard_dir" 2>/dev/null
+    fi
+    rm -rf -- "$guard"
 }
 
 # remove_guard NAME: without its mark it does nothing any more, even if it is at the lock already.
 remove_guard() {
-    if exists "$guard_dir/$1.timer" || exists "$guard_dir/$1.service"; then
-        guard_manage disable -- "$1.timer" >/dev/null 2>&1
-        guard_manage stop "$1.timer" >/dev/null 2>&1
-        # It cannot end itself before it is done.
-        [ "$1" = "$running_guard" ] || guard_manage stop "$1.service" >/dev/null 2>&1
-        rm -f -- "$guard_dir/$1.timer" "$guard_dir/$1.service"
-        guard_manage daemon-reload
-        guard_manage reset-failed "$1.timer" >/dev/null 2>&1
-        [ "$1" = "$running_guard" ] || guard_manage reset-failed "$1.service" >/dev/null 2>&1
-    fi
+    guard_manage disable -- "$1.timer" >/dev/null 2>&1
+    guard_manage stop "$1.timer" >/dev/null 2>&1
+    # It cannot end itself before it is done.
+    [ "$1" = "$running_guard" ] || guard_manage stop "$1.service" >/dev/null 2>&1
+    rm -f -- "$guard_dir/$1.timer" "$guard_dir/$1.service"
+    guard_manage daemon-reload
+    guard_manage reset-failed "$1.timer" >/dev/null 2>&1
+    [ "$1" = "$running_guard" ] || guard_manage reset-failed "$1.service" >/dev/null 2>&1
     return 0
 }
 
@@ -106,9 +109,9 @@ is_unloaded() {
 # Whoever claims the host has the whole time again; one that fits nothing any more goes.
 rearm() {
     read_armed
-    [ -n "$armed" ] || return 0
+    [ -n "$armed$disarmed" ] || return 0
     read_current
-    if read_saved && [ "$saved_to" = "$target" ]; then
+    if [ -n "$armed" ] && read_saved && [ "$saved_to" = "$target" ]; then
         # At the lock already: it may not go on after this.
         guard_manage stop "$armed.service" >/dev/null 2>&1
         guard_manage restart "$armed.timer" || fail "the dead-man's switch \`$armed.timer\` cannot be set anew"
@@ -127,7 +130,7 @@ revert() {
     lock
     read_armed
     if [ "$armed" != "$name" ]; then
-        remove_guard "$name"
+        if exists "$guard_dir/$name.timer" || exists "$guard_dir/$name.service"; then remove_guard "$name"; fi
         return 0
     fi
     read_step

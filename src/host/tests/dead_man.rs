@@ -394,3 +394,28 @@ async fn a_reboot_in_the_middle_of_a_revert_leaves_what_was_put_back_running() {
     assert!(last.contains("put back by the dead-man's switch"), "{last}");
     scene.is_clean();
 }
+
+/// Cut off between the mark and the units: whoever comes next takes them away, and only then is anything confirmed.
+#[tokio::test]
+async fn a_disarming_that_was_cut_off_is_brought_to_its_end() {
+    for shell in SHELLS {
+        for by_claim in [true, false] {
+            let scene = Scene::new(shell).await;
+            let (switch, started) = scene.switched().await;
+            let guard = scene.bench.path("web/.rollctl/guard");
+            std::fs::rename(guard.join("armed"), guard.join("disarmed")).unwrap();
+            let hosts = scene.hosts();
+            if by_claim {
+                hosts.claim(&host(), &controller(2)).await.unwrap();
+                assert_eq!(scene.units(), [] as [&str; 0], "{shell}");
+                assert!(!guard.exists(), "{shell}");
+            }
+            hosts
+                .confirm(&host(), &controller(2), &switch, &started)
+                .await
+                .unwrap();
+            scene.is_clean();
+            assert_eq!(scene.bench.running(), "#!/bin/sh\necho two\n");
+        }
+    }
+}
