@@ -1,9 +1,14 @@
-//! A revision that goes bad after it was confirmed: what becomes of real hosts.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! A revision that goes bad, and a controller that never comes back: what becomes of real hosts.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, and time passes on real hosts"
+)]
 
 mod support;
 
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rollctl_fleet::{Base, Fleet, FleetOptions, Prober, Target};
 use rollctl_lab::Behaviour;
@@ -67,4 +72,125 @@ fn a_revision_that_crashes_after_half_a_minute_takes_one_instance_with_it() {
     for host in fleet.hosts() {
         assert_eq!(version_of(host), "ok v1", "{}", host.name());
     }
+}
+
+/// Whose service it is, and where it lies on its host.
+struct Scope {
+    user: &'static str,
+    dir: &'static str,
+    unit_dir: &'static str,
+    systemctl: &'static str,
+}
+
+const SYSTEM: Scope = Scope {
+    user: "root",
+    dir: "/opt/web",
+    unit_dir: "/etc/systemd/system",
+    systemctl: "systemctl",
+};
+
+/// Without root: the switch that puts it back is the user's own.
+const USER: Scope = Scope {
+    user: "svc",
+    dir: "/home/svc/web",
+    unit_dir: "/home/svc/.config/systemd/user",
+    systemctl: "runuser -u svc -- env XDG_RUNTIME_DIR=/run/user/$(id -u svc) systemctl --user",
+};
+
+impl Scope {
+    fn inventory(&self, controller: &Controller, fleet: &Fleet) {
+        let mut services = controller.usual("1");
+        // What is waited for a stop is part of the time after which the host goes back.
+        let mut unit = support::UNIT.replace("[Service]\n", "[Service]\nTimeoutStopSec=1\n");
+        if self.user != "root" {
+            services = services.replace("\"/opt/web\"", "\"~/web\"\nscope = \"user\"");
+            unit = unit
+                .replace("/opt/web", "%h/web")
+                .replace("multi-user", "default");
+        }
+        controller.inventory(fleet, self.user, &services);
+        controller.write("inventory/web.service", unit);
+    }
+}
+
+#[test]
+fn a_host_whose_controller_was_killed_after_the_switch_goes_back_by_itself() {
+    goes_back_without_its_controller(&SYSTEM);
+}
+
+#[test]
+fn a_users_service_whose_controller_was_killed_after_the_switch_goes_back_by_itself() {
+    goes_back_without_its_controller(&USER);
+}
+
+fn goes_back_without_its_controller(scope: &Scope) {
+    let Some(fleet) = fleet(1) else { return };
+    let controller = Controller::new();
+    scope.inventory(&controller, &fleet);
+    let words = release(&controller, "v1", &Behaviour::default());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    controller.rollctl(&words).exits(0);
+    let never_ready = Behaviour {
+        ready_delay: Duration::from_secs(3600),
+        ..Behaviour::default()
+    };
+    let words = release(&controller, "v2", &never_ready);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut running = controller
+        .command(&words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let Scope {
+        dir,
+        unit_dir,
+        systemctl,
+        ..
+    } = scope;
+    let host = fleet.host(0);
+    host.wait_until(
+        &format!("readlink {dir}/current | grep -q v2 && {systemctl} is-active -q web.service"),
+        Duration::from_secs(20),
+    )
+    .unwrap();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    // Stop 1 s, deadline 20 s, min_ready 1 s and 30 s.
+    let begun = Instant::now();
+    host.wait_until(
+        &format!("readlink {dir}/current | grep -q v1 && curl -s -m 2 http://127.0.0.1:8080/healthz | grep -q v1"),
+        Duration::from_secs(70),
+    )
+    .unwrap();
+    assert!(
+        begun.elapsed() > Duration::from_secs(20),
+        "it waits for a confirmation first"
+    );
+    host.wait_until(
+        &format!("tail -n 1 {dir}/.rollctl/journal | grep -q \"dead-man's switch\" && ! ls {unit_dir} | grep -q rollctl-revert"),
+        Duration::from_secs(10),
+    )
+    .unwrap();
+    // Its oneshot ends after its last words.
+    host.wait_until(
+        &format!(
+            "! {systemctl} list-units --all --plain --no-legend 'rollctl-revert-*' | grep -q ."
+        ),
+        Duration::from_secs(10),
+    )
+    .unwrap();
+    let left = host
+        .sh(&format!(
+            "ls -A {dir}/.rollctl | grep -E '^(guard|previous|next)' || true"
+        ))
+        .unwrap();
+    assert_eq!(left, "", "nothing of the switch is left");
+    controller.rollctl(&["resume", "web"]);
+    assert_eq!(
+        version_of(host),
+        "ok v1",
+        "it is tried again, and put back again"
+    );
 }
