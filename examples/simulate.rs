@@ -1,6 +1,7 @@
 //! Simulates rollouts of random fleets, with faults, on all cores: `cargo run --release --example simulate -- --seeds 100000`.
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,14 +84,17 @@ fn work(next: &AtomicU64, end: u64, failed: &AtomicBool) -> Tally {
 fn report(total: &Tally, took: f64, threads: usize) {
     #[expect(clippy::cast_precision_loss, reason = "shares and rates for people")]
     let (worlds, rollouts) = (total.worlds as f64, total.rollouts as f64);
-    println!(
+    let mut out = std::io::stdout();
+    // Whoever reads may have gone away.
+    let _gone = writeln!(
+        out,
         "{worlds} worlds with {rollouts} rollouts in {took:.1} s: {:.0} rollouts a second on each of {threads} threads",
         rollouts / took / f64::from(u32::try_from(threads).unwrap_or(1))
     );
     for (what, number) in total.rows() {
         #[expect(clippy::cast_precision_loss, reason = "shares for people")]
         let share = 100.0 * number as f64 / worlds.max(1.0);
-        println!("  {share:5.1} % {what}");
+        let _gone = writeln!(out, "  {share:5.1} % {what}");
     }
 }
 

@@ -102,6 +102,7 @@ impl Instance {
         };
         self.before = Some(runs.clone());
         self.unproven = unproven.is_some();
+        self.ran_target = false;
         if !around.is_target(runs) || around.kind == RolloutKind::Restart {
             return;
         }
@@ -116,7 +117,10 @@ impl Instance {
                     started: started.clone(),
                 }
             }
-            _ => Stage::Updated { started: None },
+            _ => {
+                self.ran_target = true;
+                Stage::Updated { started: None }
+            }
         };
     }
 

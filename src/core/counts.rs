@@ -79,7 +79,7 @@ impl Counts {
             counts.in_flight += u32::from(in_flight);
             counts.failed += u32::from(instance.failure().is_some() && !instance.sick_before);
             if instance.selected && instance.is_new() {
-                let is_proven = matches!(instance.stage, Stage::Updated { .. }) && available;
+                let is_proven = available && instance.is_on_target();
                 counts.new += 1;
                 counts.new_and_available += u32::from(is_proven);
             }

@@ -25,6 +25,8 @@ pub struct Instance {
     pub before: Option<Runs>,
     /// What it runs as far as is known; while it is in work, what it is being switched to.
     pub runs: Option<Runs>,
+    /// Whether it ran the target when it was first looked at; a restart starts it anew all the same.
+    pub ran_target: bool,
     /// Whether it was not ready when its switch was decided.
     pub sick_before: bool,
     /// Whether it runs what another rollout switched it to and nobody ever confirmed: in flight, not available.
@@ -150,6 +152,7 @@ impl Instance {
             reach: None,
             before: None,
             runs: None,
+            ran_target: false,
             sick_before: false,
             unproven: false,
             health: None,
@@ -218,10 +221,16 @@ impl Instance {
 
     /// Whether it runs the target, or is on its way there or back from it.
     pub fn is_new(&self) -> bool {
-        !matches!(
-            self.stage,
-            Stage::Pending | Stage::Staging | Stage::Staged | Stage::Reverted { .. }
-        )
+        self.ran_target
+            || !matches!(
+                self.stage,
+                Stage::Pending | Stage::Staging | Stage::Staged | Stage::Reverted { .. }
+            )
+    }
+
+    /// Whether it runs the target, confirmed or from before.
+    pub fn is_on_target(&self) -> bool {
+        matches!(self.stage, Stage::Updated { .. }) || (self.ran_target && !self.is_in_hand())
     }
 
     /// Whether it failed by us in this rollout, put back or not; and why.

@@ -35,6 +35,10 @@ pub(super) struct Book {
     present: bool,
     /// What it ran at first: nothing known, nothing at all, or something.
     before: Option<Runs>,
+    /// It ran the target when it was looked at: that is also what it is put back to.
+    ran_target: bool,
+    /// Decided to be switched, and nobody has said that it was.
+    unanswered: bool,
     /// Switched by somebody else and never confirmed.
     stray: bool,
     /// Not passing when its switch was decided: then nobody waits for it after a revert.
@@ -83,11 +87,12 @@ impl Book {
     }
 
     pub(super) fn is_new(&self) -> bool {
-        !matches!(self.place, Where::Old | Where::Back { .. })
+        self.ran_target || !matches!(self.place, Where::Old | Where::Back { .. })
     }
 
     pub(super) fn is_on_target(&self) -> bool {
         matches!(self.place, Where::OnTarget | Where::Confirmed)
+            || (self.ran_target && matches!(self.place, Where::Back { .. }))
     }
 
     pub(super) fn may_go_forward(&self) -> bool {
@@ -152,6 +157,7 @@ impl Book {
             ActionKind::Activate => {
                 self.sick = self.present && self.passing_since.is_none();
                 (self.place, self.present) = (Where::Unproved, true);
+                self.unanswered = true;
                 self.forget_health();
             }
             ActionKind::Revert => {
@@ -171,7 +177,9 @@ impl Book {
             ) => {
                 (self.place, self.present) = (Where::Old, !self.was_absent());
             }
-            (ActionKind::Activate, ActionOutcome::Done { .. }) => self.stray = false,
+            (ActionKind::Activate, ActionOutcome::Done { .. }) => {
+                (self.stray, self.unanswered) = (false, false);
+            }
             (ActionKind::Confirm, ActionOutcome::Done { .. }) => self.place = Where::Confirmed,
             (ActionKind::Activate | ActionKind::Confirm, _) => {
                 (self.place, self.stray) = (Where::Failed, false);
@@ -223,6 +231,7 @@ impl Book {
         match self.place {
             Where::Old | Where::OnTarget => {
                 self.before = Some(runs.clone());
+                self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {
                     _ if !on_target || restarts => {
                         self.stray = unproven.is_some();
@@ -241,8 +250,8 @@ impl Book {
             {
                 self.place = Where::Unproved;
             }
-            // A restart that was confirmed, or one that never began: the events before tell which.
-            Where::Unproved if on_target => self.place = Where::Unproved,
+            // A restart that was begun, and whose switch is not armed, was confirmed, or it never reached the host.
+            Where::Unproved if on_target && !self.unanswered => {}
             Where::Confirmed if on_target => {}
             Where::Confirmed if as_before && goes_back => {
                 self.place = Where::Back { failed: false };
@@ -253,7 +262,12 @@ impl Book {
             }
             Where::Failed if as_before => self.come_back(true),
             Where::GoingBack { failed } if as_before => self.come_back(failed),
-            Where::GoingBack { failed: false } if on_target => self.place = Where::Confirmed,
+            Where::GoingBack { failed: false } if on_target => {
+                self.place = match unproven {
+                    Some(_) => Where::Unproved,
+                    None => Where::Confirmed,
+                };
+            }
             Where::GoingBack { .. } if on_target => self.place = Where::Failed,
             Where::Failed if on_target => {}
             Where::Failed | Where::GoingBack { .. } => {

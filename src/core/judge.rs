@@ -27,7 +27,7 @@ impl Draft<'_> {
             () if state.goes_back() && !self.candidates.is_empty() && may_wait => None,
             () if state.goes_back() && self.is_back() => end(Outcome::RolledBack),
             () if state.goes_back() => end(Outcome::Failed),
-            () if may_wait || self.is_at_gate() => None,
+            () if may_wait || self.waits_at_gate() => None,
             () if self.candidates.is_empty() && self.reached_any() => end(Outcome::Completed),
             () => end(Outcome::StoodStill),
         };
@@ -43,9 +43,14 @@ impl Draft<'_> {
         !self.state.instances.iter().any(is_left)
     }
 
-    /// Whether a gate was reached and is not open yet: it bakes, or somebody has to approve.
-    fn is_at_gate(&self) -> bool {
-        self.state.current_gate().is_some() && self.state.gate.reached_at.is_some()
+    /// Whether a gate was reached and is not open yet: it bakes, or somebody has to approve. One instance that is not
+    /// ready for a moment is no reason to leave it, however long it has baked.
+    fn waits_at_gate(&self) -> bool {
+        self.state.gate.reached_at.is_some()
+            && self
+                .state
+                .current_gate()
+                .is_some_and(|gate| self.is_gate_reached(gate.to) || self.has_hope())
     }
 
     /// Whether any selected host runs the target; else there is nothing that was completed.

@@ -57,6 +57,12 @@ impl Instance {
             Stage::Settling { .. } | Stage::Confirming { .. } if is_target => {
                 settling(around.at, started.as_ref())
             }
+            // On its way back and not there: what was never confirmed must not be taken for proved.
+            Stage::Reverting { failure: None } | Stage::Recovering { failure: None, .. }
+                if is_target && !is_before && unproven.is_some() =>
+            {
+                settling(around.at, started.as_ref())
+            }
             Stage::Updated { .. } if is_target => Stage::Updated {
                 started: started.clone(),
             },

@@ -20,7 +20,7 @@ pub(crate) struct Rules {
     pub(crate) enough_remain: fn(remaining: u32, &Budget) -> bool,
     /// R3: may one more instance run?
     pub(crate) fleet_has_room: fn(&Counts, &Budget) -> bool,
-    /// R4: may one more value of a domain be in work?
+    /// R4: may so many values of a domain be in work, the instance's own included?
     pub(crate) domain_has_room: fn(in_work: u32, at_once: u32) -> bool,
     /// R4: may this many remain available inside a value?
     pub(crate) enough_remain_inside: fn(remaining: u32, &ValueBudget) -> bool,
@@ -43,7 +43,7 @@ pub(crate) const CONTRACT: Rules = Rules {
     },
     enough_remain: |remaining, budget| remaining >= budget.min_available(),
     fleet_has_room: |counts, budget| counts.running < budget.max_total(),
-    domain_has_room: |in_work, at_once| in_work < at_once,
+    domain_has_room: |in_work, at_once| in_work <= at_once,
     enough_remain_inside: |remaining, value| {
         let least = value
             .max_unavailable
@@ -157,7 +157,8 @@ impl Rules {
         or(is_fresh, InTheWay::Staleness)
     }
 
-    /// R4, `at_once`: a value that is in work already may have more.
+    /// R4, `at_once`: a value that is in work already may have more, unless others came into work by themselves: a new
+    /// instance that flaps is in flight again.
     fn may_work_in_domains(
         &self,
         instance: &Instance,
@@ -178,7 +179,7 @@ impl Rules {
                 .get(*place)
                 .is_none_or(|value| value.in_work == 0);
             or(
-                !is_idle || (self.domain_has_room)(count.in_work, at_once),
+                (self.domain_has_room)(count.in_work + u32::from(is_idle), at_once),
                 InTheWay::OtherValues { domain },
             )?;
         }

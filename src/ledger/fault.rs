@@ -108,8 +108,18 @@ fn result_code(error: &sqlx::Error) -> Option<u32> {
 /// `SQLITE_IOERR_SHMSIZE`: the file beside the ledger that readers and writers share cannot be made as long as it must be.
 const NO_ROOM_FOR_SHM: u32 = 4874;
 
+fn is_read_only(location: &str) -> bool {
+    rustix::fs::statvfs(location)
+        .is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
 /// What a person can do something about; the numbers are SQLite's (<https://sqlite.org/rescode.html>).
 fn by_result_code(code: u32, location: &str) -> Option<LedgerError> {
+    // Without the files beside it that readers share, SQLite only says that it cannot open what it cannot write.
+    let code = match code {
+        14 if is_read_only(location) => 8,
+        code => code,
+    };
     let (problem, hint) = match code {
         3 | 14 => (
             "cannot be opened",

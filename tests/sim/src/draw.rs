@@ -16,9 +16,6 @@ use crate::host::Host;
 /// A release by its number; 0 is none.
 pub(crate) type Release = u8;
 
-/// How many releases there are.
-pub(crate) const RELEASES: Release = 4;
-
 /// How a release behaves on a host.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Behaviour {

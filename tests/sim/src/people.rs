@@ -119,7 +119,7 @@ impl World {
             return Ok(());
         }
         self.approve()?;
-        if self.is_calm() || self.now < self.operator_at || self.controllers.is_empty() {
+        if self.is_calm() || self.now < self.operator_at || self.unfinished().is_none() {
             return Ok(());
         }
         self.operator_at = self.now + self.temper.operator_every.unwrap_or(i64::MAX / 4);

@@ -9,9 +9,9 @@ use rand::{Rng, SeedableRng};
 use rollctl::core::counts::Counts;
 use rollctl::core::decide::decide;
 use rollctl::core::decision::{Action, Decision, Verdict};
-use rollctl::core::event::{ActionKind, ActionOutcome, Event, Mark, Sight};
+use rollctl::core::event::{ActionKind, ActionOutcome, Event, Sight};
 use rollctl::core::health::Poll;
-use rollctl::core::rollout::{Expects, Instance, RolloutPhase, Stage};
+use rollctl::core::rollout::{Expects, Instance, Stage};
 use rollctl::core::spec::Spec;
 use rollctl::core::time::Timestamp;
 
@@ -428,11 +428,6 @@ impl World {
             _ => Some(false),
         }
     }
-
-    /// The state of every rollout folded anew must be what its controller had.
-    pub(crate) fn phase(&self) -> Result<RolloutPhase, String> {
-        Ok(self.ledger.fold(self.ledger.rollouts.len() - 1)?.phase)
-    }
 }
 
 /// The number of a release.
@@ -454,11 +449,6 @@ pub(crate) fn sight_of(host: &Host, now: i64) -> Sight {
         started: Some(host.started()).filter(|_| host.runs != 0),
         unproven: host.unproven(),
     }
-}
-
-/// What a mark says, for a test that prints it.
-pub(crate) fn failed(mark: &Mark) -> bool {
-    matches!(mark, Mark::Failed { .. })
 }
 
 /// The outcome of what was done.
