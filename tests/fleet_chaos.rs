@@ -1,6 +1,7 @@
 //! Chaos on real hosts: rollouts over ten hosts, a fault in each, and what must always hold (contract, section 7) asked from outside.
 //!
-//! `ROLLCTL_CHAOS_ROUNDS` and `ROLLCTL_CHAOS_SEED` set how many rounds there are and which. By hand, a long run:
+//! `ROLLCTL_CHAOS_ROUNDS` and `ROLLCTL_CHAOS_SEED` set how many rounds there are and which; `ROLLCTL_CHAOS_ONLY=Reboot` plays of them
+//! those whose fault has that in its name. By hand, a long run:
 //! `ROLLCTL_CHAOS_ROUNDS=100 ROLLCTL_CHAOS_SEED=7 cargo test --test fleet_chaos -- --nocapture`.
 #![expect(
     clippy::disallowed_methods,
@@ -29,11 +30,13 @@ mod table;
 #[path = "fleet_chaos/world.rs"]
 mod world;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 /// As many as a run of all tests has time for.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
 const SEED: u64 = 4;
 /// With more wrong rounds than this, the others tell nothing new.
 const MOST_WRONG: usize = 8;
@@ -68,7 +71,10 @@ fn whatever_happens_every_host_runs_the_target_after_resume() {
         // Each round has a seed of its own, so that one is played alike whatever those before it took.
         let mut random = StdRng::seed_from_u64(seed.wrapping_mul(10_007) + number);
         let number = usize::try_from(number).unwrap();
-        let round = round::play(&mut world, &mut random, number, fault);
+        let play = || round::play(&mut world, &mut random, number, fault);
+        // A host that does not do what the driver wants is a round that went wrong, and no end of all rounds.
+        let round = catch_unwind(AssertUnwindSafe(play))
+            .unwrap_or_else(|_| round::Round::broken_off(number, fault));
         print!("{}", table::line(&round));
         let is_wrong = !round.wrong.is_empty();
         played.push(round);
@@ -92,6 +98,7 @@ fn whatever_happens_every_host_runs_the_target_after_resume() {
 
 /// After a round that went wrong: another release, so that the next round begins on sound ground.
 fn mend(world: &mut world::World, random: &mut StdRng) -> bool {
+    world::heal(world);
     let version = world.make(random);
     let ended = world.run(world.release(&version, &["--take-over"]));
     println!("           mended: {:?}", ended.code);

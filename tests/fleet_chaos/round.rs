@@ -32,6 +32,23 @@ pub(crate) struct Round {
     pub(crate) wrong: Vec<String>,
 }
 
+impl Round {
+    /// One whose driver itself failed.
+    pub(crate) fn broken_off(number: usize, fault: Fault) -> Self {
+        Self {
+            number,
+            fault,
+            phase: None,
+            runs: Vec::new(),
+            code: -1,
+            is_reached: false,
+            lowest: (0, 0),
+            took: Duration::ZERO,
+            wrong: vec!["the driver panicked, see above".to_owned()],
+        }
+    }
+}
+
 /// Where a rollout is to go.
 struct Goal {
     version: Version,
