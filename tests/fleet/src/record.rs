@@ -70,6 +70,13 @@ impl Record {
             .map_or(&[], |series| &series.answers)
     }
 
+    /// What was heard from all but these.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let rest = |series: &&Series| !names.contains(&series.name.as_str());
+        Self::new(self.series.iter().filter(rest).cloned().collect())
+    }
+
     /// How many were available, over time: one entry per change. It begins when every target was asked once.
     #[must_use]
     pub fn availability(&self) -> Vec<Availability> {
@@ -283,5 +290,7 @@ mod tests {
         assert_eq!(record.outages("a"), [ms(100 - 42), ms(140 - 102)]);
         assert_eq!(record.bodies("a"), [(ms(22), "v1"), (ms(102), "v2")]);
         assert!(record.outages("b").is_empty());
+        assert!(record.without(&["a"]).availability().is_empty());
+        assert_eq!(record.without(&["b"]).lowest(), record.lowest());
     }
 }
