@@ -91,7 +91,7 @@ fn whatever_happens_every_host_runs_the_target_after_resume() {
     let wrong: Vec<_> = played
         .iter()
         .filter(|round| !round.wrong.is_empty())
-        .map(|round| table::line(round))
+        .map(table::line)
         .collect();
     assert!(wrong.is_empty(), "seed {seed}:\n{}", wrong.concat());
 }

@@ -123,7 +123,11 @@ pub(crate) fn play(world: &mut World, random: &mut StdRng, number: usize, fault:
     }
     go_on(world, &mut round, &goal, &before, &met);
     let (codes, why) = fault.may_end();
-    if !codes.contains(&round.code) {
+    // Killed before the rollout was on record, or in no phase of it: `resume` says that there is nothing to go on with.
+    let never_began = round.code == 2
+        && round.phase.is_none()
+        && matches!(fault, Fault::Kill(_) | Fault::KillAnytime);
+    if !codes.contains(&round.code) && !never_began {
         round
             .wrong
             .push(format!("exit {} is none of {codes:?}: {why}", round.code));
