@@ -52,6 +52,8 @@ fn main() -> ExitCode {
     println!("starting {version}, pid {}", std::process::id());
     if let Some(code) = settings.exit_at_once {
         eprintln!("giving up at once with exit code {code}");
+        // journald looks at the process to know whose lines these are; of one that is gone already it cannot tell.
+        thread::sleep(Duration::from_millis(150));
         return ExitCode::from(code);
     }
     thread::sleep(settings.start_delay);
