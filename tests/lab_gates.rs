@@ -147,6 +147,22 @@ fn aborted_at_a_step_hosts_stay_on_what_they_run() {
 }
 
 #[test]
+fn aborted_in_the_middle_it_finishes_what_is_in_flight() {
+    let scene = Scene::on_v1(3, 1);
+    let mut running = scene.begin("v2", &slow());
+    running.until_action("action_started", "activate");
+    scene
+        .elsewhere(&["abort", "web"])
+        .exits(0)
+        .says("finishes what is in flight, then ends");
+    running.end().0.exits(11);
+    assert_eq!(scene.versions(), ["v2", "v1", "v1"]);
+    scene.is_consistent(&["v1", "v2"]);
+    scene.release("v2", &slow()).exits(0);
+    scene.all_run("v2");
+}
+
+#[test]
 fn a_paused_rollout_is_aborted_by_who_asks() {
     let scene = Scene::on_v1(3, 1);
     let mut running = scene.begin("v2", &slow());

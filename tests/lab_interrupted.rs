@@ -65,7 +65,10 @@ fn asked_once_it_finishes_what_is_in_flight_and_pauses() {
         assert_eq!(versions, ["v1", "v1", "v2"], "{signal}");
         scene.is_consistent(&["v1", "v2"]);
         assert_eq!(outcome(&scene), "paused");
-        scene.release("v2", &slow()).exits(0);
+        match signal {
+            "TERM" => scene.controller.rollctl(&["resume", "web"]).exits(0),
+            _ => scene.release("v2", &slow()).exits(0),
+        };
         scene.all_run("v2");
         scene.is_clean();
     }
@@ -101,7 +104,8 @@ fn people_are_told_what_became_of_it() {
         "paused",
         "ctrl-c",
         "1 of 3 on `v2`",
-        "hint:",
+        "fleet: 1 on `v2`, 2 on `v1`",
+        "hint: `rollctl resume web` goes on",
         "rollctl rollback web --to v1",
     ] {
         assert!(said.contains(words), "{words:?} is not in:\n{said}");
@@ -151,6 +155,8 @@ fn a_second_controller_is_told_who_is_at_work() {
     for words in [
         &["release", "web", "build-v1"] as &[&str],
         &["rollback", "web", "--to", "v1"],
+        &["restart", "web"],
+        &["resume", "web"],
     ] {
         let words: Vec<String> = words
             .iter()
