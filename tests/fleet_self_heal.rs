@@ -1,11 +1,9 @@
-//! A revision that goes bad, and a controller that never comes back: what becomes of real hosts.
+//! A revision that goes bad after it was confirmed: what becomes of real hosts.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rollctl_fleet::{Base, Fleet, FleetOptions, Prober, Target};
 use rollctl_lab::Behaviour;
@@ -69,61 +67,4 @@ fn a_revision_that_crashes_after_half_a_minute_takes_one_instance_with_it() {
     for host in fleet.hosts() {
         assert_eq!(version_of(host), "ok v1", "{}", host.name());
     }
-}
-
-#[test]
-fn a_host_whose_controller_was_killed_after_the_switch_goes_back_by_itself() {
-    let Some(fleet) = fleet(1) else { return };
-    let controller = Controller::new();
-    let services = controller.usual("1");
-    controller.inventory(&fleet, "root", &services);
-    // What is waited for a stop is part of the time after which the host goes back.
-    let unit = support::UNIT.replace("[Service]\n", "[Service]\nTimeoutStopSec=1\n");
-    controller.write("inventory/web.service", unit);
-    let words = release(&controller, "v1", &Behaviour::default());
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    controller.rollctl(&words).exits(0);
-    let never_ready = Behaviour {
-        ready_delay: Duration::from_secs(3600),
-        ..Behaviour::default()
-    };
-    let words = release(&controller, "v2", &never_ready);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut running = controller
-        .command(&words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let host = fleet.host(0);
-    host.wait_until(
-        "readlink /opt/web/current | grep -q v2 && systemctl is-active -q web.service",
-        Duration::from_secs(20),
-    )
-    .unwrap();
-    running.kill().unwrap();
-    running.wait().unwrap();
-    // Stop 1 s, deadline 20 s, min_ready 1 s and 30 s.
-    let begun = Instant::now();
-    host.wait_until(
-        "readlink /opt/web/current | grep -q v1 && curl -s -m 2 http://127.0.0.1:8080/healthz | grep -q v1",
-        Duration::from_secs(70),
-    )
-    .unwrap();
-    assert!(
-        begun.elapsed() > Duration::from_secs(20),
-        "it waits for a confirmation first"
-    );
-    host.wait_until(
-        "tail -n 1 /opt/web/.rollctl/journal | grep -q \"dead-man's switch\" && ! ls /etc/systemd/system | grep -q rollctl-revert",
-        Duration::from_secs(10),
-    )
-    .unwrap();
-    controller.rollctl(&["resume", "web"]);
-    assert_eq!(
-        version_of(host),
-        "ok v1",
-        "it is tried again, and put back again"
-    );
 }
