@@ -1,10 +1,5 @@
 //! What a rollout does when its new version fails, when its controller dies, and when another one comes. No root, no
 //! network, any user.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails"
-)]
 
 mod lab_support;
 
