@@ -303,3 +303,36 @@ fn a_host_that_is_lost_in_the_middle_is_named_and_a_rollback_brings_it_back() {
     scene.all_run("v1");
     scene.is_consistent(&["v1"]);
 }
+
+/// Somebody mends the inventory while a rollout is paused: what is gone from it is left alone and named.
+#[test]
+fn a_host_that_left_the_inventory_is_left_alone_when_it_is_gone_on_with() {
+    for gone in ["out of service", "not there"] {
+        let scene = Scene::on_v1(3, 2);
+        let mut running = scene.begin("v2", &slow());
+        running.until_action("action_started", "activate");
+        scene.elsewhere(&["pause", "web"]).exits(0);
+        running.end().0.exits(5);
+        let path = scene.controller.path("inventory/test.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let text = match gone {
+            "out of service" => text.replace(
+                "[hosts.web-03]\n",
+                "[hosts.web-03]\nout_of_service = true\n",
+            ),
+            _ => {
+                let (before, rest) = text.split_once("[hosts.web-03]").unwrap();
+                let (_, after) = rest.split_once("\n\n").unwrap();
+                format!("{before}{after}")
+            }
+        };
+        fs::write(&path, text).unwrap();
+        scene.elsewhere(&["status", "web"]).exits(0).says("paused");
+        scene
+            .elsewhere(&["resume", "web"])
+            .exits(3)
+            .says("web-03: cannot take part, left alone")
+            .says("gone from the inventory, or out of service");
+        assert_eq!(scene.versions(), ["v2", "v2", "v1"], "{gone}");
+    }
+}

@@ -35,6 +35,34 @@ fn a_lost_terminal_does_not_stop_a_rollout() {
     scene.is_clean();
 }
 
+/// Neither does one that is gone for good, with the live display on it.
+#[test]
+fn a_terminal_that_is_closed_does_not_stop_a_rollout() {
+    let scene = Scene::on_v1(3, 1);
+    let mut words = scene.words("v2", &slow());
+    words.push("--yes".to_owned());
+    let rollctl = scene.controller.command(&[]);
+    let line = format!("{} {}", env!("CARGO_BIN_EXE_rollctl"), words.join(" "));
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).env_clear();
+    for (name, value) in rollctl.get_envs() {
+        terminal.env(name, value.unwrap());
+    }
+    let mut terminal = terminal
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the first switch", || {
+        (0..3).any(|host| scene.host_journal(host).contains("v2"))
+    });
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    wait_until("it goes on to its end", || outcome(&scene) == "completed");
+    scene.all_run("v2");
+}
+
 /// Which actions were begun on the hosts, and which ended.
 fn actions(events: &[Value], kind: &str) -> Vec<(String, String)> {
     let of_kind = events.iter().filter(|event| event["kind"] == kind);
