@@ -122,6 +122,7 @@ fn on_failure_pause_waits_and_resume_tries_again() {
 #[test]
 fn killed_while_an_instance_settles_and_gone_on_with_elsewhere() {
     let scene = Scene::on_v1(3, 1);
+    let prober = scene.watch();
     let mut running = scene.begin("v2", &slow());
     running.until_action("action_ended", "activate");
     running.signal("KILL");
@@ -136,6 +137,8 @@ fn killed_while_an_instance_settles_and_gone_on_with_elsewhere() {
         .exits(0)
         .says("goes on, by bob@")
         .says("completed: 3 of 3 on `v2`");
+    let record = prober.stop();
+    assert!(record.lowest() >= 2, "{record}");
     scene.all_run("v2");
     assert_eq!(switches(&scene, "v2"), 3, "nothing is switched twice");
     assert_eq!(scene.outcome(), "completed");
@@ -147,6 +150,7 @@ fn killed_while_it_goes_back_it_goes_on_going_back() {
     scene.strategy(1, "");
     fs::write(scene.on_host(2, "refuses"), "").unwrap();
     let bad = scene.touchy("v2");
+    let prober = scene.watch();
     let mut running = scene.start(&["release", "web", &bad, "--name", "v2", "-o", "json"]);
     running.until(|event| event["kind"] == "rollback_started");
     running.until_action("action_started", "revert");
@@ -156,12 +160,15 @@ fn killed_while_it_goes_back_it_goes_on_going_back() {
         .elsewhere(&["resume", "web"])
         .exits(10)
         .says("rolled back");
+    let record = prober.stop();
+    assert!(record.lowest() >= 3, "{record}");
     scene.is_consistent(&["v1"]);
 }
 
 #[test]
 fn stopped_twice_and_gone_on_with() {
     let scene = Scene::on_v1(3, 1);
+    let prober = scene.watch();
     let mut running = scene.begin("v2", &ready_after(Duration::from_secs(3)));
     running.until_action("action_ended", "activate");
     running.signal("INT");
@@ -171,6 +178,8 @@ fn stopped_twice_and_gone_on_with() {
     run.exits(130).says("`rollctl resume web`");
     assert_eq!(scene.outcome(), "interrupted");
     scene.elsewhere(&["resume", "web"]).exits(0);
+    let record = prober.stop();
+    assert!(record.lowest() >= 2, "{record}");
     scene.all_run("v2");
 }
 
@@ -178,6 +187,7 @@ fn stopped_twice_and_gone_on_with() {
 #[test]
 fn a_live_controller_is_displaced_by_a_release_that_takes_over() {
     let scene = Scene::on_v1(4, 1);
+    let prober = scene.watch();
     let mut running = scene.begin("v2", &ready_after(Duration::from_secs(4)));
     running.until_action("action_ended", "activate");
     let mut words = scene.words("v3", &slow());
@@ -186,6 +196,8 @@ fn a_live_controller_is_displaced_by_a_release_that_takes_over() {
     scene.elsewhere(&words).exits(0);
     let (run, _) = running.end();
     run.exits(4).says("rollctl status web");
+    let record = prober.stop();
+    assert!(record.lowest() >= 3, "{record}");
     scene.all_run("v3");
     assert_eq!(switches(&scene, "v2"), 1, "it started nothing more");
     let history = scene.controller.json(&["history", "web"]);
@@ -195,6 +207,7 @@ fn a_live_controller_is_displaced_by_a_release_that_takes_over() {
 #[test]
 fn a_live_controller_is_displaced_by_who_goes_on_in_its_place() {
     let scene = Scene::on_v1(3, 1);
+    let prober = scene.watch();
     let mut running = scene.begin("v2", &ready_after(Duration::from_secs(4)));
     running.until_action("action_ended", "activate");
     let holder = format!("(pid {})", running.pid());
@@ -210,6 +223,8 @@ fn a_live_controller_is_displaced_by_who_goes_on_in_its_place() {
         .exits(0)
         .says("completed: 3 of 3 on `v2`");
     running.end().0.exits(4);
+    let record = prober.stop();
+    assert!(record.lowest() >= 2, "{record}");
     scene.all_run("v2");
     assert_eq!(switches(&scene, "v2"), 3, "nothing is switched twice");
 }
