@@ -163,10 +163,10 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
         Outcome::StoodStill => {
             let why = match is_budget_in_the_way(state) {
                 true => {
-                    "only unreachable, sick or failed hosts are left, and the budget does not allow more"
+                    "only unreachable, sick or failed hosts are left, and the budget does not allow more".to_owned()
                 }
-                false if failed(state) > 0 => "the hosts that are left failed, or cannot take part",
-                false => "none of the hosts that are left can take part",
+                false if failed(state) > 0 => failures(state),
+                false => "none of the hosts that are left can take part".to_owned(),
             };
             format!("{of} cannot go on: {done} of {all}{selected} on `{target}`; {why}")
         }

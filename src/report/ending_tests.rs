@@ -150,6 +150,24 @@ fn ended_with_failures_is_no_good_news() {
 }
 
 #[test]
+fn nothing_is_new_where_all_that_was_tried_failed() {
+    let mut sample = Sample::new(1, 1);
+    sample.sees_old(100, "web-01").fails(200, "web-01").push(
+        90_000,
+        Event::RolloutEnded {
+            outcome: Outcome::StoodStill,
+        },
+    );
+    insta::assert_snapshot!(ending(&sample, &Diagnoses::default()).text(false), @r"
+    error: rollout 12 of `web` cannot go on: 0 of 1 on `v1.4.2`; 1 of 1 instances failed on `v1.4.2`
+      web-01: not ready within 1m (`v1.4.1` is back)
+    fleet: 1 on `v1.4.1`, 0 unavailable (1 allowed)
+
+    hint: release a better version, or mend these hosts, or leave them out with `--exclude HOST` or `out_of_service = true`; the same command then goes on
+    ");
+}
+
+#[test]
 fn aborted_says_where_hosts_stand() {
     let (mut sample, _) = one_failed();
     let by = "bob@desk".to_owned();

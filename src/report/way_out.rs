@@ -116,16 +116,7 @@ pub(crate) fn next(recorded: &RecordedEvent, state: &RolloutState) -> Option<Str
                 0 => hint,
                 _ => format!("{hint}{back}"),
             }),
-            Outcome::StoodStill => {
-                let more = match is_budget_in_the_way(state) {
-                    true => ", or allow more with `--max-unavailable`",
-                    false => "",
-                };
-                Some(format!(
-                    "mend these hosts, or leave them out with `--exclude HOST` or `out_of_service = true`{more}; \
-                     the same command then goes on{back}"
-                ))
-            }
+            Outcome::StoodStill => Some(stood_still(state, &back)),
             Outcome::RolledBack => {
                 let better = match state.spec.kind {
                     RolloutKind::Release => "release a better version; ",
@@ -151,6 +142,27 @@ pub(crate) fn next(recorded: &RecordedEvent, state: &RolloutState) -> Option<Str
         },
         _ => None,
     }
+}
+
+/// What helps when only unreachable, sick or failed hosts are in the way.
+fn stood_still(state: &RolloutState, back: &str) -> String {
+    let better = match (failed(state), state.spec.kind) {
+        (1.., RolloutKind::Release) => "release a better version, or ",
+        _ => "",
+    };
+    let more = match is_budget_in_the_way(state) {
+        true => ", or allow more with `--max-unavailable`",
+        false => "",
+    };
+    // Where nothing is new there is nothing to return from.
+    let back = match reached(state) {
+        (0, _) => "",
+        _ => back,
+    };
+    format!(
+        "{better}mend these hosts, or leave them out with `--exclude HOST` or `out_of_service = true`{more}; \
+         the same command then goes on{back}"
+    )
 }
 
 /// How hosts that were skipped, or failed, get there later.

@@ -122,9 +122,7 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
 pub fn outcome_in_words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "completed",
-        Outcome::StoodStill => {
-            "ended: only unreachable, sick or failed hosts are left, and the budget does not allow more"
-        }
+        Outcome::StoodStill => "ended: only unreachable, sick or failed hosts are in the way",
         Outcome::RolledBack => "failed and was rolled back: every host runs what it ran before",
         Outcome::Aborted => "was aborted where it stood",
         Outcome::Failed => "failed: an instance could not be put back, somebody must look",
