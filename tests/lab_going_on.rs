@@ -351,3 +351,51 @@ fn a_host_that_left_the_inventory_is_left_alone_when_it_is_gone_on_with() {
         assert_eq!(scene.versions(), ["v2", "v2", "v1"], "{gone}");
     }
 }
+
+/// With `pause`, the same rollout goes on once the host is back; what it had begun there has to prove itself.
+#[test]
+fn a_host_that_is_lost_in_the_middle_comes_back_and_goes_on() {
+    let scene = Scene::on_v1(3, 1);
+    let mut running = scene.begin("v2", &ready_after(Duration::from_secs(2)));
+    let event = running.until_action("action_ended", "activate");
+    let name = event["instance"].as_str().unwrap().to_owned();
+    let host = scene.lab.host(&name).unwrap();
+    host.close_ssh().unwrap();
+    host.cut_connections().unwrap();
+    running.end().0.exits(11);
+    assert_eq!(scene.outcome(), "paused");
+    host.open_ssh().unwrap();
+    scene.elsewhere(&["resume", "web"]).exits(0);
+    scene.all_run("v2");
+    scene.is_consistent(&["v2"]);
+    assert_eq!(switches(&scene, "v2"), 3, "nothing is switched twice");
+}
+
+/// What drifted is put right by a restart, which ships and switches anew; the others are left alone.
+#[test]
+fn what_somebody_changed_by_hand_is_undone_by_a_restart() {
+    let scene = Scene::on_v1(3, 1);
+    let unit = scene.on_host(0, ".config/systemd/user/web.service");
+    let text = fs::read_to_string(&unit).unwrap();
+    fs::write(&unit, text.replace("demo", "changed by hand")).unwrap();
+    let added = scene.on_host(1, "web/revisions/v1/left-here");
+    fs::write(&added, "by hand").unwrap();
+    let run = scene
+        .controller
+        .rollctl(&["status", "web", "--verify"])
+        .exits(11)
+        .says("drift on web-01")
+        .says("drift on web-02");
+    let text = run.text();
+    let (_, hint) = text.split_once("hint: `rollctl ").unwrap();
+    let words = hint.split('`').next().unwrap().replace('\'', "");
+    let words: Vec<&str> = words.split(' ').collect();
+    let untouched = scene.host_journal(2);
+    scene.controller.rollctl(&words).exits(0);
+    scene
+        .controller
+        .rollctl(&["status", "web", "--verify"])
+        .exits(0);
+    assert_eq!(untouched, scene.host_journal(2));
+    scene.all_run("v1");
+}
