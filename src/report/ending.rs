@@ -78,12 +78,14 @@ impl Diagnoses {
             ),
             _ => return None,
         };
+        let details = self.details(recorded, state);
+        let all_is_well = completed && details.is_empty();
         Some(Ending {
             completed,
             notice: Notice {
                 message,
-                details: self.details(recorded, state),
-                state: (!completed).then(|| fleet(state, recorded.at)),
+                details,
+                state: (!all_is_well).then(|| fleet(state, recorded.at)),
                 hint: next(recorded, state),
             },
         })

@@ -37,6 +37,7 @@ fn done_but_one_host_was_left_alone() {
     insta::assert_snapshot!(ending(&sample, &Diagnoses::default()).text(false), @r"
     rollout 12 of `web` completed: 1 of 2 on `v1.4.2` in 14s
       web-02: unreachable, left alone: connection refused (192.0.2.17:22)
+    fleet: 1 on `v1.4.2`, 1 unavailable (1 allowed)
 
     hint: `rollctl release web --same` brings the hosts that are missing up to date
     ");
