@@ -35,6 +35,34 @@ fn a_lost_terminal_does_not_stop_a_rollout() {
     scene.is_clean();
 }
 
+/// Neither does one that is gone for good, with the live display on it.
+#[test]
+fn a_terminal_that_is_closed_does_not_stop_a_rollout() {
+    let scene = Scene::on_v1(3, 1);
+    let mut words = scene.words("v2", &slow());
+    words.push("--yes".to_owned());
+    let rollctl = scene.controller.command(&[]);
+    let line = format!("{} {}", env!("CARGO_BIN_EXE_rollctl"), words.join(" "));
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).env_clear();
+    for (name, value) in rollctl.get_envs() {
+        terminal.env(name, value.unwrap());
+    }
+    let mut terminal = terminal
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the first switch", || {
+        (0..3).any(|host| scene.host_journal(host).contains("v2"))
+    });
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    wait_until("it goes on to its end", || outcome(&scene) == "completed");
+    scene.all_run("v2");
+}
+
 /// Which actions were begun on the hosts, and which ended.
 fn actions(events: &[Value], kind: &str) -> Vec<(String, String)> {
     let of_kind = events.iter().filter(|event| event["kind"] == kind);
@@ -65,7 +93,10 @@ fn asked_once_it_finishes_what_is_in_flight_and_pauses() {
         assert_eq!(versions, ["v1", "v1", "v2"], "{signal}");
         scene.is_consistent(&["v1", "v2"]);
         assert_eq!(outcome(&scene), "paused");
-        scene.release("v2", &slow()).exits(0);
+        match signal {
+            "TERM" => scene.controller.rollctl(&["resume", "web"]).exits(0),
+            _ => scene.release("v2", &slow()).exits(0),
+        };
         scene.all_run("v2");
         scene.is_clean();
     }
@@ -101,7 +132,8 @@ fn people_are_told_what_became_of_it() {
         "paused",
         "ctrl-c",
         "1 of 3 on `v2`",
-        "hint:",
+        "fleet: 1 on `v2`, 2 on `v1`",
+        "hint: `rollctl resume web` goes on",
         "rollctl rollback web --to v1",
     ] {
         assert!(said.contains(words), "{words:?} is not in:\n{said}");
@@ -151,6 +183,8 @@ fn a_second_controller_is_told_who_is_at_work() {
     for words in [
         &["release", "web", "build-v1"] as &[&str],
         &["rollback", "web", "--to", "v1"],
+        &["restart", "web"],
+        &["resume", "web"],
     ] {
         let words: Vec<String> = words
             .iter()

@@ -151,7 +151,8 @@ async fn host_finding(
         host: host.name.clone(),
         ok,
         what: format!("{}: {what}", service.name),
-        hint: hint.or_else(|| (!drift.is_empty()).then(|| verify::hint(&service.name))),
+        hint: hint
+            .or_else(|| (!drift.is_empty()).then(|| verify::hint(&service.name, &[&host.name]))),
         drift,
     }
 }

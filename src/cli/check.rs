@@ -229,7 +229,7 @@ mod tests {
                 "web-01",
                 true,
                 "web: systemd 252",
-                Some("`rollctl release web --same` puts it right"),
+                Some("`rollctl restart web --hosts web-01` puts it right"),
             )
         };
         let checked = Checked {

@@ -52,8 +52,8 @@ Exit codes: 0 done or nothing to do, 2 nothing touched, 3 some hosts skipped, 4 
 work, 5 paused, 10 rolled back, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
 
 pub(crate) const RESTART: &str = "\
-Like a release of the service's present revision in which every instance is started anew, one budget after \
-the other. Hosts that run another revision are brought to it.
+Like a release of the service's present revision in which every instance is started anew, within the \
+budgets. Hosts that run another revision are brought to it.
 
 Examples:
   rollctl restart web
@@ -99,7 +99,8 @@ Examples:
   rollctl rollback web --to 7                  by number, as `rollctl history web` lists it
 
 Exit codes: 0 done or nothing to do, 2 nothing touched, 3 some hosts skipped, 4 another controller is at \
-work, 5 paused, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
+work, 5 paused, 10 failed and taken back, 11 somebody must look, 130 interrupted. All of them: \
+`rollctl --help`.";
 
 pub(crate) const PLAN: &str = "\
 Looks at the hosts and changes nothing, neither there nor in the ledger.

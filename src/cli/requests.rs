@@ -121,17 +121,22 @@ async fn newest(desk: &Desk, service: &Service) -> Result<RolloutRecord, CliErro
 /// Nobody drives the newest rollout.
 fn nobody(service: &Service, newest: &RolloutRecord, verb: &str) -> CliError {
     let name = &service.name;
-    let error = CliError::usage(format!(
-        "there is nothing to {verb}: nobody works on `{name}`, its rollout {} is {}",
-        newest.id,
-        newest.outcome.replace('_', " ")
-    ));
-    match newest.outcome.as_str() {
-        "paused" | "interrupted" => error.hint(format!(
-            "`rollctl resume {name}` goes on; `rollctl abort {name}` ends it"
-        )),
-        _ => error,
-    }
+    let is_open = matches!(newest.outcome.as_str(), "paused" | "interrupted");
+    let (how, hint) = match is_open {
+        true => (
+            format!("is {}", newest.outcome),
+            format!("`rollctl resume {name}` goes on; `rollctl abort {name}` ends it"),
+        ),
+        false => (
+            format!("is over ({})", newest.outcome.replace('_', " ")),
+            format!("`rollctl status {name}` shows what runs where"),
+        ),
+    };
+    CliError::usage(format!(
+        "there is nothing to {verb}: nobody works on `{name}`, its rollout {} {how}",
+        newest.id
+    ))
+    .hint(hint)
 }
 
 /// Writes the request and waits for the controller's answer.

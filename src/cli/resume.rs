@@ -142,7 +142,9 @@ impl Drive<'_> {
 fn is_over(service: &Service, record: &RolloutRecord) -> CliError {
     CliError::usage(format!(
         "rollout {} of `{}` is over ({}): there is nothing to go on with",
-        record.id, service.name, record.outcome
+        record.id,
+        service.name,
+        record.outcome.replace('_', " ")
     ))
     .hint(format!(
         "`rollctl release {0}` or `rollctl rollback {0}` begins another",

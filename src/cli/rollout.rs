@@ -268,6 +268,7 @@ pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
     let selected = || state.instances.iter().filter(|i| i.selected);
     let changed = selected().any(Instance::was_touched);
     let failed = selected().any(|i| i.failure().is_some() && !i.sick_before);
+    let updated = selected().any(|i| matches!(i.stage, Stage::Updated { started: Some(_) }));
     let sick = selected().any(|i| i.failure().is_some() && i.sick_before);
     let read: Vec<_> = selected().map(|i| read_back(i, finished)).collect();
     let skipped =
@@ -279,6 +280,9 @@ pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
         RolloutPhase::Ended(Outcome::Completed) if failed => ExitCode::Mixed,
         RolloutPhase::Ended(Outcome::Completed) if skipped => ExitCode::Skipped,
         RolloutPhase::Ended(Outcome::Completed) => ExitCode::Done,
+        // All that failed was put back: mixed only where something else was brought to the target.
+        RolloutPhase::Ended(Outcome::StoodStill) if failed && updated => ExitCode::Mixed,
+        RolloutPhase::Ended(Outcome::StoodStill) if failed => ExitCode::RolledBack,
         RolloutPhase::Ended(Outcome::StoodStill) if changed => ExitCode::Skipped,
         RolloutPhase::Ended(Outcome::StoodStill)
         | RolloutPhase::Paused

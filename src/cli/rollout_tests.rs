@@ -251,6 +251,20 @@ fn the_exit_code_is_what_was_read_back() {
             ExitCode::Skipped,
         ),
         (
+            "stood still after one failed and another was changed",
+            "ur",
+            ["v2", "v1"],
+            ended(Outcome::StoodStill),
+            ExitCode::Mixed,
+        ),
+        (
+            "stood still after all that were tried failed and were put back",
+            "ro",
+            ["v1", "v1"],
+            ended(Outcome::StoodStill),
+            ExitCode::RolledBack,
+        ),
+        (
             "stood still, nothing was changed",
             "oo",
             ["v1", "v1"],

@@ -16,10 +16,11 @@ use crate::core::rollout::RolloutState;
 use crate::core::time::Timestamp;
 use crate::ports::{InstanceRecord, Ledger, RolloutRecord};
 use crate::report::Output;
-use crate::report::state::{phase, word};
+use crate::report::state::{failed, phase, word};
 use crate::report::status::{
     InstanceView, RolloutView, StatusView, status_json, status_table, watch_screen,
 };
+use crate::report::words::why_in_words;
 
 /// Between two pictures of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -252,13 +253,28 @@ fn with_rollout(
             .and_then(|digest| name_of(digest, revisions)),
         to: state.spec.target.name.clone(),
         by: record.by.clone(),
+        resumed_by: resumed_by(events),
         started_at: record.started_at,
         budget: state.spec.budget,
         waiting_on,
+        why: why_in_words(&state),
+        failed: failed(&state),
+        goes_back: state.goes_back(),
     });
     // A controller that writes events looks at the hosts; a paused or dead one does not.
     view.live = running;
     Ok(view.with_counts(counts))
+}
+
+/// Who went on with the rollout last.
+fn resumed_by(events: &[RecordedEvent]) -> Option<String> {
+    events
+        .iter()
+        .rev()
+        .find_map(|recorded| match &recorded.event {
+            Event::RolloutResumed { by, .. } => Some(by.clone()),
+            _ => None,
+        })
 }
 
 /// When each host was last switched in the rollout.

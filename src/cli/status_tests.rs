@@ -146,6 +146,8 @@ async fn a_paused_one_waits_for_somebody() {
     let rollout = view.rollout.as_ref().unwrap();
     assert_eq!(rollout.phase, "paused");
     assert_eq!(rollout.waiting_on, []);
+    assert_eq!(rollout.why.as_deref(), Some("asked by ctrl-c"));
+    assert_eq!(rollout.resumed_by, None);
     assert!(!view.live);
     assert_eq!(view.revision, None, "nothing was completed yet");
 }

@@ -116,20 +116,24 @@ fn stopped(error: &DriverError, service: &Service) -> CliError {
         .hint(hint),
         DriverError::Begin(LedgerError::LeaseHeld { .. } | LedgerError::LeaseLost { .. }) => {
             CliError::of(ExitCode::LeaseHeld, error)
+                .state("nothing was touched")
+                .hint(format!("`rollctl status {name} --watch` shows who works on it"))
         }
         DriverError::Begin(_) => CliError::of(ExitCode::Unexpected, error),
-        error => {
-            let code = match error {
-                DriverError::Ledger {
-                    source: LedgerError::LeaseLost { .. },
-                    ..
-                } => ExitCode::LeaseHeld,
-                _ => ExitCode::Unexpected,
-            };
-            CliError::of(code, error)
-                .state("nothing new was started; what was in flight has ended")
-                .hint(hint)
-        }
+        DriverError::Ledger {
+            rollout,
+            source: LedgerError::LeaseLost { reason, .. },
+        } => CliError::new(
+            ExitCode::LeaseHeld,
+            format!("rollout {rollout} of `{name}` stopped: it is not in our hands any more: {reason}"),
+        )
+        .state("nothing new was started; hosts take nothing from us any more once another rollctl has told them")
+        .hint(format!(
+            "`rollctl status {name}` shows who works on it; if nobody does, `rollctl resume {name}` goes on"
+        )),
+        error => CliError::of(ExitCode::Unexpected, error)
+            .state("nothing new was started; what was in flight has ended")
+            .hint(hint),
     }
 }
 

@@ -61,9 +61,12 @@ impl ServiceHosts {
     }
 
     fn machine(&self, host: &HostName) -> Result<&Machine, HostError> {
-        self.machines
-            .get(host)
-            .ok_or_else(|| refused(format!("host `{host}` is not in the inventory"), None))
+        self.machines.get(host).ok_or_else(|| {
+            refused(
+                format!("host `{host}` is gone from the inventory, or out of service"),
+                None,
+            )
+        })
     }
 
     fn with_units(&self, request: Request) -> Request {

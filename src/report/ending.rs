@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::notice::Notice;
 use super::sink::To;
+use super::state::failed;
 use super::time::span;
-use super::words::{cause_in_words, hosts};
-use crate::core::event::{Event, Outcome, PauseCause, RecordedEvent, Runs};
+use super::way_out::{is_budget_in_the_way, left_on_target, next, reached};
+use super::words::{cause_in_words, hosts, rollback_in_words};
+use crate::core::event::{Event, Outcome, PauseCause, RecordedEvent, RollbackCause, Runs};
 use crate::core::ids::HostName;
 use crate::core::rollout::{Instance, Reach, RolloutState, Stage};
-use crate::core::spec::RolloutKind;
 use crate::core::time::Timestamp;
 use crate::ports::{JournalExcerpt, ProbeAnswer, Progress};
 
@@ -67,7 +68,7 @@ impl Diagnoses {
     pub fn ending(&self, recorded: &RecordedEvent, state: &RolloutState) -> Option<Ending> {
         let (completed, message) = match &recorded.event {
             Event::RolloutEnded { outcome } => (
-                *outcome == Outcome::Completed,
+                *outcome == Outcome::Completed && failed(state) == 0,
                 ended(*outcome, recorded, state),
             ),
             Event::RolloutPaused => (false, paused(recorded, state)),
@@ -77,13 +78,15 @@ impl Diagnoses {
             ),
             _ => return None,
         };
+        let details = self.details(recorded, state);
+        let all_is_well = completed && details.is_empty();
         Some(Ending {
             completed,
             notice: Notice {
                 message,
-                details: self.details(recorded, state),
-                state: (!completed).then(|| fleet(state, recorded.at)),
-                hint: hint(&recorded.event, state),
+                details,
+                state: (!all_is_well).then(|| fleet(state, recorded.at)),
+                hint: next(recorded, state),
             },
         })
     }
@@ -152,79 +155,118 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
         " selected hosts"
     };
     match outcome {
+        Outcome::Completed if failed(state) > 0 => format!(
+            "{of} ended: {}; {done} of {all}{selected} on `{target}`",
+            failures(state)
+        ),
         Outcome::Completed => {
             format!("{of} completed: {done} of {all}{selected} on `{target}` in {took}")
         }
         Outcome::StoodStill => {
             let why = match is_budget_in_the_way(state) {
                 true => {
-                    "only unreachable, sick or failed hosts are left, and the budget does not allow more"
+                    "only unreachable, sick or failed hosts are left, and the budget does not allow more".to_owned()
                 }
-                false => "none of the hosts that are left can take part",
+                false if failed(state) > 0 => failures(state),
+                false => "none of the hosts that are left can take part".to_owned(),
             };
             format!("{of} cannot go on: {done} of {all}{selected} on `{target}`; {why}")
         }
         Outcome::RolledBack => {
-            let back = count(state, |one| matches!(one.stage, Stage::Reverted { .. }));
             format!(
-                "{of} failed on `{target}` and was rolled back: {} as before",
-                hosts(back)
+                "{of} was rolled back: {}; every host runs what it ran before",
+                went_back(state)
             )
         }
         Outcome::Aborted => {
             format!("{of} was aborted where it stood: {done} of {all}{selected} on `{target}`")
         }
         Outcome::Failed => {
-            let broken = count(state, |one| matches!(one.stage, Stage::Broken { .. }));
-            format!(
-                "{of} failed: {} could not be put back, somebody must look; {done} of {all}{selected} on `{target}`",
-                hosts(broken)
-            )
+            let (what, left) = (given_up(state), left_on_target(state));
+            match state.goes_back() {
+                true => format!(
+                    "{of} failed: {}; {what}, somebody must look; {left} still on `{target}`",
+                    went_back(state)
+                ),
+                false => format!(
+                    "{of} failed: {what}, somebody must look; {done} of {all}{selected} on `{target}`"
+                ),
+            }
         }
     }
 }
 
-/// Whether a host that could take part is left: then a larger budget would help.
-fn is_budget_in_the_way(state: &RolloutState) -> bool {
-    state
-        .instances
-        .iter()
-        .filter(|one| one.selected && !matches!(one.stage, Stage::Updated { .. }))
-        .any(|one| one.is_reachable() && !matches!(one.reach, Some(Reach::Refused { .. })))
+/// `2 of 12 instances failed on `v1.4.2``.
+fn failures(state: &RolloutState) -> String {
+    let (_, all) = reached(state);
+    format!(
+        "{} of {all} instances failed on `{}`",
+        failed(state),
+        state.spec.target
+    )
+}
+
+/// Why it went back.
+fn went_back(state: &RolloutState) -> String {
+    match &state.rollback {
+        Some(RollbackCause::Stalled) => stalled(state),
+        // One that failed and was put back itself is counted too, whatever failed after it turned.
+        _ => failures(state),
+    }
+}
+
+fn stalled(state: &RolloutState) -> String {
+    format!(
+        "nothing moved on for {} (progress_deadline)",
+        span(state.spec.progress_deadline)
+    )
+}
+
+/// What kept a rollout that failed from coming to an end that somebody would call one.
+fn given_up(state: &RolloutState) -> String {
+    let broken = count(state, |one| matches!(one.stage, Stage::Broken { .. }));
+    let lost = count(state, |one| matches!(one.stage, Stage::Lost { .. }));
+    match (broken, lost) {
+        (0, 0) => "some hosts could not go back".to_owned(),
+        (0, lost) => format!("{} lost while in work", hosts(lost)),
+        (broken, 0) => format!("{} could not be put back", hosts(broken)),
+        (broken, lost) => format!(
+            "{} could not be put back, {} lost while in work",
+            hosts(broken),
+            hosts(lost)
+        ),
+    }
 }
 
 fn paused(recorded: &RecordedEvent, state: &RolloutState) -> String {
     let of = of(recorded, state);
     let target = &state.spec.target;
     let (done, all) = reached(state);
+    if let Some(cause) = &state.rollback {
+        let why = state
+            .pause
+            .as_ref()
+            .map_or_else(String::new, |cause| format!(", {}", cause_in_words(cause)));
+        return format!(
+            "{of} paused on its way back{why}: {}; {} still on `{target}`",
+            rollback_in_words(cause),
+            left_on_target(state)
+        );
+    }
     match &state.pause {
-        Some(PauseCause::Failures { failed }) => format!(
-            "{of} paused: {failed} of {} instances failed on `{target}`",
-            state.instances.len()
-        ),
-        Some(PauseCause::Stalled) => format!(
-            "{of} paused: nothing moved on for {} (progress_deadline); {done} of {all} on `{target}`",
-            span(state.spec.progress_deadline)
-        ),
+        Some(PauseCause::Failures { .. }) => format!("{of} paused: {}", failures(state)),
+        Some(PauseCause::Stalled) => {
+            format!(
+                "{of} paused: {}; {done} of {all} on `{target}`",
+                stalled(state)
+            )
+        }
         Some(cause) => format!(
             "{of} paused, {}: {done} of {all} on `{target}`",
             cause_in_words(cause)
         ),
         None => format!("{of} paused: {done} of {all} on `{target}`"),
     }
-}
-
-/// How many of the selected hosts run the target, and how many are selected.
-fn reached(state: &RolloutState) -> (usize, usize) {
-    let on_target = |one: &Instance| {
-        one.selected
-            && matches!(one.stage, Stage::Updated { .. })
-            && one
-                .runs
-                .as_ref()
-                .is_some_and(|runs| runs.is(&state.spec.target))
-    };
-    (count(state, on_target), count(state, |one| one.selected))
 }
 
 fn count(state: &RolloutState, which: impl Fn(&Instance) -> bool) -> usize {
@@ -237,6 +279,11 @@ fn trouble(instance: &Instance) -> Option<String> {
         Some(Runs::Revision { revision }) => format!("`{revision}` is back"),
         Some(Runs::Nothing) => "removed again".to_owned(),
         None => "put back".to_owned(),
+    };
+    let puts = match &instance.before {
+        Some(Runs::Revision { revision }) => format!("puts `{revision}` back"),
+        Some(Runs::Nothing) => "removes it again".to_owned(),
+        None => "puts it back".to_owned(),
     };
     match (&instance.stage, &instance.reach) {
         (
@@ -253,7 +300,7 @@ fn trouble(instance: &Instance) -> Option<String> {
         ) => Some(format!("{reason} ({back})")),
         (Stage::Reverted { failure: None }, _) => None,
         (Stage::Lost { reason }, _) => Some(format!(
-            "{reason}; its dead-man's switch puts it back ({back} then)"
+            "lost while in work: {reason}; its dead-man's switch {puts}"
         )),
         (Stage::Broken { reason }, _) => Some(format!("could not be put back: {reason}")),
         (
@@ -307,43 +354,6 @@ fn fleet(state: &RolloutState, now: Timestamp) -> String {
         state.spec.budget.max_unavailable
     ));
     format!("fleet: {}", parts.join(", "))
-}
-
-fn hint(event: &Event, state: &RolloutState) -> Option<String> {
-    let service = &state.spec.service;
-    let back = match (&state.spec.from, state.spec.kind) {
-        (Some(from), RolloutKind::Release | RolloutKind::Restart)
-            if from.digest != state.spec.target.digest =>
-        {
-            format!("; `rollctl rollback {service} --to {from}` returns to `{from}`")
-        }
-        _ => String::new(),
-    };
-    let (done, all) = reached(state);
-    match event {
-        Event::RolloutEnded {
-            outcome: Outcome::Completed,
-        } => (done < all)
-            .then(|| "the same command brings the hosts that are missing up to date".to_owned()),
-        Event::RolloutEnded {
-            outcome: Outcome::StoodStill,
-        } => {
-            let more = match is_budget_in_the_way(state) {
-                true => ", or allow more with `--max-unavailable`",
-                false => "",
-            };
-            Some(format!(
-                "mend these hosts, or set `out_of_service = true` for them{more}; the same command then goes on{back}"
-            ))
-        }
-        Event::RolloutEnded {
-            outcome: Outcome::Failed,
-        } => Some(format!(
-            "look at these hosts first; `rollctl status {service}` shows what runs where{back}"
-        )),
-        Event::RolloutPaused => Some(format!("the same command goes on from here{back}")),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

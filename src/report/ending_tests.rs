@@ -37,8 +37,9 @@ fn done_but_one_host_was_left_alone() {
     insta::assert_snapshot!(ending(&sample, &Diagnoses::default()).text(false), @r"
     rollout 12 of `web` completed: 1 of 2 on `v1.4.2` in 14s
       web-02: unreachable, left alone: connection refused (192.0.2.17:22)
+    fleet: 1 on `v1.4.2`, 1 unavailable (1 allowed)
 
-    hint: the same command brings the hosts that are missing up to date
+    hint: `rollctl release web --same` brings the hosts that are missing up to date
     ");
 }
 
@@ -64,6 +65,147 @@ fn paused_over_a_failure_with_its_last_probe_and_journal() {
     let ending = ending(&sample, &diagnoses);
     assert!(!ending.completed);
     insta::assert_snapshot!(ending.text(false));
+}
+
+/// One of three is new, the second failed, with what was found out about it.
+fn one_failed() -> (Sample, Diagnoses) {
+    let mut sample = Sample::new(3, 1);
+    let mut diagnoses = Diagnoses::default();
+    diagnoses.hear(&diagnosis("web-02"));
+    sample
+        .sees_old(100, "web-01")
+        .sees_old(100, "web-02")
+        .sees_old(100, "web-03")
+        .updates(200, "web-01")
+        .fails(14_000, "web-02");
+    (sample, diagnoses)
+}
+
+fn goes_back(sample: &mut Sample) {
+    let cause = crate::core::event::RollbackCause::Failures { failed: 1 };
+    sample.push(90_000, Event::RollbackStarted { cause });
+}
+
+#[test]
+fn rolled_back_with_the_last_probe_and_journal_of_what_failed() {
+    let (mut sample, diagnoses) = one_failed();
+    goes_back(&mut sample);
+    sample
+        .begins(90_000, "web-01", ActionKind::Revert)
+        .ends(91_000, "web-01", ActionKind::Revert)
+        .health(
+            92_000,
+            "web-01",
+            crate::core::health::Health::Ready {
+                since: crate::report::sample::at(92_000),
+            },
+        )
+        .push(
+            103_000,
+            Event::InstanceMarked {
+                host: host("web-01"),
+                mark: crate::core::event::Mark::Reverted,
+            },
+        )
+        .push(
+            103_000,
+            Event::RolloutEnded {
+                outcome: Outcome::RolledBack,
+            },
+        );
+    insta::assert_snapshot!(ending(&sample, &diagnoses).text(false));
+}
+
+#[test]
+fn paused_on_its_way_back() {
+    let (mut sample, diagnoses) = one_failed();
+    goes_back(&mut sample);
+    let by = "bob@desk".to_owned();
+    sample
+        .push(
+            90_500,
+            Event::PauseRequested {
+                cause: PauseCause::Asked { by },
+            },
+        )
+        .push(90_500, Event::RolloutPaused);
+    let text = ending(&sample, &diagnoses).text(false);
+    let first = text.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "error: rollout 12 of `web` paused on its way back, asked by bob@desk: 1 instance failed; 1 still on `v1.4.2`"
+    );
+    assert!(
+        text.ends_with("\nhint: `rollctl resume web` goes on going back\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn ended_with_failures_is_no_good_news() {
+    let (mut sample, diagnoses) = one_failed();
+    sample.updates(100_000, "web-03").completes(120_000);
+    let ending = ending(&sample, &diagnoses);
+    assert!(!ending.completed);
+    insta::assert_snapshot!(ending.text(false));
+}
+
+#[test]
+fn nothing_is_new_where_all_that_was_tried_failed() {
+    let mut sample = Sample::new(1, 1);
+    sample.sees_old(100, "web-01").fails(200, "web-01").push(
+        90_000,
+        Event::RolloutEnded {
+            outcome: Outcome::StoodStill,
+        },
+    );
+    insta::assert_snapshot!(ending(&sample, &Diagnoses::default()).text(false), @r"
+    error: rollout 12 of `web` cannot go on: 0 of 1 on `v1.4.2`; 1 of 1 instances failed on `v1.4.2`
+      web-01: not ready within 1m (`v1.4.1` is back)
+    fleet: 1 on `v1.4.1`, 0 unavailable (1 allowed)
+
+    hint: release a better version, or mend these hosts, or leave them out with `--exclude HOST` or `out_of_service = true`; the same command then goes on
+    ");
+}
+
+#[test]
+fn aborted_says_where_hosts_stand() {
+    let (mut sample, _) = one_failed();
+    let by = "bob@desk".to_owned();
+    sample.push(90_000, Event::AbortRequested { by }).push(
+        90_000,
+        Event::RolloutEnded {
+            outcome: Outcome::Aborted,
+        },
+    );
+    insta::assert_snapshot!(ending(&sample, &Diagnoses::default()).text(false));
+}
+
+#[test]
+fn a_host_that_was_lost_is_not_one_that_could_not_be_put_back() {
+    let (mut sample, _) = one_failed();
+    sample
+        .begins(90_000, "web-03", ActionKind::Stage)
+        .ends(91_000, "web-03", ActionKind::Stage)
+        .begins(91_000, "web-03", ActionKind::Activate)
+        .push(
+            92_000,
+            Event::ActionEnded {
+                host: host("web-03"),
+                action: ActionKind::Activate,
+                outcome: ActionOutcome::Lost {
+                    reason: "connection timed out".to_owned(),
+                },
+            },
+        );
+    goes_back(&mut sample);
+    sample.push(
+        103_000,
+        Event::RolloutEnded {
+            outcome: Outcome::Failed,
+        },
+    );
+    insta::assert_snapshot!(ending(&sample, &Diagnoses::default()).text(false));
 }
 
 #[test]

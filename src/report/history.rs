@@ -72,7 +72,7 @@ pub fn history_table(view: &HistoryView) -> String {
                 one.kind.to_string(),
                 name(one.from.as_ref()),
                 name(Some(&one.to)),
-                format!("{}{partial}", one.outcome),
+                format!("{}{partial}", outcome(one)),
                 age_of(one.started_at, view.now),
                 one.ended_at
                     .map_or_else(|| "-".to_owned(), |end| span(end.since(one.started_at))),
@@ -103,7 +103,7 @@ pub fn revision_details(view: &HistoryView, number: u32) -> Option<String> {
         .rollouts
         .iter()
         .filter(|rollout| rollout.to == one.digest)
-        .map(|rollout| format!("{} ({}, {})", rollout.id, rollout.kind, rollout.outcome))
+        .map(|rollout| format!("{} ({}, {})", rollout.id, rollout.kind, outcome(rollout)))
         .collect();
     let lines = [
         ("Service", view.service.as_str().to_owned()),
@@ -188,6 +188,11 @@ fn names(revision: &Revision) -> String {
         .map(RevisionName::as_str)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// For people: `rolled back`.
+fn outcome(rollout: &RolloutRecord) -> String {
+    rollout.outcome.replace('_', " ")
 }
 
 fn short(digest: &Digest) -> &str {

@@ -24,6 +24,7 @@ pub(crate) mod table;
 pub mod time;
 pub mod verify;
 pub mod waits;
+mod way_out;
 pub mod words;
 
 pub use choose::{Style, reporter};

@@ -85,6 +85,12 @@ pub fn phase(state: &RolloutState) -> &'static str {
     }
 }
 
+/// How many selected instances failed by us: those that were sick before are not counted.
+pub fn failed(state: &RolloutState) -> usize {
+    let is_ours = |one: &&Instance| one.selected && one.failure().is_some() && !one.sick_before;
+    state.instances.iter().filter(is_ours).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use super::table::table;
 use super::time::{age, age_of, clock};
 use super::verify::{self, Verified};
 use super::waits::{wait_in_words, waits_in_words};
+use super::way_out::WayOut;
 use crate::core::budget::Budget;
 use crate::core::counts::Counts;
 use crate::core::decision::WaitReason;
@@ -116,20 +117,28 @@ pub struct RolloutView {
     pub id: RolloutId,
     /// Why it runs.
     pub kind: RolloutKind,
-    /// `observing`, `progressing`, `pausing`, `paused`, `interrupted`.
+    /// A word: see [`super::state::phase`]; or `interrupted`.
     pub phase: String,
     /// The service's revision before.
     pub from: Option<RevisionName>,
     /// Its target.
     pub to: RevisionName,
-    /// Who drives it: `user@machine`.
+    /// Who started it: `user@machine`.
     pub by: String,
+    /// Who went on with it last.
+    pub resumed_by: Option<String>,
     /// When it started.
     pub started_at: Timestamp,
     /// Its budgets, for the sentences.
     pub budget: Budget,
     /// What it waits for.
     pub waiting_on: Vec<WaitReason>,
+    /// Why it pauses, goes back or is being ended, in words.
+    pub why: Option<String>,
+    /// How many instances failed by us.
+    pub failed: usize,
+    /// Whether every host goes back to what it ran before.
+    pub goes_back: bool,
 }
 
 /// The tables of one service for people.
@@ -216,35 +225,65 @@ fn rollout_lines(rollout: &RolloutView, view: &StatusView) -> String {
         .as_ref()
         .filter(|from| **from != rollout.to)
         .map_or_else(String::new, |from| format!(" from `{from}`"));
+    let why = rollout
+        .why
+        .as_ref()
+        .map_or_else(String::new, |why| format!(" ({})", super::printable(why)));
+    let resumed = rollout.resumed_by.as_ref().map_or_else(String::new, |by| {
+        format!(", gone on with by {}", super::printable(by))
+    });
     let mut text = format!(
-        "rollout {} ({} of `{}`{from}) is {}, started {} ago by {}\n",
+        "rollout {} ({} of `{}`{from}) is {}{why}, started {} ago by {}{resumed}\n",
         rollout.id,
         rollout.kind,
         rollout.to,
-        rollout.phase,
+        phase_in_words(&rollout.phase),
         age(view.now.since(rollout.started_at)),
         super::printable(&rollout.by),
     );
     for sentence in waits_in_words(&rollout.waiting_on, &rollout.budget, view.now) {
         text.push_str(&format!("  waiting: {sentence}\n"));
     }
-    if matches!(rollout.phase.as_str(), "paused" | "interrupted") {
-        text.push_str(&format!("\nhint: {}\n", way_out(rollout, &view.service)));
+    if let Some(hint) = hint(rollout, &view.service) {
+        text.push_str(&format!("\nhint: {hint}\n"));
     }
     text
 }
 
-fn way_out(rollout: &RolloutView, service: &ServiceName) -> String {
-    let RolloutView { id, to, .. } = rollout;
-    let why = format!("`rollctl describe {id}` says why");
-    match (rollout.kind, &rollout.from) {
-        (RolloutKind::Rollback, _) => {
-            format!("{why}; `rollctl rollback {service} --to {to}` goes on")
-        }
-        (_, Some(from)) if from != to => format!(
-            "{why}; releasing again goes on, `rollctl rollback {service} --to {from}` returns to `{from}`"
-        ),
-        _ => format!("{why}; releasing again goes on"),
+fn phase_in_words(phase: &str) -> &str {
+    match phase {
+        "at-step" => "at a step",
+        "rolling-back" => "rolling back",
+        phase => phase,
+    }
+}
+
+/// What to type, where it waits for somebody.
+fn hint(rollout: &RolloutView, service: &ServiceName) -> Option<String> {
+    let RolloutView { id, .. } = rollout;
+    let way_out = WayOut {
+        service,
+        kind: rollout.kind,
+        from: rollout.from.as_ref(),
+        to: &rollout.to,
+        failed: rollout.failed,
+        goes_back: rollout.goes_back,
+    };
+    let back = way_out.or_back();
+    let waits_for_somebody = rollout
+        .waiting_on
+        .iter()
+        .any(|reason| matches!(reason, WaitReason::Approval { .. }));
+    match rollout.phase.as_str() {
+        "paused" => Some(format!(
+            "{}{back}; `rollctl describe {id}` tells all",
+            way_out.resume_paused()
+        )),
+        "interrupted" => Some(format!("{}{back}", way_out.resume_interrupted())),
+        "at-step" if waits_for_somebody => Some(format!(
+            "`rollctl approve {service}` lets it go on; `rollctl abort {service}` ends it where it stands"
+        )),
+        _ => None,
     }
 }
 

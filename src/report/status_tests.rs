@@ -39,6 +39,7 @@ fn view() -> StatusView {
             from: RevisionName::parse("v1.4.1").ok(),
             to: RevisionName::parse("v1.4.2").unwrap(),
             by: "ann@desk".to_owned(),
+            resumed_by: None,
             started_at: at(-41_000),
             budget: Budget {
                 desired: 3,
@@ -57,6 +58,9 @@ fn view() -> StatusView {
                     unavailable: vec![host("web-02")],
                 },
             ],
+            why: None,
+            failed: 0,
+            goes_back: false,
         }),
         desired: 3,
         current: 3,
@@ -85,9 +89,102 @@ fn a_paused_rollout_says_what_to_do() {
     if let Some(rollout) = &mut view.rollout {
         rollout.phase = "paused".to_owned();
         rollout.waiting_on.clear();
+        rollout.why = Some("2 instances failed".to_owned());
+        rollout.failed = 2;
     }
     view.live = false;
     insta::assert_snapshot!(status_table(&view));
+}
+
+#[test]
+fn a_rollout_that_waits_for_somebody_says_what_to_type() {
+    let resume = "`rollctl resume web`";
+    let back = "; `rollctl rollback web --to v1.4.1` returns to `v1.4.1`";
+    let tells = "; `rollctl describe 12` tells all";
+    for (phase, waiting_on, failed, goes_back, line, hint) in [
+        (
+            "paused",
+            None,
+            0,
+            false,
+            "is paused (",
+            Some(format!("{resume} goes on{back}{tells}")),
+        ),
+        (
+            "paused",
+            None,
+            1,
+            false,
+            "is paused (",
+            Some(format!("{resume} retries the failed instance{back}{tells}")),
+        ),
+        (
+            "paused",
+            None,
+            1,
+            true,
+            "is paused (",
+            Some(format!("{resume} goes on going back{tells}")),
+        ),
+        (
+            "interrupted",
+            None,
+            0,
+            false,
+            "is interrupted (",
+            Some(format!("{resume} looks at the hosts and goes on{back}")),
+        ),
+        (
+            "interrupted",
+            None,
+            1,
+            true,
+            "is interrupted (",
+            Some(format!(
+                "{resume} looks at the hosts and goes on going back"
+            )),
+        ),
+        (
+            "at-step",
+            Some(WaitReason::Approval { step: 0 }),
+            0,
+            false,
+            "is at a step (",
+            Some(
+                "`rollctl approve web` lets it go on; `rollctl abort web` ends it where it stands"
+                    .to_owned(),
+            ),
+        ),
+        (
+            "at-step",
+            Some(WaitReason::Baking {
+                step: 0,
+                until: at(60_000),
+            }),
+            0,
+            false,
+            "is at a step (",
+            None,
+        ),
+        ("rolling-back", None, 1, true, "is rolling back (", None),
+    ] {
+        let mut view = view();
+        if let Some(rollout) = &mut view.rollout {
+            rollout.phase = phase.to_owned();
+            rollout.waiting_on = waiting_on.into_iter().collect();
+            rollout.why = Some("that is why".to_owned());
+            rollout.resumed_by = Some("bob@lap".to_owned());
+            (rollout.failed, rollout.goes_back) = (failed, goes_back);
+        }
+        let text = status_table(&view);
+        assert!(
+            text.contains("by ann@desk, gone on with by bob@lap\n"),
+            "{text}"
+        );
+        assert!(text.contains(&format!("{line}that is why)")), "{text}");
+        let told = text.split_once("\nhint: ").map(|(_, hint)| hint.trim_end());
+        assert_eq!(told, hint.as_deref(), "{phase}: {text}");
+    }
 }
 
 #[test]

@@ -73,15 +73,25 @@ pub(crate) fn lines(all: &[Verified], service: &ServiceName) -> String {
     if !text.is_empty() {
         text.insert(0, '\n');
     }
-    if all.iter().any(|one| !one.drift().is_empty()) {
-        text.push_str(&format!("\nhint: {}\n", hint(service)));
+    let drifted: Vec<_> = all
+        .iter()
+        .filter(|one| !one.drift().is_empty())
+        .map(|one| &one.host)
+        .collect();
+    if !drifted.is_empty() {
+        text.push_str(&format!("\nhint: {}\n", hint(service, &drifted)));
     }
     text
 }
 
-/// What to do about drift.
-pub fn hint(service: &ServiceName) -> String {
-    format!("`rollctl release {service} --same` puts it right")
+/// What to do about drift: a restart ships and switches anew, while a release finds that the revision runs already.
+pub fn hint(service: &ServiceName, drifted: &[&HostName]) -> String {
+    let names: Vec<&str> = drifted.iter().map(|host| host.as_str()).collect();
+    let hosts = match names.as_slice() {
+        [one] => (*one).to_owned(),
+        several => format!("'{{{}}}'", several.join(",")),
+    };
+    format!("`rollctl restart {service} --hosts {hosts}` puts it right")
 }
 
 /// Adds what was found to the object of an instance.

@@ -122,9 +122,7 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
 pub fn outcome_in_words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "completed",
-        Outcome::StoodStill => {
-            "ended: only unreachable, sick or failed hosts are left, and the budget does not allow more"
-        }
+        Outcome::StoodStill => "ended: only unreachable, sick or failed hosts are in the way",
         Outcome::RolledBack => "failed and was rolled back: every host runs what it ran before",
         Outcome::Aborted => "was aborted where it stood",
         Outcome::Failed => "failed: an instance could not be put back, somebody must look",
@@ -150,9 +148,12 @@ fn step_reached(step: usize, about: &dyn About) -> String {
                 true => String::new(),
                 false => format!("; it stays shut for {}", span(gate.bake)),
             };
-            let approve = match gate.approve {
-                true => "; then somebody has to approve",
-                false => "",
+            let approve = match (gate.approve, about.spec()) {
+                (true, Some(spec)) => format!(
+                    "; then somebody has to approve: `rollctl approve {}`",
+                    spec.service
+                ),
+                _ => String::new(),
             };
             format!("step {number} reached ({} new){bake}{approve}", gate.to)
         }
@@ -168,6 +169,26 @@ pub fn cause_in_words(cause: &PauseCause) -> String {
         PauseCause::Asked { by } => format!("asked by {}", printable(by)),
         PauseCause::Stalled => "nothing moved on for the whole progress_deadline".to_owned(),
     }
+}
+
+/// Why a rollout pauses, goes back or is being ended; nothing while it simply goes on.
+pub fn why_in_words(state: &RolloutState) -> Option<String> {
+    let back = state.rollback.as_ref().map(|cause| {
+        let why = rollback_in_words(cause);
+        match state.pause {
+            Some(_) => format!("on its way back, since {why}"),
+            None => why,
+        }
+    });
+    let abort = state
+        .abort
+        .as_ref()
+        .map(|by| format!("asked by {}", printable(by)));
+    let parts: Vec<String> = [state.pause.as_ref().map(cause_in_words), abort, back]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// What an instance's health is, after its host's name.

@@ -110,3 +110,40 @@ fn a_reboot_is_nobodys_fault() {
         "web-01: rebooted by itself; its instance has to prove itself anew"
     );
 }
+
+#[test]
+fn why_a_rollout_does_not_simply_go_on() {
+    let pause = |cause| Event::PauseRequested { cause };
+    let asked = || {
+        pause(PauseCause::Asked {
+            by: "bob@desk".to_owned(),
+        })
+    };
+    let back = || Event::RollbackStarted {
+        cause: RollbackCause::Failures { failed: 2 },
+    };
+    let abort = || Event::AbortRequested {
+        by: "bob@desk".to_owned(),
+    };
+    for (events, why) in [
+        (vec![], None),
+        (vec![asked()], Some("asked by bob@desk")),
+        (
+            vec![pause(PauseCause::Failures { failed: 1 })],
+            Some("1 instance failed"),
+        ),
+        (vec![back()], Some("2 instances failed")),
+        (
+            vec![back(), asked()],
+            Some("asked by bob@desk; on its way back, since 2 instances failed"),
+        ),
+        (vec![abort()], Some("asked by bob@desk")),
+    ] {
+        let mut sample = Sample::new(1, 1);
+        sample.sees_old(100, "web-01");
+        for event in events {
+            sample.push(200, event);
+        }
+        assert_eq!(why_in_words(&sample.state).as_deref(), why);
+    }
+}

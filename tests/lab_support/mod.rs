@@ -3,6 +3,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test that cannot go on fails"
 )]
 #![allow(
@@ -21,7 +22,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rollctl_fleet::{Prober, Target};
-use rollctl_lab::{Behaviour, Lab, LabHost, LabOptions};
+use rollctl_lab::{Behaviour, Lab, LabHost, LabOptions, demo_service};
 use serde_json::Value;
 pub(crate) use support::{Controller, Run};
 
@@ -76,8 +77,13 @@ impl Scene {
         scene
     }
 
-    /// Writes the inventory.
+    /// Writes the inventory; a rollout that fails pauses.
     pub(crate) fn inventory(&self, max_unavailable: usize) {
+        self.strategy(max_unavailable, "on_failure = \"pause\"");
+    }
+
+    /// Writes the inventory, with more keys of the strategy.
+    pub(crate) fn strategy(&self, max_unavailable: usize, more: &str) {
         let service = format!(
             r#"
 [ledger]
@@ -94,7 +100,7 @@ port = 8080
 max_unavailable = {max_unavailable}
 min_ready = "500ms"
 progress_deadline = "2m"
-on_failure = "pause"
+{more}
 [services.web.health]
 http = "http://{{address}}:{{port}}/healthz"
 interval = "100ms"
@@ -130,7 +136,12 @@ deadline = "10s"
         let mut words = self.words(version, behaviour);
         words.extend(["--output", "json"].map(str::to_owned));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut command = self.controller.command(&words);
+        self.start(&words)
+    }
+
+    /// Begins something that prints JSON lines, and reads along.
+    pub(crate) fn start(&self, words: &[&str]) -> Running {
+        let mut command = self.controller.command(words);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let events = BufReader::new(child.stdout.take().unwrap());
@@ -139,6 +150,50 @@ deadline = "10s"
             events,
             seen: Vec::new(),
         }
+    }
+
+    /// Runs `rollctl` as somebody else at another machine would: another home, the same inventory and ledger.
+    pub(crate) fn elsewhere(&self, words: &[&str]) -> Run {
+        let home = self.controller.path("home-of-bob");
+        std::fs::create_dir_all(&home).unwrap();
+        let mut command = self.controller.command(words);
+        command.env("HOME", home).env("USER", "bob");
+        let run = Run::of(&command.output().unwrap());
+        eprintln!(
+            "bob$ rollctl {}   # exit {}\n{}",
+            words.join(" "),
+            run.code,
+            run.text()
+        );
+        run
+    }
+
+    /// What `status` says of the rollout that is not over.
+    pub(crate) fn rollout(&self) -> Value {
+        self.controller.json(&["status", "web"])["rollout"].clone()
+    }
+
+    /// How the newest rollout ended.
+    pub(crate) fn outcome(&self) -> Value {
+        self.controller.json(&["history", "web"])["rollouts"][0]["outcome"].clone()
+    }
+
+    /// A version that starts only where its host does not have the file `refuses` in its home.
+    pub(crate) fn touchy(&self, version: &str) -> String {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = self.controller.path(&format!("build-{version}"));
+        let script = "#!/bin/sh\n[ -e \"$HOME/refuses\" ] && { echo no database here; exit 3; }\n\
+exec \"${0%/*}/demo\"\n";
+        for (name, content) in [
+            ("web", script.as_bytes().to_vec()),
+            ("demo", demo_service(version, &Behaviour::default())),
+        ] {
+            let path = self
+                .controller
+                .write(&format!("build-{version}/{name}"), content);
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        folder.to_str().unwrap().to_owned()
     }
 
     /// What instances answer, asked past rollctl, in the order of the hosts.
