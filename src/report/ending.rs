@@ -300,7 +300,7 @@ fn trouble(instance: &Instance) -> Option<String> {
         ) => Some(format!("{reason} ({back})")),
         (Stage::Reverted { failure: None }, _) => None,
         (Stage::Lost { reason }, _) => Some(format!(
-            "lost while in work: {reason}; its dead-man's switch {puts}"
+            "{reason}; its dead-man's switch {puts}"
         )),
         (Stage::Broken { reason }, _) => Some(format!("could not be put back: {reason}")),
         (

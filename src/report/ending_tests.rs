@@ -164,7 +164,7 @@ fn nothing_is_new_where_all_that_was_tried_failed() {
       web-01: not ready within 1m (`v1.4.1` is back)
     fleet: 1 on `v1.4.1`, 0 unavailable (1 allowed)
 
-    hint: release a better version, or mend these hosts, or leave them out with `--exclude HOST` or `out_of_service = true`; the same command then goes on
+    hint: release a better version, or mend these hosts, or leave them out with `--exclude HOST` or `out_of_service = true`; then release `v1.4.2` once more
     ");
 }
 
@@ -193,6 +193,17 @@ fn a_host_that_was_lost_is_not_one_that_could_not_be_put_back() {
             Event::ActionEnded {
                 host: host("web-03"),
                 action: ActionKind::Activate,
+                outcome: ActionOutcome::Lost {
+                    reason: "connection timed out".to_owned(),
+                },
+            },
+        )
+        .begins(92_000, "web-03", ActionKind::Revert)
+        .push(
+            99_000,
+            Event::ActionEnded {
+                host: host("web-03"),
+                action: ActionKind::Revert,
                 outcome: ActionOutcome::Lost {
                     reason: "connection timed out".to_owned(),
                 },

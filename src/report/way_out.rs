@@ -72,6 +72,16 @@ impl<'a> WayOut<'a> {
     }
 }
 
+/// What begins the same thing anew once it is over: `resume` or `abort`, which somebody may have typed last, would not.
+fn once_more(state: &RolloutState) -> String {
+    let (service, target) = (&state.spec.service, &state.spec.target);
+    match state.spec.kind {
+        RolloutKind::Release => format!("release `{target}` once more"),
+        RolloutKind::Rollback => format!("`rollctl rollback {service} --to {target}`"),
+        RolloutKind::Restart => format!("`rollctl restart {service}`"),
+    }
+}
+
 /// How many instances a rollout that goes back has not brought back.
 pub(crate) fn left_on_target(state: &RolloutState) -> usize {
     let is_left = |one: &&Instance| matches!(one.stage, Stage::Updated { started: Some(_) });
@@ -128,7 +138,8 @@ pub(crate) fn next(recorded: &RecordedEvent, state: &RolloutState) -> Option<Str
                 ))
             }
             Outcome::Aborted => Some(format!(
-                "hosts stay on what they run; the same command again goes on{back}"
+                "hosts stay on what they run; to bring the others on, {}{back}",
+                once_more(state)
             )),
             Outcome::Failed => Some(format!(
                 "look at these hosts first; `rollctl status {service}` shows what runs where{}",
@@ -161,7 +172,8 @@ fn stood_still(state: &RolloutState, back: &str) -> String {
     };
     format!(
         "{better}mend these hosts, or leave them out with `--exclude HOST` or `out_of_service = true`{more}; \
-         the same command then goes on{back}"
+         then {}{back}",
+        once_more(state)
     )
 }
 
@@ -178,7 +190,10 @@ fn missing(state: &RolloutState) -> Option<String> {
         }
         // What only some hosts were to get is not the service's revision.
         _ if all < state.instances.len() => {
-            "the same command brings the hosts that are missing up to date".to_owned()
+            format!(
+                "to bring the hosts that are missing up to date, {}",
+                once_more(state)
+            )
         }
         _ => format!(
             "`rollctl release {service} --same` brings the hosts that are missing up to date"
