@@ -30,6 +30,8 @@ pub struct Counts {
     pub new: u32,
     /// Of those, the ones that are on the target and available.
     pub new_and_available: u32,
+    /// Of those, the ones that cannot become so any more.
+    pub new_beyond_proof: u32,
     /// The same inside each value of each failure domain, in the order of [`Spec::domains`].
     pub domains: Vec<DomainCounts>,
 }
@@ -82,6 +84,7 @@ impl Counts {
                 let is_proven = available && instance.is_on_target();
                 counts.new += 1;
                 counts.new_and_available += u32::from(is_proven);
+                counts.new_beyond_proof += u32::from(instance.is_beyond_proof());
             }
             for (domain, place) in counts.domains.iter_mut().zip(&instance.values) {
                 domain.add(*place, available, fresh, in_flight);

@@ -221,7 +221,8 @@ impl<'a> Draft<'a> {
     /// Whether as many are available as the gate asks for, or all that still can.
     pub(super) fn is_gate_reached(&self, to: u32) -> bool {
         let left = self.candidates.iter().filter(|i| !i.is_new()).count();
-        let possible = self.counts.new + u32::try_from(left).unwrap_or(u32::MAX);
+        let provable = self.counts.new - self.counts.new_beyond_proof;
+        let possible = provable + u32::try_from(left).unwrap_or(u32::MAX);
         let needed = to.min(possible);
         needed > 0 && self.counts.new_and_available >= needed
     }

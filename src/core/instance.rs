@@ -230,7 +230,14 @@ impl Instance {
 
     /// Whether it runs the target, confirmed or from before.
     pub fn is_on_target(&self) -> bool {
-        matches!(self.stage, Stage::Updated { .. }) || (self.ran_target && !self.is_in_hand())
+        matches!(self.stage, Stage::Updated { .. })
+            || (self.ran_target && !self.is_in_hand() && self.is_reachable())
+    }
+
+    /// Whether it counts as new, though nobody can prove any more that it works: given up, or it ran the target and
+    /// cannot be reached since.
+    pub fn is_beyond_proof(&self) -> bool {
+        self.is_given_up() || (self.is_new() && !self.is_in_hand() && !self.is_on_target())
     }
 
     /// Whether it failed by us in this rollout, put back or not; and why.

@@ -299,9 +299,7 @@ fn trouble(instance: &Instance) -> Option<String> {
             _,
         ) => Some(format!("{reason} ({back})")),
         (Stage::Reverted { failure: None }, _) => None,
-        (Stage::Lost { reason }, _) => Some(format!(
-            "{reason}; its dead-man's switch {puts}"
-        )),
+        (Stage::Lost { reason }, _) => Some(format!("{reason}; its dead-man's switch {puts}")),
         (Stage::Broken { reason }, _) => Some(format!("could not be put back: {reason}")),
         (
             Stage::Failed { reason }
