@@ -129,7 +129,7 @@ fn what_was_changed_by_hand_is_told_host_by_host() {
         .exits(11)
         .says("DRIFT")
         .says(&format!("drift on web-01: {changed}"))
-        .says("rollctl release web --same");
+        .says("`rollctl restart web --hosts '{web-01,web-02,web-03}'` puts it right");
     controller
         .rollctl(&["check", "--connect"])
         .exits(11)
