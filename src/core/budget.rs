@@ -137,4 +137,16 @@ mod tests {
             );
         }
     }
+    #[test]
+    fn is_shown_as_it_is_written() {
+        for (quantity, text, is_zero) in [
+            (Count(0), "0", true),
+            (Percent(0), "0%", true),
+            (Count(3), "3", false),
+            (Percent(25), "25%", false),
+        ] {
+            assert_eq!(quantity.to_string(), text);
+            assert_eq!(quantity.is_zero(), is_zero, "{text}");
+        }
+    }
 }

@@ -301,7 +301,8 @@ impl<'a> Draft<'a> {
     /// order, and who looks at the first host looks at the right one.
     fn switch(&mut self) {
         let mut one_before_is_shipping = false;
-        let mut room = self.room_before_gate();
+        let gate = self.state.current_gate().map(|gate| gate.to);
+        let mut new = self.counts.new;
         for instance in std::mem::take(&mut self.candidates) {
             self.candidates.push(instance);
             if !self.is_ready_to_switch(instance) {
@@ -311,7 +312,8 @@ impl<'a> Draft<'a> {
             if one_before_is_shipping && self.rules.expects(instance) == Expects::Running {
                 continue;
             }
-            if room == 0 && !instance.is_new() {
+            let has_room = |to| instance.is_new() || (self.rules.gate_has_room)(new, to);
+            if !gate.is_none_or(has_room) {
                 self.note_gate();
                 continue;
             }
@@ -322,7 +324,7 @@ impl<'a> Draft<'a> {
                 .may_switch(instance, available, &self.counts, &self.state.spec)
             {
                 Ok(()) => {
-                    room = room.saturating_sub(u32::from(!instance.is_new()));
+                    new += u32::from(!instance.is_new());
                     self.charge(instance, available);
                     let kind = match self.state.goes_back() {
                         true => ActionKind::Revert,
@@ -337,13 +339,6 @@ impl<'a> Draft<'a> {
 
     fn is_ready_to_switch(&self, instance: &Instance) -> bool {
         instance.open.is_none() && (self.state.goes_back() || instance.stage == Stage::Staged)
-    }
-
-    /// How many more may be new before the gate opens.
-    fn room_before_gate(&self) -> u32 {
-        self.state
-            .current_gate()
-            .map_or(u32::MAX, |gate| gate.to.saturating_sub(self.counts.new))
     }
 
     fn charge(&mut self, instance: &Instance, available: bool) {

@@ -25,6 +25,8 @@ pub mod spec;
 pub mod time;
 
 #[cfg(test)]
+mod conclusion_tests;
+#[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
 mod scene;

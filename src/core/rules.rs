@@ -24,6 +24,8 @@ pub(crate) struct Rules {
     pub(crate) domain_has_room: fn(in_work: u32, at_once: u32) -> bool,
     /// R4: may this many remain available inside a value?
     pub(crate) enough_remain_inside: fn(remaining: u32, &ValueBudget) -> bool,
+    /// Steps: may one more be new before a gate for `to` opens?
+    pub(crate) gate_has_room: fn(new: u32, to: u32) -> bool,
     /// Whether an instance is available.
     pub(crate) is_available: fn(&Instance, Timestamp, Duration) -> bool,
     /// Whether an instance costs no availability when it is replaced.
@@ -50,6 +52,7 @@ pub(crate) const CONTRACT: Rules = Rules {
             .map_or(0, |most| value.desired.saturating_sub(most));
         remaining >= least
     },
+    gate_has_room: |new, to| new < to,
     is_available: Instance::is_available,
     is_broken: Instance::is_broken,
     charge: |counts, expects, available| {

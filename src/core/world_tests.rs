@@ -14,7 +14,7 @@ use super::decision::{Action, Verdict};
 use super::event::{
     ActionKind, ActionOutcome, Event, PauseCause, Runs, Sight, Started, StartedUnit,
 };
-use super::fleet::OnFailure;
+use super::fleet::{Domain, OnFailure};
 use super::health::{Health, HealthTracker, Poll};
 use super::ids::{
     BootId, Digest, HostName, InvocationId, RevisionName, RevisionRef, ServiceName, UnitName,
@@ -22,7 +22,7 @@ use super::ids::{
 use super::invariant::Checker;
 use super::rollout::{Expects, Instance, RolloutPhase, RolloutState, Stage};
 use super::rules::{CONTRACT, Rules};
-use super::spec::{HostSpec, RolloutKind, Spec};
+use super::spec::{DomainBudget, Gate, HostSpec, RolloutKind, Spec};
 use super::time::Timestamp;
 
 const INTERVAL_MS: i64 = 500;
@@ -418,25 +418,58 @@ fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
         1 => Quantity::Count(rng.random_range(1..=4)),
         _ => Quantity::Percent(rng.random_range(1..=60)),
     };
+    let mut all: Vec<_> = hosts
+        .iter()
+        .map(|host| HostSpec::new(host.name.clone(), rng.random_bool(0.9)))
+        .collect();
+    let domains = match rng.random_bool(0.3) {
+        true => vec![draw_domain(rng, &mut all)],
+        false => Vec::new(),
+    };
+    let steps = match rng.random_bool(0.3) {
+        true => vec![Gate {
+            to: rng.random_range(1..=number),
+            bake: Duration::from_secs(rng.random_range(0..10)),
+            approve: false,
+        }],
+        false => Vec::new(),
+    };
     Spec {
         service: ServiceName::new("web"),
         kind: RolloutKind::Release,
         target: revision("v2"),
         from: None,
         budget: Budget::resolve(desired, Quantity::Count(0), unavailable),
-        hosts: hosts
-            .iter()
-            .map(|host| HostSpec::new(host.name.clone(), rng.random_bool(0.9)))
-            .collect(),
+        hosts: all,
         min_ready: Duration::from_millis([0, 3_000, 10_000][rng.random_range(0..3)]),
         deadline: Duration::from_secs(40),
         progress_deadline: Duration::from_secs(200),
         max_failures: rng.random_range(0..3),
         on_failure: OnFailure::Pause,
         max_uploads: rng.random_range(1..6),
-        steps: Vec::new(),
-        domains: Vec::new(),
+        steps,
+        domains,
     }
+}
+
+/// Zones for all hosts, with a limit of either kind or both.
+fn draw_domain(rng: &mut StdRng, hosts: &mut [HostSpec]) -> DomainBudget {
+    let zones: Vec<String> = hosts
+        .iter()
+        .map(|_| rng.random_range(0..3).to_string())
+        .collect();
+    let domain = Domain {
+        label: "zone".into(),
+        at_once: rng.random_bool(0.6).then(|| rng.random_range(1..=2)),
+        max_unavailable: rng
+            .random_bool(0.6)
+            .then(|| Quantity::Percent(rng.random_range(1..=60))),
+    };
+    let (budget, places) = DomainBudget::resolve(&domain, zones.iter().map(String::as_str));
+    for (host, place) in hosts.iter_mut().zip(places) {
+        host.values = vec![place];
+    }
+    budget
 }
 
 /// What must hold at the end, whatever happened.
@@ -548,7 +581,7 @@ fn random_worlds_meet_what_they_are_meant_to_meet() {
 /// Each planted mistake must be noticed in some of these worlds.
 #[test]
 fn planted_mistakes_are_caught() {
-    let lenient: [(&str, &str, Rules); 8] = [
+    let lenient: [(&str, &str, Rules); 11] = [
         (
             "R1 off by one",
             "R1",
@@ -572,6 +605,32 @@ fn planted_mistakes_are_caught() {
             "R3",
             Rules {
                 fleet_has_room: |c, b| c.running <= b.max_total(),
+                ..CONTRACT
+            },
+        ),
+        (
+            "R4 off by one",
+            "R4",
+            Rules {
+                domain_has_room: |in_work, at_once| in_work <= at_once + 1,
+                ..CONTRACT
+            },
+        ),
+        (
+            "R4 inside a value off by one",
+            "R4",
+            Rules {
+                enough_remain_inside: |remaining, value| {
+                    (CONTRACT.enough_remain_inside)(remaining + 1, value)
+                },
+                ..CONTRACT
+            },
+        ),
+        (
+            "a step off by one",
+            "step",
+            Rules {
+                gate_has_room: |new, to| new <= to,
                 ..CONTRACT
             },
         ),
@@ -621,7 +680,30 @@ fn planted_mistakes_are_caught() {
             (0..3_000).find_map(|seed| run(seed, rules).err().filter(|why| why.starts_with(rule)));
         assert!(caught.is_some(), "nobody noticed: {mistake}");
     }
-    let strict: [(&str, Rules); 3] = [
+    let strict: [(&str, Rules); 6] = [
+        (
+            "R4 too strict",
+            Rules {
+                domain_has_room: |in_work, at_once| in_work < at_once,
+                ..CONTRACT
+            },
+        ),
+        (
+            "R4 inside a value too strict",
+            Rules {
+                enough_remain_inside: |remaining, value| {
+                    remaining > 0 && (CONTRACT.enough_remain_inside)(remaining - 1, value)
+                },
+                ..CONTRACT
+            },
+        ),
+        (
+            "a step too strict",
+            Rules {
+                gate_has_room: |new, to| new + 1 < to,
+                ..CONTRACT
+            },
+        ),
         (
             "R1 too strict",
             Rules {
