@@ -248,7 +248,8 @@ impl Book {
             Where::Unproved | Where::GivenUp { broken: false }
                 if on_target && (!restarts || unproven.is_some()) =>
             {
-                self.place = Where::Unproved;
+                // Seen there, so that its switch has reached the host.
+                (self.place, self.unanswered) = (Where::Unproved, false);
             }
             // A restart that was begun, and whose switch is not armed, was confirmed, or it never reached the host.
             Where::Unproved if on_target && !self.unanswered => {}

@@ -21,3 +21,20 @@ fn every_promise_holds_and_every_rollout_ends() {
         assert!(number * 20 >= WORLDS, "only {number} worlds met: {what}");
     }
 }
+
+/// Worlds that once broke a promise, with what they showed.
+#[test]
+fn what_once_failed_holds() {
+    for (seed, what) in [
+        (
+            1_073_890,
+            "what runs the target and cannot be reached any more proves nothing at a step",
+        ),
+        (
+            2_160_743,
+            "a restart whose dead-man's switch was seen armed has reached its host",
+        ),
+    ] {
+        simulate(seed).unwrap_or_else(|why| panic!("seed {seed}, {what}: {why}"));
+    }
+}

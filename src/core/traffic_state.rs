@@ -1,0 +1,58 @@
+//! Where an instance stands with its balancers. Contract, section 3: what we took out of traffic we put back, and what an
+//! operator took out stays out.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// What the balancers said of an instance: the names of their endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrafficSight {
+    /// Those that send it traffic.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub attached: BTreeSet<String>,
+    /// Those that do not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub detached: BTreeSet<String>,
+}
+
+/// Where an instance stands with its balancers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrafficState {
+    /// Whether traffic reaches it wherever it is meant to; nothing when nobody knows.
+    pub attached: Option<bool>,
+    /// Whether a rollout took it out, or began to, and has not put it back.
+    pub taken_out: bool,
+    /// Endpoints at which an operator took it out: it is not put in there.
+    pub kept_out: BTreeSet<String>,
+}
+
+impl TrafficState {
+    /// Before the first look; `taken_out`: an earlier rollout left it out, with the endpoints that were an operator's.
+    pub(super) fn new(taken_out: Option<&BTreeSet<String>>) -> Self {
+        Self {
+            attached: None,
+            taken_out: taken_out.is_some(),
+            kept_out: taken_out.cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Takes a look. `is_absent`: nothing runs there, so that nobody took anything out.
+    pub(super) fn see(&mut self, sight: &TrafficSight, is_absent: bool) {
+        if is_absent || self.taken_out {
+            self.attached = Some(sight.detached.is_subset(&self.kept_out));
+            self.taken_out |= is_absent;
+        } else {
+            self.attached = Some(!sight.attached.is_empty());
+            self.kept_out.clone_from(&sight.detached);
+        }
+        if self.attached == Some(true) && !is_absent {
+            self.taken_out = false;
+        }
+    }
+
+    /// Whether an operator took it out, everywhere.
+    pub fn is_kept_out(&self) -> bool {
+        self.attached == Some(false) && !self.taken_out
+    }
+}
