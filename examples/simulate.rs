@@ -22,6 +22,9 @@ struct Args {
     /// Print everything that happens in this one world
     #[arg(long)]
     story: Option<u64>,
+    /// Do not stop at the first promise that is broken
+    #[arg(long)]
+    keep_going: bool,
     /// How many threads [default: one a core]
     #[arg(long)]
     threads: Option<usize>,
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let tally = work(&next, end, &failed);
+                let tally = work(&next, end, &failed, args.keep_going);
                 if let Ok(mut total) = total.lock() {
                     *total += tally;
                 }
@@ -62,9 +65,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn work(next: &AtomicU64, end: u64, failed: &AtomicBool) -> Tally {
+fn work(next: &AtomicU64, end: u64, failed: &AtomicBool, keep_going: bool) -> Tally {
     let mut tally = Tally::default();
-    while !failed.load(Ordering::Relaxed) {
+    while keep_going || !failed.load(Ordering::Relaxed) {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
             break;

@@ -239,7 +239,6 @@ impl Book {
                     }
                     Some(unproven) => {
                         self.before = Some(unproven.before.clone());
-                        self.sick = false;
                         Where::Unproved
                     }
                     None => Where::OnTarget,

@@ -34,6 +34,10 @@ fn what_once_failed_holds() {
             2_160_743,
             "a restart whose dead-man's switch was seen armed has reached its host",
         ),
+        (
+            2_243_571,
+            "what was sick before is back once it is started, also after its switch was found unproven",
+        ),
     ] {
         simulate(seed).unwrap_or_else(|why| panic!("seed {seed}, {what}: {why}"));
     }
