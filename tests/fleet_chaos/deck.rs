@@ -90,20 +90,23 @@ impl Fault {
                 "a host cut off before its turn is skipped, one lost in flight has failed and heals itself",
             ),
             Self::Reboot => (
-                &[0, 3, 10, 11],
+                &[0, 3, 5, 10, 11],
                 "a changed boot id counts against nobody; a step that it cut off may have failed",
             ),
             Self::FullDisk => (
                 &[0, 3, 10],
                 "refused before anything went down: skipped; a switch that cannot write goes back",
             ),
-            Self::KillSessions => (&[0, 10], "made again; a step that was lost may have failed"),
+            Self::KillSessions => (
+                &[0, 5, 10],
+                "made again; a step that was lost may have failed",
+            ),
             Self::StopSshd => (
-                &[0, 3, 10, 11],
+                &[0, 3, 5, 10, 11],
                 "a host that refuses connections is unreachable, and in flight it has failed",
             ),
             Self::KillService => (
-                &[0, 10],
+                &[0, 5, 10],
                 "an old instance that dies counts against nobody; a new one that restarts has failed",
             ),
             Self::ClockJump => (&[0], "time is measured with a clock that does not jump"),
