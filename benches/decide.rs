@@ -92,6 +92,7 @@ fn spec(hosts: u32) -> Spec {
             approve: false,
         }],
         domains: vec![budget],
+        balanced: false,
     }
 }
 
@@ -114,7 +115,14 @@ fn halfway(hosts: u32) -> (RolloutState, Timestamp) {
         };
         let (host, sight) = (host.clone(), Sight::reachable(runs));
         state
-            .apply(now, &Event::HostObserved { host, sight })
+            .apply(
+                now,
+                &Event::HostObserved {
+                    host,
+                    sight,
+                    traffic: None,
+                },
+            )
             .unwrap();
     }
     for host in &names {

@@ -65,6 +65,7 @@ fn started() -> Event {
             max_uploads: 1,
             steps: Vec::new(),
             domains: Vec::new(),
+            balanced: false,
         }),
         by: "anna@laptop".to_owned(),
         cause: None,

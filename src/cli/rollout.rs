@@ -104,6 +104,7 @@ pub(crate) fn prepare(
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
         steps,
         domains: selection.domains,
+        balanced: false,
     };
     Ok(Prepared {
         spec,

@@ -50,6 +50,7 @@ fn spec(hosts: usize) -> Spec {
         max_uploads: 1,
         steps: Vec::new(),
         domains: Vec::new(),
+        balanced: false,
     }
 }
 
@@ -91,6 +92,7 @@ fn finished(letters: &str, read: &[&str], end: Event) -> Finished {
         happen(Event::HostObserved {
             host: host.clone(),
             sight,
+            traffic: None,
         });
         let health = match letter {
             's' => Health::NotReady { failed_polls: 3 },

@@ -67,6 +67,7 @@ impl Work<'_> {
         let adapters = Arc::new(Adapters {
             hosts: field.hosts.clone(),
             prober: field.prober,
+            traffic: None,
             ledger: desk.ledger.clone(),
             reporter: reporter.clone(),
             clock: Arc::new(SteadyClock::from(&*desk.here.clock)),

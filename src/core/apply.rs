@@ -28,8 +28,9 @@ impl Instance {
     /// Takes an event about this instance; whether a phase ended well, or nothing when it cannot happen here.
     pub(super) fn apply(&mut self, event: &Event, around: &Surroundings<'_>) -> Option<bool> {
         match event {
-            Event::HostObserved { sight, .. } if self.reach.is_none() => {
+            Event::HostObserved { sight, traffic, .. } if self.reach.is_none() => {
                 self.observe(sight, around);
+                self.observe_traffic(traffic.as_ref());
                 Some(false)
             }
             Event::HealthChanged { health, .. } => {
@@ -45,6 +46,7 @@ impl Instance {
                 Some(false)
             }
             Event::HostRebooted { started, .. } => self.reboot(around.at, started),
+            Event::DrainCutShort { .. } if self.open == Some(ActionKind::Drain) => Some(false),
             Event::ActionStarted { action, .. } if self.open.is_none() => {
                 self.begin(*action, around)?;
                 self.open = Some(*action);
@@ -90,7 +92,7 @@ impl Instance {
         }
     }
 
-    fn look_first(&mut self, sight: &Sight, around: &Surroundings<'_>) {
+    pub(super) fn look_first(&mut self, sight: &Sight, around: &Surroundings<'_>) {
         self.stage = Stage::Pending;
         let Sight::Reachable {
             runs,
@@ -145,20 +147,57 @@ impl Instance {
             (ActionKind::Stage, Stage::Pending | Stage::Updated { started: None }) => {
                 self.stage = Stage::Staging;
             }
-            (ActionKind::Activate, Stage::Staged) => {
-                let expects = match () {
-                    () if self.is_absent() => Expects::Absent,
-                    () if self.is_broken() => Expects::Broken,
-                    () => Expects::Running,
+            (ActionKind::Drain, Stage::Staged) if self.is_to_drain() => {
+                let expects = self.expects_now();
+                self.sick_before = !self.health.is_some_and(Health::is_ready);
+                self.stage = Stage::Draining {
+                    expects,
+                    started: None,
                 };
+                self.take_out();
+            }
+            (
+                ActionKind::Drain,
+                Stage::Updated {
+                    started: Some(started),
+                },
+            ) if around.goes_back && self.is_to_drain() => {
+                self.stage = Stage::Draining {
+                    expects: self.expects_now(),
+                    started: Some(started.clone()),
+                };
+                self.take_out();
+            }
+            (ActionKind::Drain, Stage::Failed { .. }) if self.is_to_drain() => self.take_out(),
+            (ActionKind::Drain, Stage::Settling { .. })
+                if around.goes_back && self.is_to_drain() =>
+            {
+                self.take_out();
+            }
+            (ActionKind::Attach, _) if self.traffic.is_some() && !self.is_in_hand() => {}
+            // The rollout goes back: what was not switched yet is only put back into traffic.
+            (ActionKind::Attach, Stage::Draining { started: None, .. }) if around.goes_back => {
+                self.stage = Stage::Pending;
+            }
+            (ActionKind::Activate, Stage::Staged) if !self.is_to_drain() => {
+                let expects = self.expects_now();
                 self.sick_before =
                     expects != Expects::Absent && !self.health.is_some_and(Health::is_ready);
-                self.stage = Stage::Activating { since: at, expects };
-                self.runs = Some(Runs::Revision {
-                    revision: around.target.clone(),
-                });
-                self.health = Some(Health::Unknown);
+                self.activate(at, expects, around.target);
             }
+            (
+                ActionKind::Activate,
+                Stage::Draining {
+                    expects,
+                    started: None,
+                },
+            ) => self.activate(at, *expects, around.target),
+            (
+                ActionKind::Revert,
+                Stage::Draining {
+                    started: Some(_), ..
+                },
+            ) if around.goes_back => self.go_back(None),
             (ActionKind::Confirm, Stage::Settling { since, started }) => {
                 self.stage = Stage::Confirming {
                     since: *since,
@@ -178,6 +217,23 @@ impl Instance {
             _ => return None,
         }
         Some(())
+    }
+
+    /// What it is believed to be now that its switch is decided.
+    fn expects_now(&self) -> Expects {
+        match () {
+            () if self.is_absent() => Expects::Absent,
+            () if self.is_broken() => Expects::Broken,
+            () => Expects::Running,
+        }
+    }
+
+    fn activate(&mut self, at: Timestamp, expects: Expects, target: &RevisionRef) {
+        self.stage = Stage::Activating { since: at, expects };
+        self.runs = Some(Runs::Revision {
+            revision: target.clone(),
+        });
+        self.health = Some(Health::Unknown);
     }
 
     fn go_back(&mut self, failure: Option<String>) {
@@ -200,6 +256,8 @@ impl Instance {
         };
         let next = match (action, &self.stage) {
             (ActionKind::Prune, stage) => stage.clone(),
+            (ActionKind::Drain, stage) => self.drained(&stage.clone(), outcome, reason)?,
+            (ActionKind::Attach, stage) => self.attached(&stage.clone(), done, &reason),
             (ActionKind::Stage, Stage::Staging) if done => Stage::Staged,
             (ActionKind::Stage, Stage::Staging) => {
                 self.reach = Some(Reach::Refused { reason });

@@ -158,10 +158,11 @@ fn is_up_to_date(instance: &Instance, kind: RolloutKind, target: &RevisionRef) -
     }
 }
 
-/// New, and not yet or no longer available. What ran the target before the rollout was not started by it.
+/// New, and not yet or no longer available. What ran the target before the rollout was not started by it; what a rollout
+/// took out of traffic is in flight until it is back; what an operator keeps out is done once it is confirmed.
 pub(crate) fn is_in_flight(instance: &Instance, available: bool) -> bool {
     match instance.stage {
-        Stage::Updated { started: Some(_) } => !available,
-        _ => instance.is_in_hand() || instance.unproven,
+        Stage::Updated { started: Some(_) } => !available && !instance.is_kept_out(),
+        _ => instance.is_in_hand() || instance.unproven || instance.is_taken_out(),
     }
 }

@@ -6,11 +6,9 @@
 //! Going back is no loop of its own: the candidates are then the instances that this rollout has switched, each goes
 //! to what it ran before, and the same rules hold.
 
-use std::time::Duration;
-
 use super::counts::{Counts, is_in_flight};
 use super::decision::{Action, Decision, Verdict, WaitReason};
-use super::event::{ActionKind, Mark, PauseCause, RollbackCause};
+use super::event::{ActionKind, PauseCause, RollbackCause};
 use super::fleet::OnFailure;
 use super::health::Health;
 use super::rollout::{Expects, Instance, RolloutState, Stage};
@@ -80,74 +78,6 @@ impl<'a> Draft<'a> {
             .waiting_on
             .push(WaitReason::FirstLook { hosts });
         true
-    }
-
-    /// Draws conclusions about single instances. They change the counts, so they are recorded before anything else.
-    fn conclude(&mut self) -> bool {
-        for instance in &self.state.instances {
-            if instance.open.is_some_and(|open| open != ActionKind::Prune) {
-                continue;
-            }
-            if let Some(mark) = self.conclusion(instance) {
-                self.decision.actions.push(Action::Mark {
-                    host: instance.host.clone(),
-                    mark,
-                });
-            }
-        }
-        !self.decision.actions.is_empty()
-    }
-
-    fn conclusion(&mut self, instance: &Instance) -> Option<Mark> {
-        let spec = &self.state.spec;
-        match &instance.stage {
-            // On the way back nobody waits for a new one to prove itself.
-            Stage::Settling { .. } if self.state.goes_back() => None,
-            Stage::Settling { since, .. } => self
-                .misses_deadline(instance, *since)
-                .map(|reason| Mark::Failed { reason }),
-            Stage::Updated { started: Some(_) } if instance.health.is_some_and(Health::is_lost) => {
-                Some(Mark::Failed {
-                    reason: lost_in_words(instance).to_owned(),
-                })
-            }
-            Stage::Recovering { since, .. } => match instance.health {
-                Some(Health::Ready { since: ready }) if self.now.since(ready) >= spec.min_ready => {
-                    Some(Mark::Reverted)
-                }
-                _ => self
-                    .misses_deadline(instance, *since)
-                    .map(|reason| Mark::Broken { reason }),
-            },
-            _ => None,
-        }
-    }
-
-    /// Why an instance started at `since` cannot become available within `deadline` any more; else notes when it could.
-    fn misses_deadline(&mut self, instance: &Instance, since: Timestamp) -> Option<String> {
-        let spec = &self.state.spec;
-        let deadline = since + spec.deadline;
-        let seconds = spec.deadline.as_secs_f64();
-        match instance.health {
-            Some(Health::Restarted) => Some(lost_in_words(instance).to_owned()),
-            Some(Health::Ready { since: ready }) => {
-                self.wake(ready + spec.min_ready);
-                (ready + spec.min_ready > deadline)
-                    .then(|| format!("ready too late to be available within {seconds}s"))
-            }
-            _ => {
-                // Ready at this moment would still be in time; a moment later not.
-                let last_chance = Timestamp::from_millis(
-                    deadline.as_millis()
-                        - i64::try_from(spec.min_ready.as_millis()).unwrap_or(i64::MAX),
-                );
-                if self.now > last_chance {
-                    return Some(format!("not ready within {seconds}s"));
-                }
-                self.wake(last_chance + Duration::from_millis(1));
-                None
-            }
-        }
     }
 
     /// Turns the rollout as a whole: too many failures, or no progress.
@@ -235,9 +165,23 @@ impl<'a> Draft<'a> {
                 continue;
             }
             match &instance.stage {
+                Stage::Failed { .. } if instance.is_to_drain() => {
+                    self.run(instance, ActionKind::Drain);
+                }
+                Stage::Settling { .. } if self.state.goes_back() && instance.is_to_drain() => {
+                    self.run(instance, ActionKind::Drain);
+                }
                 Stage::Failed { .. } => self.run(instance, ActionKind::Revert),
                 Stage::Settling { .. } if self.state.goes_back() => {
                     self.run(instance, ActionKind::Revert);
+                }
+                Stage::Draining { started, .. } => {
+                    self.run(instance, self.after_drain(started.is_some()))
+                }
+                _ if instance.is_to_attach(self.now, self.state.spec.min_ready)
+                    && !(self.state.goes_back() && self.is_to_go_back(instance)) =>
+                {
+                    self.run(instance, ActionKind::Attach);
                 }
                 Stage::Settling { .. } => {
                     if let Some(Health::Ready { since }) = instance.health
@@ -250,12 +194,21 @@ impl<'a> Draft<'a> {
                     if instance.is_reachable()
                         && !instance.pruned
                         && !self.state.goes_back()
-                        && instance.is_available(self.now, self.state.spec.min_ready) =>
+                        && instance.is_settled(self.now, self.state.spec.min_ready) =>
                 {
                     self.run(instance, ActionKind::Prune);
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// What is done to an instance that is out of traffic: its switch is finished, unless the rollout has turned.
+    fn after_drain(&self, on_the_way_back: bool) -> ActionKind {
+        match (self.state.goes_back(), on_the_way_back) {
+            (true, true) => ActionKind::Revert,
+            (true, false) => ActionKind::Attach,
+            (false, _) => ActionKind::Activate,
         }
     }
 
@@ -285,7 +238,9 @@ impl<'a> Draft<'a> {
             .candidates
             .iter()
             .filter(|i| {
-                matches!(i.stage, Stage::Pending | Stage::Updated { .. }) && i.open.is_none()
+                matches!(i.stage, Stage::Pending | Stage::Updated { .. })
+                    && i.open.is_none()
+                    && !i.is_to_attach(self.now, self.state.spec.min_ready)
             })
             .take(room)
             .copied()
@@ -327,6 +282,7 @@ impl<'a> Draft<'a> {
                     new += u32::from(!instance.is_new());
                     self.charge(instance, available);
                     let kind = match self.state.goes_back() {
+                        _ if instance.is_to_drain() => ActionKind::Drain,
                         true => ActionKind::Revert,
                         false => ActionKind::Activate,
                     };
@@ -338,7 +294,10 @@ impl<'a> Draft<'a> {
     }
 
     fn is_ready_to_switch(&self, instance: &Instance) -> bool {
-        instance.open.is_none() && (self.state.goes_back() || instance.stage == Stage::Staged)
+        let min_ready = self.state.spec.min_ready;
+        instance.open.is_none()
+            && (self.state.goes_back() || instance.stage == Stage::Staged)
+            && (self.state.goes_back() || !instance.is_to_attach(self.now, min_ready))
     }
 
     fn charge(&mut self, instance: &Instance, available: bool) {
@@ -415,12 +374,5 @@ impl<'a> Draft<'a> {
         if at > self.now {
             self.decision.wake_at = Some(self.decision.wake_at.map_or(at, |before| before.min(at)));
         }
-    }
-}
-
-fn lost_in_words(instance: &Instance) -> &'static str {
-    match instance.health {
-        Some(Health::Restarted) => "a unit restarted by itself after rollctl had started it",
-        _ => "it became unready after it had been available",
     }
 }

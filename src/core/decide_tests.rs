@@ -446,6 +446,7 @@ fn nothing_is_decided_before_every_host_was_looked_at() {
     scene.happen(Event::HostObserved {
         host: name(0),
         sight: Sight::reachable(Runs::Nothing),
+        traffic: None,
     });
     let waiting = WaitReason::FirstLook {
         hosts: vec![name(1)],
@@ -454,6 +455,7 @@ fn nothing_is_decided_before_every_host_was_looked_at() {
     scene.happen(Event::HostObserved {
         host: name(1),
         sight: Sight::reachable(Runs::Revision { revision: v1() }),
+        traffic: None,
     });
     assert_eq!(scene.decide().actions, [], "its health was not asked yet");
     scene.health(1, Health::Unknown);
@@ -625,10 +627,12 @@ fn events_that_cannot_happen_are_refused() {
         Event::HostObserved {
             host: name(0),
             sight: Sight::reachable(Runs::Nothing),
+            traffic: None,
         },
         Event::HostObserved {
             host: name(7),
             sight: Sight::reachable(Runs::Nothing),
+            traffic: None,
         },
         Event::ActionStarted {
             host: name(0),

@@ -9,6 +9,7 @@ use super::health::Health;
 use super::ids::{BootId, HostName, InvocationId, RevisionRef, RolloutId, UnitName};
 use super::spec::Spec;
 use super::time::Timestamp;
+use super::traffic_state::TrafficSight;
 
 /// One fact about a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub enum Event {
         host: HostName,
         /// What was seen.
         sight: Sight,
+        /// Where its balancers have it; nothing for a service without traffic of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traffic: Option<TrafficSight>,
     },
     /// An instance's health changed.
     HealthChanged {
@@ -43,6 +47,13 @@ pub enum Event {
         host: HostName,
         /// How its units run after the boot.
         started: Started,
+    },
+    /// An instance was still at work for somebody when the time to drain it was over.
+    DrainCutShort {
+        /// Where.
+        host: HostName,
+        /// Sessions that were still open.
+        sessions: u64,
     },
     /// An action was decided; the host is touched only after this is in the ledger.
     ActionStarted {
@@ -127,6 +138,7 @@ impl Event {
             Self::HostObserved { host, .. }
             | Self::HealthChanged { host, .. }
             | Self::HostRebooted { host, .. }
+            | Self::DrainCutShort { host, .. }
             | Self::ActionStarted { host, .. }
             | Self::ActionEnded { host, .. }
             | Self::InstanceMarked { host, .. } => Some(host),
@@ -239,10 +251,14 @@ impl Runs {
 pub enum ActionKind {
     /// Ship and verify; nothing goes down.
     Stage,
+    /// Take out of traffic, and wait for what is under way there.
+    Drain,
     /// Switch to the target and restart.
     Activate,
     /// Read back that the wanted revision runs.
     Confirm,
+    /// Put into traffic, and read that back.
+    Attach,
     /// Put back what ran before and restart.
     Revert,
     /// Remove revisions that nobody needs.
@@ -253,8 +269,10 @@ impl std::fmt::Display for ActionKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Self::Stage => "stage",
+            Self::Drain => "drain",
             Self::Activate => "activate",
             Self::Confirm => "confirm",
+            Self::Attach => "attach",
             Self::Revert => "revert",
             Self::Prune => "prune",
         })

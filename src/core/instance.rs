@@ -7,6 +7,7 @@ use super::health::Health;
 use super::ids::HostName;
 use super::spec::HostSpec;
 use super::time::Timestamp;
+use super::traffic_state::TrafficState;
 
 /// One host of the service in a rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,8 @@ pub struct Instance {
     pub open: Option<ActionKind>,
     /// Whether old revisions were removed from it, or that was tried.
     pub pruned: bool,
+    /// Where it stands with its balancers; nothing for a service without traffic of its own.
+    pub traffic: Option<TrafficState>,
 }
 
 /// Whether a host can be worked on.
@@ -69,6 +72,13 @@ pub enum Stage {
     Staging,
     /// The revision is on the host, verified.
     Staged,
+    /// The switch was decided; it is being taken out of traffic first, or is out.
+    Draining {
+        /// What the instance was when that was decided.
+        expects: Expects,
+        /// How the target was started that runs there; set on the way back from it.
+        started: Option<Started>,
+    },
     /// The switch was decided.
     Activating {
         /// When.
@@ -143,7 +153,7 @@ pub enum Expects {
 }
 
 impl Instance {
-    pub(super) fn new(host: &HostSpec) -> Self {
+    pub(super) fn new(host: &HostSpec, balanced: bool) -> Self {
         Self {
             host: host.name.clone(),
             selected: host.selected,
@@ -160,6 +170,7 @@ impl Instance {
             stage: Stage::Pending,
             open: None,
             pruned: false,
+            traffic: balanced.then(|| TrafficState::new(host.taken_out.as_ref())),
         }
     }
 
@@ -207,11 +218,52 @@ impl Instance {
         matches!(self.stage, Stage::Broken { .. } | Stage::Lost { .. })
     }
 
-    /// Whether it was ready without a break for `min_ready`, and is not in rollctl's hand.
+    /// Whether it was ready without a break for `min_ready`, is not in rollctl's hand, and traffic reaches it.
     pub fn is_available(&self, now: Timestamp, min_ready: Duration) -> bool {
+        self.is_proven(now, min_ready) && self.is_attached()
+    }
+
+    /// Whether nothing more can be asked of it: it is available, or only an operator keeps traffic from it.
+    pub fn is_settled(&self, now: Timestamp, min_ready: Duration) -> bool {
+        self.is_proven(now, min_ready) && (self.is_attached() || self.is_kept_out())
+    }
+
+    fn is_proven(&self, now: Timestamp, min_ready: Duration) -> bool {
         let ready =
             matches!(self.health, Some(Health::Ready { since }) if now.since(since) >= min_ready);
         ready && !self.is_in_hand() && !self.is_absent() && !self.unproven
+    }
+
+    /// Whether traffic reaches it wherever it is meant to; so it is where we do not see to that.
+    pub fn is_attached(&self) -> bool {
+        self.traffic
+            .as_ref()
+            .is_none_or(|traffic| traffic.attached == Some(true) && !traffic.taken_out)
+    }
+
+    /// Whether an operator took it out of traffic: there it stays.
+    pub fn is_kept_out(&self) -> bool {
+        self.traffic.as_ref().is_some_and(TrafficState::is_kept_out)
+    }
+
+    /// Whether a rollout took it out of traffic and has not put it back.
+    pub fn is_taken_out(&self) -> bool {
+        !self.is_absent()
+            && self
+                .traffic
+                .as_ref()
+                .is_some_and(|traffic| traffic.taken_out)
+    }
+
+    /// Whether it has to be taken out of traffic before anything is done to it.
+    pub fn is_to_drain(&self) -> bool {
+        !self.is_absent() && self.traffic.as_ref().is_some_and(|traffic| traffic.flows)
+    }
+
+    /// Whether it is out of traffic because of us, and works, or is as it was: it is to be put back.
+    pub fn is_to_attach(&self, now: Timestamp, min_ready: Duration) -> bool {
+        let as_it_was = self.sick_before && matches!(self.stage, Stage::Reverted { .. });
+        self.is_taken_out() && !self.is_in_hand() && (as_it_was || self.is_proven(now, min_ready))
     }
 
     /// Whether it was observed failing three polls in a row.
@@ -237,7 +289,9 @@ impl Instance {
     /// Whether it counts as new, though nobody can prove any more that it works: given up, or it ran the target and
     /// cannot be reached since.
     pub fn is_beyond_proof(&self) -> bool {
-        self.is_given_up() || (self.is_new() && !self.is_in_hand() && !self.is_on_target())
+        self.is_given_up()
+            || self.is_kept_out()
+            || (self.is_new() && !self.is_in_hand() && !self.is_on_target())
     }
 
     /// Whether it failed by us in this rollout, put back or not; and why.

@@ -10,12 +10,14 @@ use books::{Book, Where};
 
 #[path = "invariant_books.rs"]
 mod books;
+#[path = "invariant_traffic.rs"]
+mod traffic;
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{rule} broken on `{host}` at {at:?}: {why}")]
 pub struct Violation {
-    /// `R1`, `R2`, `R3`, `R4`, `step`, or `start`.
+    /// `R1`, `R2`, `R3`, `R4`, `step`, `start`, or `traffic`.
     pub rule: &'static str,
     /// The host whose switch broke it.
     pub host: HostName,
@@ -47,7 +49,11 @@ impl Checker {
         };
         Some(Self {
             min_ready_ms: i64::try_from(spec.min_ready.as_millis()).unwrap_or(i64::MAX),
-            books: vec![Book::default(); spec.hosts.len()],
+            books: spec
+                .hosts
+                .iter()
+                .map(|host| Book::new(spec.balanced, host))
+                .collect(),
             spec: (**spec).clone(),
             held: None,
             goes_back: false,
@@ -161,7 +167,23 @@ impl Checker {
             ActionKind::Activate | ActionKind::Stage if self.goes_back => {
                 start("the rollout goes back")
             }
-            ActionKind::Activate => {
+            // Out of traffic for it: what was begun is finished.
+            ActionKind::Activate | ActionKind::Revert if own.is_drained_for(action) => Ok(()),
+            ActionKind::Activate | ActionKind::Revert
+                if own.gets_traffic() && !own.may_fail_to_drain() =>
+            {
+                Err(("traffic", "it still gets traffic".to_owned()))
+            }
+            ActionKind::Attach => match own.may_get_traffic(now, self.min_ready_ms) {
+                true => Ok(()),
+                false => Err(("traffic", "it may not get traffic".to_owned())),
+            },
+            ActionKind::Drain if own.place == Where::Failed => Ok(()),
+            ActionKind::Drain if own.place == Where::Unproved && self.goes_back => Ok(()),
+            ActionKind::Drain if !self.goes_back && !host.selected => {
+                start("the host is not selected")
+            }
+            ActionKind::Activate | ActionKind::Drain if !self.goes_back => {
                 if let Some(why) = self.held {
                     return start(why);
                 }
@@ -172,7 +194,7 @@ impl Checker {
                 self.within_budgets(now, place)
             }
             // What serves is taken down by a revert only on the way back.
-            ActionKind::Revert if own.place == Where::Confirmed => {
+            ActionKind::Revert | ActionKind::Drain if own.place == Where::Confirmed => {
                 if !self.goes_back {
                     return start("it works, and the rollout does not go back");
                 }
@@ -206,7 +228,10 @@ impl Checker {
     }
 
     fn is_flying(&self, now: i64, book: &Book) -> bool {
-        book.is_in_hand() || (book.place == Where::Confirmed && !self.is_available(now, book))
+        book.is_in_hand()
+            || (book.place == Where::Confirmed
+                && !self.is_available(now, book)
+                && !book.is_an_operators())
     }
 
     fn within_budgets(&self, now: i64, place: usize) -> Result<(), (&'static str, String)> {

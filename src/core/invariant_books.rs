@@ -1,10 +1,11 @@
 //! What the checker notes of one host.
 
+use super::traffic::Traffic;
 use super::{is_done, shows};
 use crate::core::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight};
 use crate::core::health::Health;
 use crate::core::ids::RevisionRef;
-use crate::core::spec::RolloutKind;
+use crate::core::spec::{HostSpec, RolloutKind};
 
 /// Where a rollout is with a host, as far as its events tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +15,8 @@ pub(super) enum Where {
     Old,
     /// It ran the target when it was looked at.
     OnTarget,
+    /// Decided to be switched, and taken out of traffic first; on the way there, or back.
+    Drained { back: bool },
     /// Decided to be switched, or started and not confirmed.
     Unproved,
     /// Confirmed.
@@ -46,10 +49,52 @@ pub(super) struct Book {
     passing_since: Option<i64>,
     failing_polls: u32,
     restarted: bool,
+    traffic: Option<Traffic>,
 }
 
 impl Book {
+    pub(super) fn new(balanced: bool, host: &HostSpec) -> Self {
+        Self {
+            traffic: balanced.then(|| Traffic::new(host)),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn gets_traffic(&self) -> bool {
+        self.present && self.traffic.as_ref().is_some_and(Traffic::is_sure)
+    }
+
+    pub(super) fn may_fail_to_drain(&self) -> bool {
+        self.traffic.as_ref().is_some_and(|one| one.deaf)
+    }
+
+    /// An operator keeps it out of traffic.
+    pub(super) fn is_an_operators(&self) -> bool {
+        self.traffic
+            .as_ref()
+            .is_some_and(|one| !one.flows && !one.cut)
+    }
+
+    pub(super) fn is_drained_for(&self, action: ActionKind) -> bool {
+        match action {
+            ActionKind::Activate => self.place == Where::Drained { back: false },
+            _ => self.place == Where::Drained { back: true },
+        }
+    }
+
+    /// Only what works, or is as it was before us, and only what we took out.
+    pub(super) fn may_get_traffic(&self, now: i64, min_ready_ms: i64) -> bool {
+        let cut = self.traffic.as_ref().is_some_and(|one| one.cut);
+        let unswitched = self.place == Where::Drained { back: false };
+        let as_it_was = self.sick && matches!(self.place, Where::Back { .. });
+        cut && (unswitched || as_it_was || self.works(now, min_ready_ms))
+    }
+
     pub(super) fn is_available(&self, now: i64, min_ready_ms: i64) -> bool {
+        self.traffic.as_ref().is_none_or(Traffic::is_sure) && self.works(now, min_ready_ms)
+    }
+
+    fn works(&self, now: i64, min_ready_ms: i64) -> bool {
         let at_peace = matches!(
             self.place,
             Where::Old | Where::OnTarget | Where::Confirmed | Where::Back { .. }
@@ -64,9 +109,14 @@ impl Book {
 
     pub(super) fn is_in_hand(&self) -> bool {
         self.stray
+            || (self.present && self.traffic.as_ref().is_some_and(|one| one.cut))
             || matches!(
                 self.place,
-                Where::Unproved | Where::Failed | Where::GoingBack { .. } | Where::GivenUp { .. }
+                Where::Drained { .. }
+                    | Where::Unproved
+                    | Where::Failed
+                    | Where::GoingBack { .. }
+                    | Where::GivenUp { .. }
             )
     }
 
@@ -125,7 +175,13 @@ impl Book {
         goes_back: bool,
     ) {
         match event {
-            Event::HostObserved { sight, .. } => self.look(sight, target, kind, goes_back),
+            Event::HostObserved { sight, traffic, .. } => {
+                self.look(sight, target, kind, goes_back);
+                let present = self.present;
+                if let Some(noted) = &mut self.traffic {
+                    noted.look(traffic.as_ref(), present);
+                }
+            }
             Event::HealthChanged { health, .. } => {
                 self.forget_health();
                 match health {
@@ -155,7 +211,9 @@ impl Book {
     fn begin(&mut self, action: ActionKind) {
         match action {
             ActionKind::Activate => {
-                self.sick = self.present && self.passing_since.is_none();
+                if self.place != (Where::Drained { back: false }) {
+                    self.sick = self.present && self.passing_since.is_none();
+                }
                 (self.place, self.present) = (Where::Unproved, true);
                 self.unanswered = true;
                 self.forget_health();
@@ -165,12 +223,43 @@ impl Book {
                 self.place = Where::GoingBack { failed };
                 self.forget_health();
             }
-            ActionKind::Stage | ActionKind::Confirm | ActionKind::Prune => {}
+            ActionKind::Drain => self.drain(),
+            ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
+                self.place = Where::Old;
+            }
+            ActionKind::Stage | ActionKind::Confirm | ActionKind::Attach | ActionKind::Prune => {}
+        }
+    }
+
+    fn drain(&mut self) {
+        match self.place {
+            Where::Old | Where::OnTarget => {
+                self.sick = self.passing_since.is_none();
+                self.place = Where::Drained { back: false };
+            }
+            Where::Confirmed => self.place = Where::Drained { back: true },
+            _ => {}
+        }
+        if let Some(traffic) = &mut self.traffic {
+            traffic.cut = true;
         }
     }
 
     fn end(&mut self, action: ActionKind, outcome: &ActionOutcome) {
+        if let Some(traffic) = &mut self.traffic {
+            traffic.end(action, outcome);
+        }
         match (action, outcome) {
+            (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
+            (ActionKind::Drain, ActionOutcome::Declined { .. }) => self.place = Where::Old,
+            (ActionKind::Drain, _) if self.place == (Where::Drained { back: false }) => {
+                self.place = Where::Back { failed: true };
+            }
+            (ActionKind::Attach, ActionOutcome::Done { .. }) => {}
+            (ActionKind::Attach, _) if self.place == Where::Confirmed => {
+                self.place = Where::Failed;
+            }
+            (ActionKind::Attach, _) => self.place = Where::GivenUp { broken: true },
             (
                 ActionKind::Activate,
                 ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. },
@@ -210,7 +299,8 @@ impl Book {
                 Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
                     self.place = Where::GivenUp { broken: false };
                 }
-                Where::OnTarget => self.place = Where::Old,
+                Where::OnTarget | Where::Drained { back: false } => self.place = Where::Old,
+                Where::Drained { back: true } => self.place = Where::GivenUp { broken: false },
                 _ => {}
             }
             self.present |= self.before.is_none();
@@ -229,7 +319,7 @@ impl Book {
                 .and_then(Runs::revision)
                 .is_some_and(|before| runs.is(before));
         match self.place {
-            Where::Old | Where::OnTarget => {
+            Where::Old | Where::OnTarget | Where::Drained { back: false } => {
                 self.before = Some(runs.clone());
                 self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {
@@ -252,11 +342,18 @@ impl Book {
             }
             // A restart that was begun, and whose switch is not armed, was confirmed, or it never reached the host.
             Where::Unproved if on_target && !self.unanswered => {}
+            Where::Drained { back: true } if on_target => self.place = Where::Confirmed,
+            Where::Drained { back: true } if as_before => {
+                self.place = Where::Back { failed: false };
+            }
             Where::Confirmed if on_target => {}
             Where::Confirmed if as_before && goes_back => {
                 self.place = Where::Back { failed: false };
             }
-            Where::Unproved | Where::Confirmed | Where::GivenUp { broken: false } => {
+            Where::Drained { .. }
+            | Where::Unproved
+            | Where::Confirmed
+            | Where::GivenUp { broken: false } => {
                 self.before = Some(runs.clone());
                 self.place = Where::Old;
             }

@@ -13,6 +13,10 @@ impl Draft<'_> {
         if !self.decision.actions.is_empty() || self.in_work().next().is_some() {
             return;
         }
+        // What we took out of traffic is waited for as long as it may still work: it is to get its traffic again.
+        if !self.is_stalled() && self.has_hope_of(Instance::is_taken_out) {
+            return;
+        }
         let state = self.state;
         let has_broken = state
             .instances
@@ -65,15 +69,20 @@ impl Draft<'_> {
     /// When nothing is left to switch, only those that run the target count.
     fn has_hope(&self) -> bool {
         let left = !self.candidates.is_empty();
+        self.has_hope_of(|i| left || (i.selected && matches!(i.stage, Stage::Updated { .. })))
+    }
+
+    /// Whether one of these may become available with nothing done.
+    fn has_hope_of(&self, counts: impl Fn(&Instance) -> bool) -> bool {
+        let left = !self.candidates.is_empty();
         let (now, min_ready) = (self.now, self.state.spec.min_ready);
         self.state.instances.iter().any(|i| {
-            let counts = left || (i.selected && matches!(i.stage, Stage::Updated { .. }));
-            counts
+            counts(i)
                 && !i.is_in_hand()
                 && !i.is_absent()
                 && match i.health {
                     Some(Health::Ready { .. }) => {
-                        (!i.is_available(now, min_ready) && !i.unproven)
+                        (!i.is_settled(now, min_ready) && !i.unproven)
                             || (left && i.fresh_until < now)
                     }
                     Some(Health::NotReady { .. }) => {

@@ -3,7 +3,9 @@
 //! Whoever has read [`event::Event`], [`rollout::RolloutState::apply`] and [`decide::decide`] knows rollctl.
 
 mod apply;
+mod balance;
 pub mod budget;
+mod conclude;
 pub mod counts;
 pub mod decide;
 pub mod decision;
@@ -23,6 +25,7 @@ pub mod rollout;
 pub(crate) mod rules;
 pub mod spec;
 pub mod time;
+pub mod traffic_state;
 
 #[cfg(test)]
 mod conclusion_tests;
@@ -30,6 +33,8 @@ mod conclusion_tests;
 mod decide_tests;
 #[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod traffic_tests;
 #[cfg(test)]
 mod turning_tests;
 #[cfg(test)]

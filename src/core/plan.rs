@@ -91,6 +91,7 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
             &Event::HostObserved {
                 host: host.clone(),
                 sight: sight.clone(),
+                traffic: None,
             },
         )?;
         match sight {

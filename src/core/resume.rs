@@ -15,6 +15,9 @@ impl Instance {
         self.fresh_until = Timestamp::LONG_AGO;
         self.open = None;
         self.unproven = false;
+        if let Some(traffic) = &mut self.traffic {
+            traffic.forget();
+        }
         self.stage = match &self.stage {
             Stage::Staging | Stage::Staged => Stage::Pending,
             Stage::Reverted { .. } if retry => Stage::Pending,
@@ -27,6 +30,8 @@ impl Instance {
     /// | it was | seen on the target | seen as before | cannot be reached |
     /// |---|---|---|---|
     /// | activating, settling, confirming, lost | proves itself anew | nothing was done | lost |
+    /// | draining, not switched yet | as at a first look | nothing was done | nothing was done |
+    /// | draining on the way back | updated | reverted | lost |
     /// | updated | updated | nothing was done; when going back: reverted | updated, as far as is known |
     /// | failed, reverting, recovering | failed: is put back | has to recover | lost |
     /// | reverted | failed: is put back | reverted | reverted |
@@ -48,6 +53,14 @@ impl Instance {
         let is_target = around.is_target(runs);
         let restarted = around.kind == RolloutKind::Restart;
         let next = match &self.stage {
+            // It was only taken out of traffic: nothing was switched.
+            Stage::Draining { started: None, .. } => return self.look_first(sight, around),
+            Stage::Draining {
+                started: Some(_), ..
+            } if is_target => Stage::Updated {
+                started: started.clone(),
+            },
+            Stage::Draining { .. } if is_before => Stage::Reverted { failure: None },
             // A restart leaves no other trace than its dead-man's switch until it is confirmed.
             Stage::Activating { .. } | Stage::Lost { .. }
                 if is_target && (!restarted || unproven.is_some()) =>
@@ -69,7 +82,8 @@ impl Instance {
             Stage::Updated { .. } if is_before && around.goes_back => {
                 Stage::Reverted { failure: None }
             }
-            Stage::Activating { .. }
+            Stage::Draining { .. }
+            | Stage::Activating { .. }
             | Stage::Settling { .. }
             | Stage::Confirming { .. }
             | Stage::Lost { .. }
@@ -135,7 +149,9 @@ impl Instance {
             Sight::Unreachable { reason } | Sight::Refused { reason } => reason.clone(),
             Sight::Reachable { .. } => return,
         };
-        if self.is_in_hand() && !self.is_given_up() {
+        if matches!(self.stage, Stage::Draining { started: None, .. }) {
+            self.stage = Stage::Pending;
+        } else if self.is_in_hand() && !self.is_given_up() {
             let reason = match self.failure() {
                 Some(failure) => format!("{failure}; its host was lost: {why}"),
                 None => format!("its host was lost: {why}"),

@@ -1,6 +1,6 @@
 //! The state of a rollout: what has happened, folded. [`RolloutState::apply`] is the only way in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::apply::Surroundings;
 use super::event::{Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause};
@@ -92,7 +92,11 @@ impl RolloutState {
         let Event::RolloutStarted { spec, .. } = first else {
             return Err(IllegalEvent::NoStart);
         };
-        let instances: Vec<_> = spec.hosts.iter().map(Instance::new).collect();
+        let instances: Vec<_> = spec
+            .hosts
+            .iter()
+            .map(|host| Instance::new(host, spec.balanced))
+            .collect();
         let index: BTreeMap<_, _> = instances
             .iter()
             .enumerate()
@@ -144,6 +148,17 @@ impl RolloutState {
     /// Whether every host goes back to what it ran before.
     pub fn goes_back(&self) -> bool {
         self.rollback.is_some()
+    }
+
+    /// The hosts that rollouts have taken out of traffic and not put back, with the endpoints at which an operator had
+    /// taken them out before: the next rollout has to know.
+    pub fn left_out(&self) -> BTreeMap<&HostName, &BTreeSet<String>> {
+        // Also of one that is believed to be absent: it may run after all, its removal cut off.
+        let left = self.instances.iter().filter_map(|i| {
+            let traffic = i.traffic.as_ref().filter(|traffic| traffic.taken_out)?;
+            Some((&i.host, &traffic.kept_out))
+        });
+        left.collect()
     }
 
     /// The gate at which it stands, if gates hold for it: not on the way out, and not where nothing ran at the start
@@ -210,6 +225,7 @@ impl RolloutState {
             Event::HostObserved { host, .. }
             | Event::HealthChanged { host, .. }
             | Event::HostRebooted { host, .. }
+            | Event::DrainCutShort { host, .. }
             | Event::ActionStarted { host, .. }
             | Event::ActionEnded { host, .. }
             | Event::InstanceMarked { host, .. } => self.apply_to(host, at, event)?,

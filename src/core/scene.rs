@@ -1,5 +1,6 @@
 //! A rollout in the middle of its life, for tests: moved along by sentences.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::budget::{Budget, Quantity};
@@ -15,6 +16,7 @@ use super::ids::{
 use super::rollout::{RolloutState, Stage};
 use super::spec::{HostSpec, RolloutKind, Spec};
 use super::time::Timestamp;
+use super::traffic_state::TrafficSight;
 
 pub(super) const START: i64 = 1_000_000;
 
@@ -51,11 +53,27 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         max_uploads: 100,
         steps: Vec::new(),
         domains: Vec::new(),
+        balanced: false,
     }
 }
 
 pub(super) fn name(n: u32) -> HostName {
     HostName::new(format!("h{n:02}"))
+}
+
+/// What the one balancer says of an instance.
+pub(super) fn balancer(sends: bool) -> TrafficSight {
+    let one = BTreeSet::from(["lb".to_owned()]);
+    match sends {
+        true => TrafficSight {
+            attached: one,
+            detached: BTreeSet::new(),
+        },
+        false => TrafficSight {
+            attached: BTreeSet::new(),
+            detached: one,
+        },
+    }
 }
 
 /// A rollout in the middle of its life, moved along by sentences.
@@ -78,12 +96,18 @@ impl Scene {
                 'n' => Sight::reachable(Runs::Revision { revision: v2() }),
                 _ => Sight::reachable(Runs::Revision { revision: v1() }),
             };
+            let traffic = scene
+                .state
+                .spec
+                .balanced
+                .then(|| balancer(!matches!(letter, '-' | 'd')));
             scene.happen(Event::HostObserved {
                 host: name(n),
                 sight,
+                traffic,
             });
             let health = match letter {
-                'o' | 'n' => Health::Ready {
+                'o' | 'n' | 'd' => Health::Ready {
                     since: Timestamp::LONG_AGO,
                 },
                 'b' => Health::NotReady { failed_polls: 3 },
@@ -267,7 +291,28 @@ impl Scene {
                 unproven: None,
             },
         };
-        let host = name(host);
-        self.happen(Event::HostObserved { host, sight });
+        let traffic = self.state.spec.balanced.then(|| balancer(true));
+        self.looks(host, sight, traffic);
+    }
+
+    /// The same, where its balancer has stopped to send it traffic.
+    pub(super) fn sees_detached(&mut self, host: u32, name: &str) {
+        let runs = Runs::Revision {
+            revision: revision(name),
+        };
+        let sight = Sight::Reachable {
+            runs,
+            started: Some(Self::started()),
+            unproven: None,
+        };
+        self.looks(host, sight, Some(balancer(false)));
+    }
+
+    fn looks(&mut self, host: u32, sight: Sight, traffic: Option<TrafficSight>) {
+        self.happen(Event::HostObserved {
+            host: name(host),
+            sight,
+            traffic,
+        });
     }
 }

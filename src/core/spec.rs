@@ -1,5 +1,6 @@
 //! What one rollout is to reach, and within which bounds. It never changes while the rollout runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -44,16 +45,21 @@ pub struct HostSpec {
     /// For each of [`Spec::domains`], the place of its value in [`DomainBudget::values`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<usize>,
+    /// Set when an earlier rollout took it out of traffic and has not put it back: the endpoints at which an operator
+    /// had taken it out before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_out: Option<BTreeSet<String>>,
 }
 
 impl HostSpec {
-    /// A host in no domain and without a place in `order`.
+    /// A host in no domain, without a place in `order`, and not left out of traffic.
     pub fn new(name: HostName, selected: bool) -> Self {
         Self {
             name,
             selected,
             rank: 0,
             values: Vec::new(),
+            taken_out: None,
         }
     }
 }
@@ -128,6 +134,9 @@ pub struct Spec {
     /// The failure domains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainBudget>,
+    /// Whether instances are taken out of traffic and put back by us.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub balanced: bool,
 }
 
 impl Gate {

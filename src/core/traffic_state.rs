@@ -21,6 +21,8 @@ pub struct TrafficSight {
 pub struct TrafficState {
     /// Whether traffic reaches it wherever it is meant to; nothing when nobody knows.
     pub attached: Option<bool>,
+    /// Whether any endpoint may still send it traffic, as far as that can be helped.
+    pub flows: bool,
     /// Whether a rollout took it out, or began to, and has not put it back.
     pub taken_out: bool,
     /// Endpoints at which an operator took it out: it is not put in there.
@@ -32,6 +34,7 @@ impl TrafficState {
     pub(super) fn new(taken_out: Option<&BTreeSet<String>>) -> Self {
         Self {
             attached: None,
+            flows: false,
             taken_out: taken_out.is_some(),
             kept_out: taken_out.cloned().unwrap_or_default(),
         }
@@ -39,16 +42,43 @@ impl TrafficState {
 
     /// Takes a look. `is_absent`: nothing runs there, so that nobody took anything out.
     pub(super) fn see(&mut self, sight: &TrafficSight, is_absent: bool) {
-        if is_absent || self.taken_out {
+        if is_absent {
+            // Whoever keeps what is not there out of traffic does not mean what will be started there.
+            self.kept_out.clear();
+            (self.attached, self.taken_out) = (Some(false), true);
+        } else if self.taken_out {
             self.attached = Some(sight.detached.is_subset(&self.kept_out));
-            self.taken_out |= is_absent;
+            self.taken_out = self.attached != Some(true);
         } else {
             self.attached = Some(!sight.attached.is_empty());
             self.kept_out.clone_from(&sight.detached);
         }
-        if self.attached == Some(true) && !is_absent {
-            self.taken_out = false;
-        }
+        self.flows = !sight.attached.is_empty();
+    }
+
+    /// A new controller knows nothing for certain.
+    pub(super) fn forget(&mut self) {
+        (self.attached, self.flows) = (None, false);
+    }
+
+    /// It is to be taken out: from the decision on it is as good as out, until it was read back that it is in.
+    pub(super) fn take_out(&mut self) {
+        self.taken_out = true;
+    }
+
+    /// A drain came to its end, well or not: no more can be done.
+    pub(super) fn drained(&mut self) {
+        (self.attached, self.flows) = (Some(false), false);
+    }
+
+    /// It could not be put in everywhere: some endpoint may send it traffic now.
+    pub(super) fn half_in(&mut self) {
+        self.flows = true;
+    }
+
+    /// It was read back that it is in.
+    pub(super) fn put_in(&mut self) {
+        (self.attached, self.flows, self.taken_out) = (Some(true), true, false);
     }
 
     /// Whether an operator took it out, everywhere.

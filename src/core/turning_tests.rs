@@ -619,6 +619,7 @@ fn what_another_controller_left_unproven_is_proved_or_replaced() {
                     before: old.clone(),
                 }),
             },
+            traffic: None,
         });
     };
     let first = |spec: Spec| Scene::unseen(spec);

@@ -152,6 +152,7 @@ impl World {
             self.happen(Event::HostObserved {
                 host: name.clone(),
                 sight,
+                traffic: None,
             })?;
         }
         let end = self.now + LIMIT_MS;
@@ -225,7 +226,7 @@ impl World {
         self.state
             .apply(at, &event)
             .map_err(|illegal| format!("illegal: {illegal}"))?;
-        if let Event::HostObserved { host, sight } = &event {
+        if let Event::HostObserved { host, sight, .. } = &event {
             let runs = !matches!(
                 sight,
                 Sight::Reachable {
@@ -449,6 +450,7 @@ fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
         max_uploads: rng.random_range(1..6),
         steps,
         domains,
+        balanced: false,
     }
 }
 

@@ -7,10 +7,18 @@ use super::look::{Sights, sight};
 use crate::core::event::Sight;
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
-use crate::ports::{Controller, HostError, HostErrorKind, HostFacts};
+use crate::core::traffic_state::TrafficSight;
+use crate::ports::{Controller, HostError, HostErrorKind, HostFacts, Member};
 
 /// Hosts that are claimed at once.
 const CLAIMS_AT_ONCE: usize = 256;
+
+/// What a host looks like once it knows who drives.
+pub(super) struct Claimed {
+    pub(super) host: HostName,
+    pub(super) sight: Sight,
+    pub(super) traffic: Option<TrafficSight>,
+}
 
 /// Claims them, and says what each looks like then.
 pub(super) async fn claim(
@@ -19,18 +27,52 @@ pub(super) async fn claim(
     state: &RolloutState,
     sights: Sights,
     resumes: bool,
-) -> Vec<(HostName, Sight)> {
+) -> Vec<Claimed> {
     let mut seen: Vec<_> = futures::stream::iter(sights)
         .map(|(host, seen)| async move {
             let selected = state.instance(&host).is_some_and(|i| i.selected);
             let sight = claim_one(ports, controller, &host, seen, selected, resumes).await;
-            (host, sight)
+            balancers(ports, host, sight).await
         })
         .buffer_unordered(CLAIMS_AT_ONCE)
         .collect()
         .await;
-    seen.sort_by(|(a, _), (b, _)| a.cmp(b));
+    seen.sort_by(|a, b| a.host.cmp(&b.host));
     seen
+}
+
+/// Asks the balancers where they have it. A host whose balancers do not answer cannot take part.
+async fn balancers(ports: &Adapters, host: HostName, sight: Sight) -> Claimed {
+    let Some(balancers) = &ports.traffic else {
+        return Claimed {
+            host,
+            sight,
+            traffic: None,
+        };
+    };
+    let member = Member {
+        host: host.clone(),
+        port: None,
+    };
+    match (balancers.observe(&member).await, sight) {
+        (Ok(seen), sight) => Claimed {
+            host,
+            sight,
+            traffic: Some(seen),
+        },
+        (Err(error), Sight::Reachable { .. }) => Claimed {
+            host,
+            sight: Sight::Refused {
+                reason: error.in_words(),
+            },
+            traffic: None,
+        },
+        (Err(_), sight) => Claimed {
+            host,
+            sight,
+            traffic: None,
+        },
+    }
 }
 
 async fn claim_one(

@@ -1,5 +1,6 @@
 //! Performs one action on one host and says how it ended.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::core::health::Poll;
 use crate::core::ids::HostName;
 use crate::core::revision::Manifest;
 use crate::core::rollout::Expects;
-use crate::ports::{Controller, HostError, HostErrorKind, Progress, Switch};
+use crate::ports::{Controller, HostError, HostErrorKind, Member, Progress, Switch};
 
 /// How many journal lines an error shows (contract, section 3).
 const JOURNAL_LINES: usize = 20;
@@ -35,6 +36,8 @@ pub(super) struct Order {
     pub(super) started: Option<Started>,
     /// What the instance is believed to be, for activate; with the watch that a fresh look needs.
     pub(super) expects: Option<(Expects, Subject)>,
+    /// Endpoints at which an operator keeps it out of traffic.
+    pub(super) kept_out: BTreeSet<String>,
     /// Hash of the event that says the action was started.
     pub(super) event_hash: String,
     /// Whether a failure of the instance is being cleaned up, which wants its journal.
@@ -47,6 +50,8 @@ pub(super) struct Ending {
     pub(super) outcome: ActionOutcome,
     /// What the host ran before rollctl came, now kept as a revision: the ledger has to give it a number.
     pub(super) adopted: Option<Manifest>,
+    /// Sessions that were still open when the time to drain was over.
+    pub(super) sessions_left: u64,
 }
 
 impl From<ActionOutcome> for Ending {
@@ -54,6 +59,7 @@ impl From<ActionOutcome> for Ending {
         Self {
             outcome,
             adopted: None,
+            sessions_left: 0,
         }
     }
 }
@@ -70,6 +76,7 @@ pub(super) async fn execute(
     };
     let hash = order.event_hash.clone();
     match order.kind {
+        ActionKind::Drain | ActionKind::Attach => balance(&ports, &job, &order).await,
         ActionKind::Stage => stage(&ports, &job, &controller, &order).await,
         ActionKind::Activate => {
             if let Some(outcome) = take_fresh_look(&ports, &job, &order).await {
@@ -133,6 +140,49 @@ pub(super) async fn execute(
     }
 }
 
+/// Takes an instance out of traffic, or puts it in. Balancers know no epochs, so that the lease is made sure of just
+/// before: a controller that was displaced while it slept moves no traffic.
+async fn balance(ports: &Adapters, job: &Job, order: &Order) -> Ending {
+    let Some(traffic) = &ports.traffic else {
+        return ActionOutcome::Failed {
+            reason: "the inventory does not say any more where its traffic comes from".to_owned(),
+        }
+        .into();
+    };
+    if order.kind == ActionKind::Drain
+        && let Some(declined) = take_fresh_look(ports, job, order).await
+    {
+        return declined.into();
+    }
+    if let Err(error) = ports.ledger.renew(&job.lease).await {
+        return ActionOutcome::Failed {
+            reason: format!("the lease could not be made sure of: {error}"),
+        }
+        .into();
+    }
+    let member = Member {
+        host: order.host.clone(),
+        port: None,
+    };
+    let done = match order.kind {
+        ActionKind::Attach => traffic.attach(&member, &order.kept_out).await.map(|()| 0),
+        _ => traffic
+            .drain(&member)
+            .await
+            .map(|drained| drained.sessions_left),
+    };
+    match done {
+        Ok(sessions_left) => Ending {
+            sessions_left,
+            ..ActionOutcome::Done { started: None }.into()
+        },
+        Err(error) => ActionOutcome::Failed {
+            reason: error.in_words(),
+        }
+        .into(),
+    }
+}
+
 async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Order) -> Ending {
     let report = |sent, total| {
         ports.reporter.progress(&Progress::Upload {
@@ -149,6 +199,7 @@ async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Ord
         Ok(staged) => Ending {
             outcome: ActionOutcome::Done { started: None },
             adopted: staged.adopted,
+            sessions_left: 0,
         },
         Err(error) => ended(Err(error), Refusal::Untouched).into(),
     }

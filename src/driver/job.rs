@@ -14,7 +14,9 @@ use crate::core::revision::Revision;
 use crate::core::rollout::{IllegalEvent, RolloutState};
 use crate::core::spec::Spec;
 use crate::core::time::Timestamp;
-use crate::ports::{Clock, Hosts, Lease, Ledger, LedgerError, Owner, Prober, Reporter, Request};
+use crate::ports::{
+    Clock, Hosts, Lease, Ledger, LedgerError, Owner, Prober, Reporter, Request, Traffic,
+};
 
 /// All that the driver works with.
 pub struct Adapters {
@@ -22,6 +24,8 @@ pub struct Adapters {
     pub hosts: Arc<dyn Hosts>,
     /// The probes.
     pub prober: Arc<dyn Prober>,
+    /// What sends the service its traffic, if rollctl sees to that.
+    pub traffic: Option<Arc<dyn Traffic>>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
     /// Who shows what happens.

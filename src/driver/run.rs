@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::claim::claim;
+use super::claim::{Claimed, claim};
 use super::execute::{Ending, Order, execute};
 use super::job::{Adapters, DriverError, Finished, Input, Job, Resumed};
 use super::look::{Sights, look};
@@ -16,7 +16,7 @@ use super::stop::Stop;
 use super::watch::Look;
 use crate::core::decide::decide;
 use crate::core::decision::{Action, Decision, Verdict};
-use crate::core::event::{ActionKind, ActionOutcome, Event, PauseCause, Runs, Sight};
+use crate::core::event::{ActionKind, ActionOutcome, Event, PauseCause, Runs};
 use crate::core::health::HealthTracker;
 use crate::core::ids::{HostName, RolloutId};
 use crate::core::rollout::{RolloutState, Stage};
@@ -194,7 +194,7 @@ impl Driver {
     }
 
     /// Claims the hosts; a signal is heard meanwhile.
-    async fn claim(&mut self, sights: Sights) -> Result<Vec<(HostName, Sight)>, DriverError> {
+    async fn claim(&mut self, sights: Sights) -> Result<Vec<Claimed>, DriverError> {
         let mut asked = None;
         let claimed = {
             let resumes = self.job.resumed.is_some();
@@ -222,10 +222,16 @@ impl Driver {
 
     async fn work(&mut self, sights: Sights) -> Result<(), DriverError> {
         let sights = self.claim(sights).await?;
-        for (host, sight) in sights {
+        for Claimed {
+            host,
+            sight,
+            traffic,
+        } in sights
+        {
             self.record(Event::HostObserved {
                 host: host.clone(),
                 sight,
+                traffic,
             })
             .await?;
             self.watch_seen(&host);
@@ -361,6 +367,10 @@ impl Driver {
             let recorded = self.ports.ledger.record_revision(&adopted).await;
             recorded.map_err(|source| DriverError::Ledger { rollout, source })?;
         }
+        if ending.sessions_left > 0 {
+            let (host, sessions) = (host.clone(), ending.sessions_left);
+            self.record(Event::DrainCutShort { host, sessions }).await?;
+        }
         let declined = matches!(
             ending.outcome,
             ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. }
@@ -375,7 +385,7 @@ impl Driver {
             ActionKind::Activate if declined => self.watch_old(&host),
             ActionKind::Activate | ActionKind::Revert => self.watch_started(&host),
             ActionKind::Confirm => self.watch_confirmed(&host),
-            ActionKind::Stage | ActionKind::Prune => {}
+            ActionKind::Stage | ActionKind::Drain | ActionKind::Attach | ActionKind::Prune => {}
         }
         Ok(())
     }
@@ -425,6 +435,12 @@ impl Driver {
         let started = instance.started().cloned();
         let before = instance.before.clone().unwrap_or(Runs::Nothing);
         let subject = self.subject(instance);
+        let was_drained = matches!(instance.stage, Stage::Draining { .. });
+        let kept_out = instance
+            .traffic
+            .as_ref()
+            .map(|traffic| traffic.kept_out.clone())
+            .unwrap_or_default();
         let recorded = self
             .record_event(Event::ActionStarted {
                 host: host.clone(),
@@ -439,7 +455,15 @@ impl Driver {
             self.stop_watching(&host);
         }
         let expects = match self.state.instance(&host).map(|instance| &instance.stage) {
-            Some(Stage::Activating { expects, .. }) => Some((*expects, subject)),
+            // Out of traffic for it: the fresh look was taken before that.
+            Some(Stage::Activating { .. }) if was_drained => None,
+            Some(
+                Stage::Activating { expects, .. }
+                | Stage::Draining {
+                    expects,
+                    started: None,
+                },
+            ) => Some((*expects, subject)),
             _ => None,
         };
         let order = Order {
@@ -448,6 +472,7 @@ impl Driver {
             before,
             started,
             expects,
+            kept_out,
             event_hash: recorded,
             last_answer,
         };

@@ -83,6 +83,7 @@ fn bench(letters: &str, unavailable: u32) -> Bench {
         max_uploads: 16,
         steps: Vec::new(),
         domains: Vec::new(),
+        balanced: false,
     };
     let ledger = Arc::new(FakeLedger::default());
     let fleet = Arc::new(FakeFleet {
@@ -94,6 +95,7 @@ fn bench(letters: &str, unavailable: u32) -> Bench {
     let ports = Arc::new(Adapters {
         hosts: fleet.clone(),
         prober: fleet.clone(),
+        traffic: None,
         ledger: ledger.clone(),
         reporter: reporter.clone(),
         clock: Arc::new(FakeClock(tokio::time::Instant::now())),

@@ -79,6 +79,7 @@ impl RolloutRow {
             Event::HostObserved { .. }
             | Event::HealthChanged { .. }
             | Event::HostRebooted { .. }
+            | Event::DrainCutShort { .. }
             | Event::ActionStarted { .. }
             | Event::ActionEnded { .. }
             | Event::InstanceMarked { .. }

@@ -35,7 +35,7 @@ enum Call {
     Append {
         back: i64,
         rollout: i64,
-        event: Event,
+        event: Box<Event>,
     },
     Raise {
         back: i64,
@@ -96,7 +96,7 @@ fn call() -> impl Strategy<Value = (usize, Call)> {
         (back, 1_i64..6, event).prop_map(|(back, rollout, event)| Call::Append {
             back,
             rollout,
-            event
+            event: Box::new(event),
         }),
         (1_u32..4).prop_map(|pid| Call::Kill { pid }),
         (1_u64..20).prop_map(|seconds| Call::Pass { seconds }),

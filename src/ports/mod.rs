@@ -6,6 +6,7 @@ mod health;
 mod hosts;
 mod ledger;
 mod reports;
+mod traffic;
 
 pub use artifacts::*;
 pub use clock::Clock;
@@ -13,3 +14,4 @@ pub use health::{ProbeAnswer, Prober};
 pub use hosts::*;
 pub use ledger::*;
 pub use reports::{Progress, Reporter};
+pub use traffic::{Drained, Member, Traffic, TrafficError};

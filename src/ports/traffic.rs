@@ -54,9 +54,5 @@ pub trait Traffic: Send + Sync {
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError>;
 
     /// Puts it in everywhere but at these endpoints, and reads that back. Done twice, the second does nothing.
-    async fn attach(
-        &self,
-        member: &Member,
-        except: &BTreeSet<String>,
-    ) -> Result<(), TrafficError>;
+    async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError>;
 }

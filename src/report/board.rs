@@ -343,6 +343,7 @@ fn is_told(event: &Event) -> bool {
     match event {
         Event::RolloutStarted { .. }
         | Event::HostRebooted { .. }
+        | Event::DrainCutShort { .. }
         | Event::InstanceMarked { .. }
         | Event::RolloutResumed { .. }
         | Event::StepReached { .. }

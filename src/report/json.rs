@@ -13,6 +13,7 @@ use crate::core::health::Health;
 use crate::core::rollout::RolloutState;
 use crate::core::spec::Spec;
 use crate::core::time::Timestamp;
+use crate::core::traffic_state::TrafficSight;
 use crate::ports::{Progress, Reporter};
 
 /// One event: `{"version":1,"seq","at","rollout","kind","instance"?, ...}`. Digests and names stand apart, times are
@@ -60,9 +61,12 @@ fn fields(event: &Event) -> (&'static str, Value) {
         Event::RolloutStarted { spec, by, cause } => {
             ("rollout_started", start(spec, by, cause.as_deref()))
         }
-        Event::HostObserved { sight, .. } => ("host_observed", seen(sight)),
+        Event::HostObserved { sight, traffic, .. } => {
+            ("host_observed", with_traffic(seen(sight), traffic.as_ref()))
+        }
         Event::HealthChanged { health, .. } => ("health_changed", health_fields(*health)),
         Event::HostRebooted { .. } => ("host_rebooted", json!({})),
+        Event::DrainCutShort { sessions, .. } => ("drain_cut_short", json!({"sessions": sessions})),
         Event::ActionStarted { action, .. } => ("action_started", json!({"action": action})),
         Event::ActionEnded {
             action, outcome, ..
@@ -106,6 +110,14 @@ fn fields(event: &Event) -> (&'static str, Value) {
         Event::RolloutSuperseded { by } => ("rollout_superseded", json!({"by": by})),
         Event::RolloutEnded { outcome } => ("rollout_ended", json!({"outcome": outcome})),
     }
+}
+
+fn with_traffic(mut fields: Value, traffic: Option<&TrafficSight>) -> Value {
+    if let (Some(object), Some(traffic)) = (fields.as_object_mut(), traffic) {
+        object.insert("attached".to_owned(), json!(traffic.attached));
+        object.insert("detached".to_owned(), json!(traffic.detached));
+    }
+    fields
 }
 
 fn start(spec: &Spec, by: &str, cause: Option<&str>) -> Value {

@@ -78,6 +78,7 @@ impl Sample {
             max_uploads: 16,
             steps: Vec::new(),
             domains: Vec::new(),
+            balanced: false,
         };
         let first = Event::RolloutStarted {
             spec: Box::new(spec),
@@ -117,6 +118,7 @@ impl Sample {
             Event::HostObserved {
                 host: host(name),
                 sight: Sight::reachable(runs),
+                traffic: None,
             },
         );
         if !absent {
@@ -144,6 +146,7 @@ impl Sample {
                 sight: Sight::Unreachable {
                     reason: "connection refused (192.0.2.17:22)".to_owned(),
                 },
+                traffic: None,
             },
         );
         self.health(millis, name, Health::NotReady { failed_polls: 1 })

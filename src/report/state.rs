@@ -8,17 +8,25 @@ use crate::core::time::Timestamp;
 pub const OUT_OF_SERVICE: &str = "out-of-service";
 
 /// All words that [`word`] and `status` use, with what they mean.
-pub const WORDS: [(&str, &str); 19] = [
+pub const WORDS: [(&str, &str); 21] = [
     ("available", "ready without a break for min_ready"),
     ("ready", "its health check passes, not for min_ready yet"),
     ("not-ready", "its health check fails"),
     ("unknown", "nobody could say"),
     ("absent", "no instance"),
+    (
+        "detached",
+        "ready, and out of traffic: by an operator, or until it is put back",
+    ),
     ("unreachable", "SSH cannot reach the host"),
     ("refused", "the host cannot take part; nothing was changed"),
     (
         "staging",
         "the new revision is being shipped; the old one runs",
+    ),
+    (
+        "draining",
+        "being taken out of traffic, to be switched next",
     ),
     ("activating", "being switched"),
     ("settling", "started, has to prove itself"),
@@ -40,6 +48,7 @@ pub const WORDS: [(&str, &str); 19] = [
 pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'static str {
     match (&instance.stage, &instance.reach) {
         (Stage::Staging, _) => "staging",
+        (Stage::Draining { .. }, _) => "draining",
         (Stage::Activating { .. }, _) => "activating",
         (Stage::Settling { .. }, _) => "settling",
         (Stage::Confirming { .. }, _) => "confirming",
@@ -64,6 +73,7 @@ fn by_health(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'sta
     }
     match instance.health {
         _ if instance.is_available(now, state.spec.min_ready) => "available",
+        Some(Health::Ready { .. }) if !instance.is_attached() => "detached",
         Some(Health::Ready { .. }) => "ready",
         Some(Health::NotReady { .. } | Health::Restarted) => "not-ready",
         Some(Health::Unknown) | None => "unknown",

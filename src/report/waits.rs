@@ -130,8 +130,10 @@ pub fn waits_in_words(reasons: &[WaitReason], budget: &Budget, now: Timestamp) -
 fn gerund(action: ActionKind) -> &'static str {
     match action {
         ActionKind::Stage => "shipping to",
+        ActionKind::Drain => "draining",
         ActionKind::Activate => "switching",
         ActionKind::Confirm => "reading back",
+        ActionKind::Attach => "attaching",
         ActionKind::Revert => "putting back",
         ActionKind::Prune => "cleaning up",
     }

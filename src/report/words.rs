@@ -49,6 +49,7 @@ impl Story {
             Event::HostObserved {
                 host,
                 sight: Sight::Reachable { runs, .. },
+                ..
             } => {
                 self.before.insert(host.clone(), runs.clone());
             }
@@ -76,11 +77,18 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
     };
     match &recorded.event {
         Event::RolloutStarted { spec, by, cause } => started(id, spec, by, cause.as_deref()),
-        Event::HostObserved { host, sight } => format!("{host}: {}", seen(sight)),
+        Event::HostObserved { host, sight, .. } => format!("{host}: {}", seen(sight)),
         Event::HealthChanged { host, health } => format!("{host}: {}", health_in_words(*health)),
         Event::HostRebooted { host, .. } => {
             format!("{host}: rebooted by itself; its instance has to prove itself anew")
         }
+        Event::DrainCutShort { host, sessions } => format!(
+            "{host}: drain_timeout is over, {} cut off",
+            match sessions {
+                1 => "1 session is".to_owned(),
+                many => format!("{many} sessions are"),
+            }
+        ),
         Event::ActionStarted { host, action } => {
             format!("{host}: {}", begun(*action, host, about))
         }
@@ -310,9 +318,11 @@ fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("shipping {target}"),
+        ActionKind::Drain => "taking it out of traffic".to_owned(),
         ActionKind::Activate if had_nothing(host, about) => format!("starting {target}"),
         ActionKind::Activate => format!("switching from {} to {target}", before(host, about)),
         ActionKind::Confirm => format!("reading back that {target} runs"),
+        ActionKind::Attach => "putting it into traffic".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
         ActionKind::Revert => format!("putting {} back", before(host, about)),
         ActionKind::Prune => "removing old revisions".to_owned(),
@@ -345,6 +355,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("{target} is there, verified"),
+        ActionKind::Drain => "out of traffic".to_owned(),
         ActionKind::Activate => match about.spec() {
             Some(spec) => format!(
                 "{target} started, must stay ready for {}",
@@ -353,6 +364,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
             None => format!("{target} started"),
         },
         ActionKind::Confirm => format!("runs {target}, confirmed"),
+        ActionKind::Attach => "in traffic".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
         ActionKind::Revert => format!("{} started again", before(host, about)),
         ActionKind::Prune => "old revisions removed".to_owned(),

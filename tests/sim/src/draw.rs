@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rand::Rng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 use rollctl::core::budget::{Budget, Quantity};
 use rollctl::core::event::Runs;
@@ -155,6 +155,8 @@ pub(crate) fn hosts(rng: &mut SmallRng) -> Vec<Host> {
                 behaviours,
                 dead_until: 0,
                 lag: rng.random_range(20..800),
+                in_traffic: true,
+                kept_out: false,
             }
         })
         .collect()
@@ -211,7 +213,21 @@ pub(crate) fn spec(rng: &mut SmallRng, hosts: usize) -> Spec {
         steps: steps(rng, desired, number),
         hosts: list,
         domains,
+        balanced: false,
     }
+}
+
+/// Whether balancers stand before the service; then operators keep some hosts out of traffic. Drawn apart, so that a
+/// seed's world is otherwise what it was.
+pub(crate) fn balance(seed: u64, hosts: &mut [Host]) -> bool {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x7ab1_e5ee_d000_0001);
+    let balanced = rng.random_bool(0.4);
+    let operators = rng.random_bool(0.3);
+    for host in hosts {
+        host.kept_out = balanced && operators && host.runs != 0 && rng.random_bool(0.1);
+        host.in_traffic = !host.kept_out && (!balanced || host.runs != 0);
+    }
+    balanced
 }
 
 fn domain(rng: &mut SmallRng, hosts: &mut [HostSpec]) -> DomainBudget {

@@ -1,6 +1,7 @@
 //! What must be true once everything has come to rest.
 
 use rollctl::core::event::Outcome;
+use rollctl::core::health::Health;
 use rollctl::core::rollout::{RolloutPhase, Stage};
 
 use crate::order::Coming;
@@ -42,6 +43,21 @@ impl World {
             }
             if instance.open.is_some() || (instance.is_in_hand() && !instance.is_given_up()) {
                 return wrong("left in hand");
+            }
+            if host.kept_out && host.in_traffic {
+                return wrong("an operator's host was put into traffic");
+            }
+            let works =
+                matches!(instance.health, Some(Health::Ready { .. })) && !instance.is_absent();
+            // What nobody ever confirmed waits for its dead-man's switch.
+            if works
+                && host.runs != 0
+                && !instance.unproven
+                && !instance.is_given_up()
+                && !host.kept_out
+                && !host.in_traffic
+            {
+                return wrong("it works and gets no traffic");
             }
             if !instance.is_reachable() {
                 continue;

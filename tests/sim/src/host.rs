@@ -49,6 +49,10 @@ pub(crate) struct Host {
     pub(crate) behaviours: Vec<Behaviour>,
     /// Killed by somebody at that moment: it does not answer for a while, and its unit has restarted.
     pub(crate) dead_until: i64,
+    /// Whether the balancers send it traffic; always where nobody sees to that.
+    pub(crate) in_traffic: bool,
+    /// An operator took it out of traffic before anything began.
+    pub(crate) kept_out: bool,
     /// Answers that got lost make the controller ask again: so much later.
     pub(crate) lag: i64,
 }

@@ -13,6 +13,7 @@ mod order;
 mod people;
 mod steps;
 mod tally;
+mod traffic;
 mod world;
 
 pub use tally::Tally;

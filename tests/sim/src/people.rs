@@ -16,8 +16,15 @@ const RESUMED_IN_PEACE: u32 = 4;
 
 impl World {
     /// A new rollout, which supersedes an unfinished one.
-    pub(crate) fn begin(&mut self, spec: Spec) -> Result<(), String> {
+    pub(crate) fn begin(&mut self, mut spec: Spec) -> Result<(), String> {
         let now = at(self.now);
+        if let Some(last) = self.ledger.rollouts.len().checked_sub(1) {
+            let before = self.ledger.fold(last)?;
+            let left_out = before.left_out();
+            for host in &mut spec.hosts {
+                host.taken_out = left_out.get(&host.name).map(|kept| (*kept).clone());
+            }
+        }
         self.ledger.epoch += 1;
         let first = Event::RolloutStarted {
             spec: Box::new(spec),
@@ -104,7 +111,14 @@ impl World {
         for place in 0..self.hosts.len() {
             let sight = sight_of(&self.hosts[place], self.now);
             let host = self.controllers[who].host_name(place);
-            self.record(who, &Event::HostObserved { host, sight })?;
+            self.record(
+                who,
+                &Event::HostObserved {
+                    host,
+                    sight,
+                    traffic: self.traffic_of(place),
+                },
+            )?;
             self.controllers[who].watch_seen(place);
         }
         Ok(())

@@ -53,6 +53,9 @@ impl World {
     }
 
     fn arrive(&mut self, order: Order) {
+        if matches!(order.action, ActionKind::Drain | ActionKind::Attach) {
+            return self.balance(order);
+        }
         let host = &self.hosts[order.host];
         if !host.answers_ssh(self.now) {
             let never_begun = matches!(
@@ -103,6 +106,7 @@ impl World {
             ActionKind::Activate => self.activate(order, fails),
             ActionKind::Confirm => self.confirm(order),
             ActionKind::Revert => self.revert(order, fails),
+            ActionKind::Drain | ActionKind::Attach => {}
         }
     }
 
@@ -205,7 +209,8 @@ impl World {
         else {
             return Ok(());
         };
-        let unreachable = !self.hosts[order.host].answers_ssh(self.now);
+        let by_ssh = !matches!(order.action, ActionKind::Drain | ActionKind::Attach);
+        let unreachable = by_ssh && !self.hosts[order.host].answers_ssh(self.now);
         let is_answer = !matches!(
             outcome,
             ActionOutcome::Lost { .. } | ActionOutcome::Refused { .. }

@@ -25,6 +25,10 @@ pub struct Tally {
     pub step: u64,
     /// The service had a failure domain.
     pub domain: u64,
+    /// Balancers stood before the service.
+    pub balanced: u64,
+    /// A balancer did not do what it was told.
+    pub deaf_balancer: u64,
     /// Somebody paused.
     pub pause: u64,
     /// Somebody aborted.
@@ -39,7 +43,7 @@ pub struct Tally {
 
 impl Tally {
     /// Every figure with its name.
-    pub fn rows(&self) -> [(&'static str, u64); 13] {
+    pub fn rows(&self) -> [(&'static str, u64); 15] {
         [
             ("crash", self.crash),
             ("revert", self.revert),
@@ -49,6 +53,8 @@ impl Tally {
             ("fired dead-man's switch", self.fired),
             ("step", self.step),
             ("failure domain", self.domain),
+            ("balancers", self.balanced),
+            ("deaf balancer", self.deaf_balancer),
             ("pause", self.pause),
             ("abort", self.abort),
             ("lost reply", self.lost_reply),
@@ -71,6 +77,8 @@ impl Tally {
             fired: one(self.fired),
             step: one(self.step),
             domain: one(self.domain),
+            balanced: one(self.balanced),
+            deaf_balancer: one(self.deaf_balancer),
             pause: one(self.pause),
             abort: one(self.abort),
             lost_reply: one(self.lost_reply),
@@ -92,6 +100,8 @@ impl AddAssign for Tally {
         self.fired += other.fired;
         self.step += other.step;
         self.domain += other.domain;
+        self.balanced += other.balanced;
+        self.deaf_balancer += other.deaf_balancer;
         self.pause += other.pause;
         self.abort += other.abort;
         self.lost_reply += other.lost_reply;

@@ -67,11 +67,13 @@ pub(crate) fn at(now: i64) -> Timestamp {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let hosts = draw::hosts(&mut rng);
+        let mut hosts = draw::hosts(&mut rng);
         let temper = draw::temper(&mut rng);
-        let spec = draw::spec(&mut rng, hosts.len());
+        let mut spec = draw::spec(&mut rng, hosts.len());
+        spec.balanced = draw::balance(seed, &mut hosts);
         let tally = Tally {
             domain: u64::from(!spec.domains.is_empty()),
+            balanced: u64::from(spec.balanced),
             ..Tally::default()
         };
         Self {
@@ -185,6 +187,11 @@ impl World {
                 ..
             } => self.tally.revert += 1,
             Event::RollbackStarted { .. } => self.tally.rollback += 1,
+            Event::ActionEnded {
+                action: ActionKind::Drain | ActionKind::Attach,
+                outcome: ActionOutcome::Failed { .. },
+                ..
+            } => self.tally.deaf_balancer += 1,
             Event::StepOpened { .. } => self.tally.step += 1,
             _ => {}
         }
@@ -278,7 +285,13 @@ impl World {
         }
         let after = &controller.state.instances[place];
         let expects = match &after.stage {
-            Stage::Activating { expects, .. } => Some(*expects),
+            // Out of traffic for it: the fresh look was taken before that.
+            Stage::Activating { .. } if is_drained(instance.as_ref()) => None,
+            Stage::Activating { expects, .. }
+            | Stage::Draining {
+                expects,
+                started: None,
+            } => Some(*expects),
             _ => None,
         };
         let before = release_of(after.before.as_ref());
@@ -329,14 +342,14 @@ impl World {
                 host.ssh_gone_until == 0 && !host.behaviours.iter().any(dies)
             });
         let host = &self.hosts[place];
-        if !peaceful || !host.serves(self.now) || host.armed.is_some() {
+        if !peaceful || !host.serves(self.now) || !host.in_traffic || host.armed.is_some() {
             return Ok(());
         }
         let others = self
             .hosts
             .iter()
             .enumerate()
-            .filter(|(n, one)| *n != place && one.serves(self.now))
+            .filter(|(n, one)| *n != place && one.serves(self.now) && one.in_traffic)
             .count();
         let budget = self.spec.budget;
         let least = usize::try_from(budget.min_available()).unwrap_or(0);
@@ -428,6 +441,10 @@ impl World {
             _ => Some(false),
         }
     }
+}
+
+fn is_drained(instance: Option<&Instance>) -> bool {
+    instance.is_some_and(|one| matches!(one.stage, Stage::Draining { .. }))
 }
 
 /// The number of a release.

@@ -1,0 +1,62 @@
+//! What the checker notes of the traffic that we see to.
+
+use std::collections::BTreeSet;
+
+use super::is_done;
+use crate::core::event::{ActionKind, ActionOutcome};
+use crate::core::spec::HostSpec;
+use crate::core::traffic_state::TrafficSight;
+
+/// Of one host.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Traffic {
+    pub(super) flows: bool,
+    /// By a rollout, and not put back.
+    pub(super) cut: bool,
+    /// Where it was out when nobody of us had taken it out.
+    others: BTreeSet<String>,
+    /// Its drain failed: it goes back all the same.
+    pub(super) deaf: bool,
+}
+
+impl Traffic {
+    pub(super) fn new(host: &HostSpec) -> Self {
+        Self {
+            cut: host.taken_out.is_some(),
+            others: host.taken_out.clone().unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_sure(&self) -> bool {
+        self.flows && !self.cut
+    }
+
+    pub(super) fn look(&mut self, seen: Option<&TrafficSight>, present: bool) {
+        let Some(seen) = seen else {
+            self.flows = false;
+            return;
+        };
+        if !present {
+            (self.flows, self.cut) = (false, true);
+            self.others.clear();
+        } else if self.cut {
+            self.flows = seen.detached.iter().all(|one| self.others.contains(one));
+            self.cut = !self.flows;
+        } else {
+            self.flows = !seen.attached.is_empty();
+            self.others.clone_from(&seen.detached);
+        }
+    }
+
+    pub(super) fn end(&mut self, action: ActionKind, outcome: &ActionOutcome) {
+        match (action, outcome) {
+            (ActionKind::Attach, ActionOutcome::Done { .. })
+            | (ActionKind::Drain, ActionOutcome::Declined { .. }) => {
+                (self.flows, self.cut) = (true, false);
+            }
+            (ActionKind::Drain, outcome) => self.deaf = !is_done(outcome),
+            _ => {}
+        }
+    }
+}
