@@ -45,6 +45,7 @@ fn service() -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
+        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,

@@ -1,6 +1,6 @@
 //! What release, rollback and plan have in common: from a target to a rollout, and from its end to an exit code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::RolloutArgs;
 use super::error::CliError;
@@ -33,7 +33,19 @@ pub(crate) struct Prepared {
     refusal: Option<CliError>,
 }
 
+/// Hosts that an earlier rollout left out of traffic, with the endpoints at which an operator had taken them out before.
+pub(crate) type LeftOut = BTreeMap<HostName, BTreeSet<String>>;
+
 impl Prepared {
+    /// Makes the rollout put back what an earlier one took out of traffic.
+    pub(crate) fn take_over_traffic(&mut self, left_out: &LeftOut) {
+        if self.spec.balanced {
+            for host in &mut self.spec.hosts {
+                host.taken_out = left_out.get(&host.name).cloned();
+            }
+        }
+    }
+
     /// The same, if it may be begun and not only planned.
     ///
     /// # Errors
@@ -104,7 +116,7 @@ pub(crate) fn prepare(
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
         steps,
         domains: selection.domains,
-        balanced: false,
+        balanced: service.traffic.is_some(),
     };
     Ok(Prepared {
         spec,

@@ -52,6 +52,7 @@ fn service(hosts: u32) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
+        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,

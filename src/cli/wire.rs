@@ -11,14 +11,16 @@ use crate::artifact::{FileStore, store_folder};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::ServiceName;
 use crate::core::time::Timestamp;
+use crate::core::traffic::{TrafficDriver, TrafficSettings};
 use crate::driver::SystemClock;
 use crate::health::ServiceProber;
-use crate::host::ServiceHosts;
+use crate::host::{FleetSockets, ServiceHosts};
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
 use crate::ledger::{self, Here};
-use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober};
+use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober, Traffic};
 use crate::report::Output;
 use crate::ssh::{Connector, SshConfig, Tuning, check_key};
+use crate::traffic::Haproxy;
 
 /// Finds and reads the inventory.
 ///
@@ -196,6 +198,8 @@ pub(crate) struct Field {
     pub(crate) hosts: Arc<dyn Hosts>,
     /// The probes.
     pub(crate) prober: Arc<dyn Prober>,
+    /// What sends the service its traffic, where rollctl sees to that.
+    pub(crate) traffic: Option<Arc<dyn Traffic>>,
 }
 
 impl Field {
@@ -221,8 +225,32 @@ impl Field {
         Ok(Self {
             hosts,
             prober: Arc::new(prober),
+            traffic: service
+                .traffic
+                .as_ref()
+                .map(|settings| traffic(settings, fleet, &connector)),
         })
     }
+}
+
+/// Joins a service to its balancers. Nothing is connected yet.
+fn traffic(
+    settings: &TrafficSettings,
+    fleet: &Fleet,
+    connector: &Arc<Connector>,
+) -> Arc<dyn Traffic> {
+    let TrafficDriver::Haproxy {
+        endpoints,
+        backend,
+        servers,
+    } = settings.driver.clone();
+    Arc::new(Haproxy::new(
+        endpoints,
+        backend,
+        servers,
+        settings.drain_timeout,
+        Arc::new(FleetSockets::new(fleet, connector)),
+    ))
 }
 
 /// Makes all SSH sessions of this process.

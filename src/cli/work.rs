@@ -67,7 +67,7 @@ impl Work<'_> {
         let adapters = Arc::new(Adapters {
             hosts: field.hosts.clone(),
             prober: field.prober,
-            traffic: None,
+            traffic: field.traffic,
             ledger: desk.ledger.clone(),
             reporter: reporter.clone(),
             clock: Arc::new(SteadyClock::from(&*desk.here.clock)),

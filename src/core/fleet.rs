@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::budget::Quantity;
 use super::ids::{FleetName, HostName, ServiceName, UnitName};
 use super::revision::Architecture;
+use super::traffic::TrafficSettings;
 
 /// One inventory.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +129,8 @@ pub struct Service {
     pub strategy: Strategy,
     /// How it proves that it is healthy.
     pub health: HealthCheck,
+    /// What sends it its traffic, where rollctl sees to that.
+    pub traffic: Option<TrafficSettings>,
 }
 
 /// Where an artifact comes from.

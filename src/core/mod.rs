@@ -25,6 +25,7 @@ pub mod rollout;
 pub(crate) mod rules;
 pub mod spec;
 pub mod time;
+pub mod traffic;
 pub mod traffic_state;
 
 #[cfg(test)]

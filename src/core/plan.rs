@@ -1,5 +1,6 @@
 //! What a rollout would do: [`decide`] with an optimistic outcome, looped. Not a second planner.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::decide::decide;
@@ -10,6 +11,7 @@ use super::ids::{BootId, HostName};
 use super::rollout::{Expects, IllegalEvent, RolloutState, Stage};
 use super::spec::Spec;
 use super::time::Timestamp;
+use super::traffic_state::TrafficSight;
 
 /// What is known of a host before a rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +93,11 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
             &Event::HostObserved {
                 host: host.clone(),
                 sight: sight.clone(),
-                traffic: None,
+                // Everything goes well, and so its traffic comes and goes as it should.
+                traffic: spec.balanced.then(|| TrafficSight {
+                    attached: BTreeSet::from([String::new()]),
+                    ..TrafficSight::default()
+                }),
             },
         )?;
         match sight {

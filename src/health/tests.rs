@@ -271,6 +271,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
+        traffic: None,
         health: HealthCheck {
             probe,
             through,

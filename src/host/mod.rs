@@ -19,6 +19,7 @@ mod preflight;
 mod script;
 mod seen;
 mod shell;
+mod sockets;
 mod stage;
 mod switch;
 mod systemd;
@@ -29,3 +30,4 @@ mod tests;
 
 pub use hosts::ServiceHosts;
 pub use over_ssh::target;
+pub use sockets::FleetSockets;

@@ -29,11 +29,7 @@ impl ServiceHosts {
             .iter()
             .filter_map(|name| fleet.host(name))
             .map(|host| {
-                let shell = SshShell {
-                    connector: Arc::clone(connector),
-                    target: target(host),
-                    line: Mutex::default(),
-                };
+                let shell = SshShell::new(connector, host);
                 let manner = Manner {
                     scope: service.scope,
                     acting: host.ssh.r#become,
@@ -67,7 +63,8 @@ pub fn target(host: &Host) -> Target {
 /// A host that could not be reached is not tried again for so long: every poll would be a login otherwise.
 const REST: Duration = Duration::from_secs(2);
 
-struct SshShell {
+/// The way to one host.
+pub(crate) struct SshShell {
     connector: Arc<Connector>,
     target: Target,
     line: Mutex<Line>,
@@ -80,6 +77,21 @@ struct Line {
 }
 
 impl SshShell {
+    pub(crate) fn new(connector: &Arc<Connector>, host: &Host) -> Self {
+        Self {
+            connector: Arc::clone(connector),
+            target: target(host),
+            line: Mutex::default(),
+        }
+    }
+
+    /// A stream to a Unix socket there, as the login user.
+    pub(crate) async fn dial_socket(&self, path: &str) -> Result<Box<dyn Stream>, HostError> {
+        let session = self.session().await?;
+        let tunnel = session.forward_unix(path).await;
+        Ok(Box::new(tunnel.map_err(|error| cut_off(&error))?))
+    }
+
     /// The connection; one login however many ask at once.
     async fn session(&self) -> Result<Session, HostError> {
         let mut line = self.line.lock().await;

@@ -32,6 +32,7 @@ mod stores;
 mod strategy;
 mod suggest;
 mod text;
+mod traffic;
 
 pub use load::{Loaded, load};
 pub use locate::{INVENTORY_VARIABLE, InventoryError, locate};

@@ -13,6 +13,7 @@ use super::reader::{Entry, Table};
 use super::select::select;
 use super::source::At;
 use super::strategy::ReadStrategy;
+use super::traffic;
 
 const REVISION_HISTORY_LIMIT: u32 = 10;
 /// The longest name of a service: it becomes part of the names of units and folders.
@@ -60,6 +61,7 @@ pub(crate) fn read(
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
     let places = Places::read(&mut table, entry, f);
+    let traffic = traffic::read(&mut table, &hosts, around.hosts, f);
     let service = Service {
         name: ServiceName::new(entry.name),
         hosts: names(&hosts, false),
@@ -94,9 +96,9 @@ pub(crate) fn read(
             .unwrap_or(REVISION_HISTORY_LIMIT),
         strategy: strategy.strategy,
         health: health.check,
+        traffic,
     };
     warn_of_empty(&service, &entry.key, around, f);
-    later::traffic(&mut table, f);
     later::hooks(&mut table, f);
     later::unread(&mut table, "window", f);
     later::unread(&mut table, "trust", f);

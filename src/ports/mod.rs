@@ -14,4 +14,4 @@ pub use health::{ProbeAnswer, Prober};
 pub use hosts::*;
 pub use ledger::*;
 pub use reports::{Progress, Reporter};
-pub use traffic::{Drained, Member, Traffic, TrafficError};
+pub use traffic::{Drained, Member, SocketDialer, Traffic, TrafficError};

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use crate::core::ids::HostName;
 use crate::core::traffic_state::TrafficSight;
 
+use super::hosts::{HostError, Stream};
+
 /// One instance as its balancers know it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
@@ -41,6 +43,13 @@ impl TrafficError {
             None => self.message.clone(),
         }
     }
+}
+
+/// Reaches sockets on the inventory's hosts.
+#[async_trait]
+pub trait SocketDialer: Send + Sync {
+    /// A stream to a Unix socket on a host, as its login user.
+    async fn dial_socket(&self, host: &HostName, path: &str) -> Result<Box<dyn Stream>, HostError>;
 }
 
 /// The balancers of one service. A short failure is asked again inside.

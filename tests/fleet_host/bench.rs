@@ -230,6 +230,7 @@ fn service(login: Login) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
+        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,

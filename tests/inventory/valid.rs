@@ -191,6 +191,7 @@ fn web() -> Service {
                 },
             ],
         },
+        traffic: None,
         health: HealthCheck {
             probe: Probe::Http {
                 url: "http://{address}:{port}/healthz?zone={label.zone}&host={host}".to_owned(),
@@ -235,6 +236,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
+        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Ssh,
@@ -408,12 +410,5 @@ fn the_contracts_own_example_lacks_only_what_cannot_be_had_yet() {
         .filter(|mistake| mistake.severity == Severity::NotYet)
         .filter_map(|mistake| mistake.key.as_deref())
         .collect();
-    assert_eq!(
-        keys,
-        [
-            "services.web.spare_hosts",
-            "services.web.traffic",
-            "services.web.hooks",
-        ]
-    );
+    assert_eq!(keys, ["services.web.spare_hosts", "services.web.hooks",]);
 }

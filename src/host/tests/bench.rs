@@ -164,6 +164,7 @@ pub(super) fn service() -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
+        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,

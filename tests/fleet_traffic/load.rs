@@ -1,0 +1,144 @@
+//! Users: they ask all the time, over connections that they keep, over fresh ones, and for what takes long. Every request
+//! and every failure is counted; nothing is tried twice.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::haproxy::Haproxy;
+
+#[derive(Default)]
+struct Book {
+    stop: AtomicBool,
+    asked: AtomicU64,
+    slow: AtomicU64,
+    failures: Mutex<Vec<String>>,
+}
+
+/// Users of some balancers.
+pub(crate) struct Load {
+    book: Arc<Book>,
+    users: Vec<JoinHandle<()>>,
+}
+
+/// What they saw.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) asked: u64,
+    pub(crate) slow: u64,
+    pub(crate) failures: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Habit {
+    Keeps,
+    Fresh,
+    Slow { ms: u64 },
+}
+
+impl Load {
+    /// Two users of every habit before each balancer.
+    pub(crate) fn start(balancers: &[&Haproxy], slow_ms: u64) -> Self {
+        let book = Arc::new(Book::default());
+        let mut users = Vec::new();
+        for balancer in balancers {
+            for habit in [Habit::Keeps, Habit::Fresh, Habit::Slow { ms: slow_ms }] {
+                for _ in 0..2 {
+                    let (book, port) = (Arc::clone(&book), balancer.port);
+                    users.push(std::thread::spawn(move || ask(&book, port, habit)));
+                }
+            }
+        }
+        Self { book, users }
+    }
+
+    pub(crate) fn stop(self) -> Seen {
+        self.book.stop.store(true, Ordering::SeqCst);
+        for user in self.users {
+            user.join().unwrap();
+        }
+        let failures = self.book.failures.lock().unwrap().clone();
+        Seen {
+            asked: self.book.asked.load(Ordering::SeqCst),
+            slow: self.book.slow.load(Ordering::SeqCst),
+            failures,
+        }
+    }
+}
+
+fn ask(book: &Book, port: u16, habit: Habit) {
+    let mut kept: Option<TcpStream> = None;
+    let path = match habit {
+        Habit::Slow { ms } => format!("/slow?ms={ms}"),
+        _ => "/version".to_owned(),
+    };
+    while !book.stop.load(Ordering::SeqCst) {
+        book.asked.fetch_add(1, Ordering::SeqCst);
+        if matches!(habit, Habit::Slow { .. }) {
+            book.slow.fetch_add(1, Ordering::SeqCst);
+        }
+        let keeps = habit == Habit::Keeps;
+        match request(kept.take(), port, &path, keeps) {
+            Ok(stream) => kept = stream.filter(|_| keeps),
+            Err(why) => book.failures.lock().unwrap().push(format!("{path}: {why}")),
+        }
+        if !matches!(habit, Habit::Slow { .. }) {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+}
+
+/// One request; the connection, when it may be used again.
+fn request(
+    kept: Option<TcpStream>,
+    port: u16,
+    path: &str,
+    keeps: bool,
+) -> Result<Option<TcpStream>, String> {
+    let stream = match kept {
+        Some(stream) => stream,
+        None => TcpStream::connect(("127.0.0.1", port)).map_err(|e| format!("connect: {e}"))?,
+    };
+    stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    let connection = if keeps { "keep-alive" } else { "close" };
+    let mut writer = stream.try_clone().map_err(|e| e.to_string())?;
+    writer
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nHost: web\r\nConnection: {connection}\r\n\r\n")
+                .as_bytes(),
+        )
+        .map_err(|e| format!("write: {e}"))?;
+    let mut reader = BufReader::new(stream);
+    let mut status = String::new();
+    reader
+        .read_line(&mut status)
+        .map_err(|e| format!("read: {e}"))?;
+    if !status.contains(" 200 ") {
+        return Err(format!("answered {status:?}"));
+    }
+    let (mut length, mut closes) = (0, false);
+    loop {
+        let mut line = String::new();
+        reader
+            .read_line(&mut line)
+            .map_err(|e| format!("read: {e}"))?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value
+                .trim()
+                .parse()
+                .map_err(|_| "a bad length".to_owned())?;
+        }
+        closes |= line == "connection: close";
+    }
+    let mut body = vec![0; length];
+    reader
+        .read_exact(&mut body)
+        .map_err(|e| format!("body: {e}"))?;
+    Ok((!closes).then(|| reader.into_inner()))
+}
