@@ -167,8 +167,18 @@ fn what_an_operator_took_out_stays_out_and_is_updated() {
     for balancer in &stage.balancers {
         balancer.tell("set server web/web-03 state maint");
     }
+    stage
+        .controller
+        .rollctl(&["check", "--connect"])
+        .exits(0)
+        .says("web-01")
+        .says("root, in traffic")
+        .says("root, out of traffic at `unix:");
     // One of three is out: with `max_unavailable = 1` no other may go down.
-    stage.release("v2").exits(3);
+    stage
+        .release("v2")
+        .exits(3)
+        .says("as it was found: left so");
     let status = stage.controller.json(&["status", "web"]);
     assert_eq!(status["instances"][2]["revision"], "v2");
     assert_eq!(status["instances"][0]["revision"], "v1");

@@ -3,9 +3,12 @@
 use futures::StreamExt;
 
 use super::args::{CheckArgs, Global, TrustArgs};
+use super::balancers::with_traffic;
 use super::check::{Checked, Finding, HostFinding};
 use super::error::CliError;
 use super::exit::ExitCode;
+use super::launch::left_out;
+use super::rollout::LeftOut;
 use super::screen::Screen;
 use super::trust::{Key, Offered, Scan, trust as ask};
 use super::wire::{Desk, Field, connector, file_mistakes, find_inventory, store};
@@ -110,13 +113,19 @@ async fn check_hosts(
         .hint(explain_no_match(selector, &fleet.hosts)));
     }
     // A fleet without a ledger: whoever manages a host, it is not this one.
-    let ledger = Desk::open_to_look(fleet)
-        .await?
-        .map(|desk| desk.ledger.id());
+    let desk = Desk::open_to_look(fleet).await?;
+    let ledger = desk.as_ref().map(|desk| desk.ledger.id());
     let ledger = ledger.as_ref();
     let mut findings = Vec::new();
     for service in &fleet.services {
         let field = Field::of(fleet, service, store(fleet)?)?;
+        let left_out = match (&desk, &field.traffic) {
+            (Some(desk), Some(_)) => {
+                let newest = desk.ledger.rollouts(&service.name, 1).await?;
+                left_out(&*desk.ledger, newest.first()).await?
+            }
+            _ => LeftOut::new(),
+        };
         let asked = fleet.hosts.iter().filter(|host| {
             service.hosts.contains(&host.name)
                 && selector.as_ref().is_none_or(|one| one.matches(host))
@@ -124,8 +133,16 @@ async fn check_hosts(
         let asked: Vec<_> = asked.cloned().collect();
         let mut seen: Vec<HostFinding> = futures::stream::iter(asked)
             .map(|host| {
-                let hosts = field.hosts.clone();
-                async move { host_finding(service, &host, &*hosts, ledger).await }
+                let (field, left_out) = (&field, &left_out);
+                async move {
+                    let found = host_finding(service, &host, &*field.hosts, ledger).await;
+                    match &field.traffic {
+                        Some(traffic) if found.ok => {
+                            with_traffic(found, service, &**traffic, left_out).await
+                        }
+                        _ => found,
+                    }
+                }
             })
             .buffered(AT_ONCE)
             .collect()

@@ -115,7 +115,7 @@ async fn with_lease(
     let known = known(&prepared.spec, &sights, &*field.prober).await;
     let idle = nothing_to_do(&prepared.spec, &known);
     let newest = desk.ledger.rollouts(&service.name, 1).await?;
-    let left_out = left_out(desk, newest.first()).await?;
+    let left_out = left_out(&*desk.ledger, newest.first()).await?;
     let is_out = |host| matches!(sights.get(host), Some(Ok(facts)) if facts.runs != Runs::Nothing);
     let idle = idle && !left_out.keys().any(is_out);
     if idle && is_settled(&prepared.spec, newest.first()) {
@@ -133,11 +133,17 @@ async fn with_lease(
 }
 
 /// The hosts that the last rollout took out of traffic and has not put back.
-async fn left_out(desk: &Desk, last: Option<&RolloutRecord>) -> Result<LeftOut, CliError> {
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(crate) async fn left_out(
+    ledger: &dyn Ledger,
+    last: Option<&RolloutRecord>,
+) -> Result<LeftOut, CliError> {
     let Some(last) = last else {
         return Ok(LeftOut::new());
     };
-    let events = desk.ledger.events(last.id, 0).await?;
+    let events = ledger.events(last.id, 0).await?;
     let state =
         RolloutState::fold(&events).map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
     let left = state.left_out().into_iter();

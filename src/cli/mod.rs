@@ -4,6 +4,7 @@
 
 mod access;
 pub mod args;
+mod balancers;
 pub mod check;
 pub mod completions;
 pub mod describe;

@@ -6,6 +6,8 @@
 //! Going back is no loop of its own: the candidates are then the instances that this rollout has switched, each goes
 //! to what it ran before, and the same rules hold.
 
+use std::collections::BTreeSet;
+
 use super::counts::{Counts, is_in_flight};
 use super::decision::{Action, Decision, Verdict, WaitReason};
 use super::event::{ActionKind, PauseCause, RollbackCause};
@@ -46,6 +48,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
         draft.ship();
         draft.switch();
     }
+    draft.attach();
     draft.judge();
     draft.explain();
     draft.decision
@@ -178,11 +181,6 @@ impl<'a> Draft<'a> {
                 Stage::Draining { started, .. } => {
                     self.run(instance, self.after_drain(started.is_some()))
                 }
-                _ if instance.is_to_attach(self.now, self.state.spec.min_ready)
-                    && !(self.state.goes_back() && self.is_to_go_back(instance)) =>
-                {
-                    self.run(instance, ActionKind::Attach);
-                }
                 Stage::Settling { .. } => {
                     if let Some(Health::Ready { since }) = instance.health
                         && self.now.since(since) >= self.state.spec.min_ready
@@ -200,6 +198,31 @@ impl<'a> Draft<'a> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Puts back into traffic what was taken out and stays as it is. What goes back at this moment does so directly.
+    fn attach(&mut self) {
+        let min_ready = self.state.spec.min_ready;
+        let out: Vec<_> = self
+            .state
+            .instances
+            .iter()
+            .filter(|i| i.open.is_none() && i.is_to_attach(self.now, min_ready))
+            .collect();
+        if out.is_empty() {
+            return;
+        }
+        let busy: BTreeSet<_> = self
+            .decision
+            .actions
+            .iter()
+            .map(|action| match action {
+                Action::Run { host, .. } | Action::Mark { host, .. } => host.clone(),
+            })
+            .collect();
+        for instance in out.into_iter().filter(|i| !busy.contains(&i.host)) {
+            self.run(instance, ActionKind::Attach);
         }
     }
 

@@ -319,7 +319,21 @@ fn trouble(instance: &Instance) -> Option<String> {
             Some(format!("cannot take part, left alone: {reason}"))
         }
         _ if instance.is_broken() => Some("not ready".to_owned()),
-        _ => None,
+        _ if instance.is_absent() || instance.is_attached() => None,
+        _ => Some(out_of_traffic(instance)),
+    }
+}
+
+/// Who keeps it out of traffic, and where.
+fn out_of_traffic(instance: &Instance) -> String {
+    let kept_out = instance.traffic.iter().flat_map(|one| &one.kept_out);
+    let places: Vec<_> = kept_out.map(|place| format!("`{place}`")).collect();
+    match instance.is_kept_out() {
+        true => format!(
+            "out of traffic at {}, as it was found: left so",
+            places.join(", ")
+        ),
+        false => "taken out of traffic and not put back: the next rollout does".to_owned(),
     }
 }
 

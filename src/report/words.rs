@@ -15,6 +15,7 @@ use crate::core::health::Health;
 use crate::core::ids::{HostName, RolloutId};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::{RolloutKind, Spec};
+use crate::core::traffic_state::TrafficSight;
 
 /// What a sentence needs to know beside the event.
 pub trait About {
@@ -77,7 +78,11 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
     };
     match &recorded.event {
         Event::RolloutStarted { spec, by, cause } => started(id, spec, by, cause.as_deref()),
-        Event::HostObserved { host, sight, .. } => format!("{host}: {}", seen(sight)),
+        Event::HostObserved {
+            host,
+            sight,
+            traffic,
+        } => format!("{host}: {}{}", seen(sight), out_at(sight, traffic.as_ref())),
         Event::HealthChanged { host, health } => format!("{host}: {}", health_in_words(*health)),
         Event::HostRebooted { host, .. } => {
             format!("{host}: rebooted by itself; its instance has to prove itself anew")
@@ -292,6 +297,23 @@ fn seen(sight: &Sight) -> String {
         Sight::Refused { reason } => {
             format!("cannot take part, left alone: {}", printable(reason))
         }
+    }
+}
+
+/// Which balancers send nothing to what runs there.
+fn out_at(sight: &Sight, traffic: Option<&TrafficSight>) -> String {
+    let runs = !matches!(
+        sight,
+        Sight::Reachable {
+            runs: Runs::Nothing,
+            ..
+        }
+    );
+    let detached = traffic.iter().flat_map(|seen| &seen.detached);
+    let places: Vec<_> = detached.map(|place| format!("`{place}`")).collect();
+    match runs && !places.is_empty() {
+        true => format!(", out of traffic at {}", places.join(", ")),
+        false => String::new(),
     }
 }
 
