@@ -53,6 +53,7 @@ fn service() -> Service {
             successes: 1,
             deadline: Duration::ZERO,
         },
+        traffic: None,
     }
 }
 

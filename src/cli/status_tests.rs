@@ -60,6 +60,7 @@ fn service(hosts: u32) -> Service {
             successes: 1,
             deadline: second,
         },
+        traffic: None,
     }
 }
 

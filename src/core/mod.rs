@@ -23,6 +23,7 @@ pub mod rollout;
 pub(crate) mod rules;
 pub mod spec;
 pub mod time;
+pub mod traffic;
 
 #[cfg(test)]
 mod conclusion_tests;

@@ -279,6 +279,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
             successes: 1,
             deadline: Duration::ZERO,
         },
+        traffic: None,
     }
 }
 

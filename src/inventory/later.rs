@@ -58,41 +58,9 @@ pub(crate) fn ports(table: &mut Table<'_>, port: Option<&Entry<'_>>, f: &mut Fin
     true
 }
 
-/// `[services.web.traffic]`
-pub(crate) fn traffic(table: &mut Table<'_>, f: &mut Findings<'_>) {
-    let Some(entry) = table.take("traffic") else {
-        return;
-    };
-    refuse(&entry, f, |f| {
-        let Some(mut table) = entry.table(f) else {
-            return;
-        };
-        let drivers = ["haproxy", "nginx", "http", "command", "health"].map(|name| (name, ()));
-        match table.take("driver") {
-            Some(driver) => {
-                driver.choice(f, &drivers);
-            }
-            None => f.wrong_help(
-                &entry.key,
-                "`driver` is missing",
-                "write `driver = \"haproxy\"`",
-            ),
-        }
-        if let Some(endpoints) = table.take("endpoints") {
-            for endpoint in endpoints.list(f).unwrap_or_default() {
-                endpoint.text(f);
-            }
-        }
-        for key in ["backend", "server"] {
-            if let Some(entry) = table.take(key) {
-                entry.text(f);
-            }
-        }
-        if let Some(drain) = table.take("drain_timeout") {
-            drain.duration_or_zero(f);
-        }
-        table.finish(f, |_| None);
-    });
+/// `[services.web.traffic]`, which [`super::traffic`] has read.
+pub(crate) fn traffic(entry: &Entry<'_>, f: &mut Findings<'_>) {
+    refuse(entry, f, |_| ());
 }
 
 /// `[services.web.hooks]`

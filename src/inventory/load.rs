@@ -40,6 +40,18 @@ pub struct Loaded {
 /// # Errors
 /// Every mistake of every file at once.
 pub fn load(path: &Path) -> Result<Loaded, InventoryErrors> {
+    load_until(path, &[Severity::Error, Severity::NotYet])
+}
+
+/// The same with what this version of rollctl cannot do read as if it could: for whoever works on that.
+///
+/// # Errors
+/// Every mistake of every file at once.
+pub fn load_ahead(path: &Path) -> Result<Loaded, InventoryErrors> {
+    load_until(path, &[Severity::Error])
+}
+
+fn load_until(path: &Path, fatal: &[Severity]) -> Result<Loaded, InventoryErrors> {
     let Read { sources, mistakes } = read(path);
     let documents: Vec<_> = sources
         .iter()
@@ -59,12 +71,19 @@ pub fn load(path: &Path) -> Result<Loaded, InventoryErrors> {
     }
     inventory.unsound |= unread;
     let loaded = inventory.build(path, &mut f);
-    finish(path, loaded, f)
+    finish(path, loaded, f, fatal)
 }
 
-fn finish(path: &Path, mut loaded: Loaded, f: Findings<'_>) -> Result<Loaded, InventoryErrors> {
-    let failed = f.errors() > 0;
+fn finish(
+    path: &Path,
+    mut loaded: Loaded,
+    f: Findings<'_>,
+    fatal: &[Severity],
+) -> Result<Loaded, InventoryErrors> {
     let mut mistakes = f.mistakes;
+    let failed = mistakes
+        .iter()
+        .any(|mistake| fatal.contains(&mistake.severity));
     mistakes.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     if failed {
         return Err(InventoryErrors {

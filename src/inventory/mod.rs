@@ -32,8 +32,10 @@ mod stores;
 mod strategy;
 mod suggest;
 mod text;
+mod traffic;
+mod traffic_drivers;
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_ahead};
 pub use locate::{INVENTORY_VARIABLE, InventoryError, locate};
 pub use mistake::{InventoryErrors, Mistake, Severity};
 pub use paths::check_files;

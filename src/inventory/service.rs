@@ -2,6 +2,7 @@
 
 use crate::core::fleet::{Host, Scope, Service};
 use crate::core::ids::{HostName, ServiceName, UnitName};
+use crate::core::traffic::Traffic;
 
 use super::content;
 use super::health;
@@ -13,6 +14,7 @@ use super::reader::{Entry, Table};
 use super::select::select;
 use super::source::At;
 use super::strategy::ReadStrategy;
+use super::traffic;
 
 const REVISION_HISTORY_LIMIT: u32 = 10;
 /// The longest name of a service: it becomes part of the names of units and folders.
@@ -59,6 +61,7 @@ pub(crate) fn read(
     let strategy = ReadStrategy::read(strategy_table, values.hosts, f);
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
+    let traffic = read_traffic(&mut table, entry.name, values, around, f);
     let places = Places::read(&mut table, entry, f);
     let service = Service {
         name: ServiceName::new(entry.name),
@@ -94,9 +97,9 @@ pub(crate) fn read(
             .unwrap_or(REVISION_HISTORY_LIMIT),
         strategy: strategy.strategy,
         health: health.check,
+        traffic,
     };
     warn_of_empty(&service, &entry.key, around, f);
-    later::traffic(&mut table, f);
     later::hooks(&mut table, f);
     later::unread(&mut table, "window", f);
     later::unread(&mut table, "trust", f);
@@ -107,6 +110,23 @@ pub(crate) fn read(
         units: units_at,
         link: places.link_at,
     })
+}
+
+fn read_traffic(
+    table: &mut Table<'_>,
+    service: &str,
+    values: Values<'_>,
+    around: Around<'_>,
+    f: &mut Findings<'_>,
+) -> Option<Traffic> {
+    let entry = table.take("traffic")?;
+    let before = f.errors();
+    let read = traffic::read(&entry, service, values, around, f);
+    // To be deleted when a rollout moves traffic.
+    if f.errors() == before {
+        later::traffic(&entry, f);
+    }
+    read
 }
 
 /// Where a service lives on its hosts.

@@ -238,6 +238,7 @@ fn service(login: Login) -> Service {
             successes: 2,
             deadline: Duration::from_secs(20),
         },
+        traffic: None,
     }
 }
 

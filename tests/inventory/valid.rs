@@ -204,6 +204,7 @@ fn web() -> Service {
             successes: 3,
             deadline: Duration::from_secs(120),
         },
+        traffic: None,
     }
 }
 
@@ -243,6 +244,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             successes: 2,
             deadline: Duration::from_secs(60),
         },
+        traffic: None,
     }
 }
 

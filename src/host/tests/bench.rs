@@ -172,6 +172,7 @@ pub(super) fn service() -> Service {
             successes: 2,
             deadline: Duration::from_secs(20),
         },
+        traffic: None,
     }
 }
 
