@@ -13,6 +13,7 @@ mod hosts;
 mod lane;
 mod layout;
 mod machine;
+mod machines;
 mod over_ssh;
 mod payload;
 mod preflight;
@@ -28,4 +29,5 @@ mod upload;
 mod tests;
 
 pub use hosts::ServiceHosts;
+pub use machines::FleetMachines;
 pub use over_ssh::target;

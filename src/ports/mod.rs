@@ -5,11 +5,15 @@ mod clock;
 mod health;
 mod hosts;
 mod ledger;
+mod machines;
 mod reports;
+mod traffic;
 
 pub use artifacts::*;
 pub use clock::Clock;
 pub use health::{ProbeAnswer, Prober};
 pub use hosts::*;
 pub use ledger::*;
+pub use machines::{Machines, ScriptEnd};
 pub use reports::{Progress, Reporter};
+pub use traffic::{Attachment, Drained, Member, Traffic, TrafficError};
