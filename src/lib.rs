@@ -11,3 +11,4 @@ pub mod ledger;
 pub mod ports;
 pub mod report;
 pub mod ssh;
+pub mod traffic;

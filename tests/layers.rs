@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms that it may name. Only `cli` may name them all.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("core", &["core"]),
     ("ports", &["core"]),
     ("inventory", &["core", "inventory"]),
@@ -14,6 +14,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("ssh", &["core", "ports", "ssh"]),
     ("artifact", &["core", "ports", "artifact"]),
     ("health", &["core", "ports", "health"]),
+    ("traffic", &["core", "ports", "traffic"]),
     ("ledger", &["core", "ports", "ledger"]),
     ("driver", &["core", "ports", "driver"]),
     ("host", &["core", "ports", "ssh", "artifact", "host"]),
@@ -27,6 +28,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
             "ssh",
             "artifact",
             "health",
+            "traffic",
             "ledger",
             "driver",
             "host",

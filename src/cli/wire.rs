@@ -13,12 +13,13 @@ use crate::core::ids::ServiceName;
 use crate::core::time::Timestamp;
 use crate::driver::SystemClock;
 use crate::health::ServiceProber;
-use crate::host::ServiceHosts;
+use crate::host::{FleetMachines, ServiceHosts};
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
 use crate::ledger::{self, Here};
-use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober};
+use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober, Traffic};
 use crate::report::Output;
 use crate::ssh::{Connector, SshConfig, Tuning, check_key};
+use crate::traffic::traffic_of;
 
 /// Finds and reads the inventory.
 ///
@@ -196,6 +197,12 @@ pub(crate) struct Field {
     pub(crate) hosts: Arc<dyn Hosts>,
     /// The probes.
     pub(crate) prober: Arc<dyn Prober>,
+    /// The balancers; nothing where the service has none.
+    #[expect(
+        dead_code,
+        reason = "an inventory with `traffic` is refused until rollouts move it"
+    )]
+    pub(crate) traffic: Option<Arc<dyn Traffic>>,
 }
 
 impl Field {
@@ -208,19 +215,25 @@ impl Field {
         service: &Service,
         artifacts: Arc<dyn Artifacts>,
     ) -> Result<Self, CliError> {
-        let connector = Arc::new(connector());
-        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::new(
+        // One connection per host, whoever needs it.
+        let machines = Arc::new(FleetMachines::new(fleet, &Arc::new(connector())));
+        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::on(
             service,
             fleet,
-            &connector,
+            &machines,
             artifacts,
             Arc::new(SystemClock),
         ));
         let prober = ServiceProber::new(service, &fleet.hosts, hosts.clone())
             .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+        let traffic = traffic_of(service, fleet, machines).map_err(|error| CliError {
+            hint: error.hint.clone(),
+            ..CliError::of(ExitCode::Unexpected, &error)
+        })?;
         Ok(Self {
             hosts,
             prober: Arc::new(prober),
+            traffic,
         })
     }
 }

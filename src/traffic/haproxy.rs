@@ -1,0 +1,251 @@
+//! Driver `haproxy`: servers of a backend, moved by HAProxy's runtime API on every balancer at once.
+//!
+//! Out is `drain` first, so that what is under way ends and sticky sessions are not torn, and `maint` once nothing is left
+//! (or `drain_timeout` is over): a draining server would still get whoever has its cookie, and a stopping one would be told
+//! down. In is `ready`, and done when the server is up in HAProxy's own eyes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use super::haproxy_api::{Balancer, ServerState};
+use super::retry::all_well;
+use super::site::Site;
+use crate::core::traffic::HaproxyEndpoint;
+use crate::ports::{Attachment, Drained, Machines, Member, Traffic, TrafficError};
+
+/// The distance between two looks at a balancer.
+const POLL: Duration = Duration::from_millis(200);
+/// How long a server may need to be up after `ready`: `rise` checks of HAProxy, with slow ones in mind.
+const UP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The HAProxys in front of a service.
+pub(crate) struct Haproxy {
+    site: Site,
+    balancers: Vec<Balancer>,
+    server: String,
+    /// An entry for each port, so that none is ever switched.
+    is_per_port: bool,
+    drain_timeout: Duration,
+}
+
+impl Haproxy {
+    pub(crate) fn new(
+        site: Site,
+        endpoints: &[HaproxyEndpoint],
+        backend: &str,
+        server: &str,
+        drain_timeout: Duration,
+        machines: Arc<dyn Machines>,
+    ) -> Self {
+        Self {
+            site,
+            balancers: endpoints
+                .iter()
+                .map(|endpoint| Balancer::new(endpoint, backend, &machines))
+                .collect(),
+            server: server.to_owned(),
+            is_per_port: server.contains("{port}"),
+            drain_timeout,
+        }
+    }
+
+    /// Whether the entry stands for this instance, not for its sibling on the other port.
+    fn is_meant(&self, state: &ServerState, member: &Member) -> bool {
+        self.is_per_port || member.port.is_none_or(|port| port == state.port)
+    }
+
+    async fn drain_at(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+    ) -> Result<u64, TrafficError> {
+        let deadline = Instant::now() + self.drain_timeout;
+        let state = balancer.state(server).await?;
+        if let (false, Some(port)) = (self.is_meant(&state, member), member.port) {
+            // The entry leads to the sibling already; what began before goes on with this one.
+            let count = || balancer.sessions_with(server, port);
+            return wait_for_none(deadline, count).await;
+        }
+        let count = || balancer.sessions(server);
+        if !state.is_in_maintenance() {
+            if state.is_ready() {
+                balancer.set(server, "state drain").await?;
+            }
+            wait_for_none(deadline, count).await?;
+            balancer.set(server, "state maint").await?;
+        }
+        // Whoever has its cookie may have come in the very last moment.
+        let left = wait_for_none(deadline, count).await?;
+        if !balancer.state(server).await?.is_in_maintenance() {
+            return Err(TrafficError::lasting(
+                format!(
+                    "{}: server `{server}` is not in maintenance although HAProxy was told so",
+                    balancer.name
+                ),
+                "somebody else moves it: look at who uses this runtime API",
+            ));
+        }
+        Ok(left)
+    }
+
+    async fn attach_at(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+    ) -> Result<(), TrafficError> {
+        let mut state = balancer.state(server).await?;
+        if let (false, Some(port)) = (self.is_meant(&state, member), member.port) {
+            state = self.switch(balancer, server, member, port, &state).await?;
+        }
+        if let Some((obstacle, hint)) = state.obstacle() {
+            return Err(TrafficError::lasting(
+                format!("{}: server `{server}` {obstacle}", balancer.name),
+                hint,
+            ));
+        }
+        if state.is_forced_out() {
+            balancer.set(server, "state ready").await?;
+        }
+        let deadline = Instant::now() + UP_PATIENCE;
+        loop {
+            let state = balancer.state(server).await?;
+            if state.is_ready() && state.is_up() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let condition = balancer.condition(server).await.unwrap_or_default();
+                return Err(TrafficError {
+                    hint: Some(
+                        "does HAProxy's own check (`option httpchk`) ask what the service answers?"
+                            .into(),
+                    ),
+                    ..TrafficError::passing(format!(
+                        "{}: server `{server}` is ready and not up after {} s: {condition}",
+                        balancer.name,
+                        UP_PATIENCE.as_secs()
+                    ))
+                });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Lets the entry lead to the other port; nothing is lost, for what is under way stays where it is.
+    async fn switch(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+        port: u16,
+        state: &ServerState,
+    ) -> Result<ServerState, TrafficError> {
+        let address = self.address(balancer, server, member, state)?;
+        if state.check_port != 0 && state.check_port == state.port {
+            balancer.set(server, &format!("check-port {port}")).await?;
+        }
+        balancer
+            .set(server, &format!("addr {address} port {port}"))
+            .await?;
+        let now = balancer.state(server).await?;
+        if now.port != port {
+            return Err(TrafficError::lasting(
+                format!(
+                    "{}: server `{server}` still leads to port {} although HAProxy was told {port}",
+                    balancer.name, now.port
+                ),
+                "put `{port}` into `server` and give haproxy.cfg one entry per port",
+            ));
+        }
+        Ok(now)
+    }
+
+    /// The address that the entry has; a slot of a `server-template` gets the host's.
+    fn address(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+        state: &ServerState,
+    ) -> Result<IpAddr, TrafficError> {
+        let own = state.address.parse::<IpAddr>().ok();
+        let host = &self.site.host(member)?.address;
+        own.filter(|address| !address.is_unspecified())
+            .or_else(|| host.parse().ok())
+            .ok_or_else(|| {
+                TrafficError::lasting(
+                    format!(
+                        "{}: server `{server}` has no address, and `{host}` is a name: HAProxy takes only an address",
+                        balancer.name
+                    ),
+                    "give the host an IP address in the inventory, or the server one in haproxy.cfg",
+                )
+            })
+    }
+}
+
+/// Waits until nothing is counted any more; how much is, when the time is over.
+async fn wait_for_none<W>(deadline: Instant, count: impl Fn() -> W) -> Result<u64, TrafficError>
+where
+    W: Future<Output = Result<u64, TrafficError>>,
+{
+    loop {
+        let left = count().await?;
+        if left == 0 || Instant::now() >= deadline {
+            return Ok(left);
+        }
+        sleep(POLL).await;
+    }
+}
+
+#[async_trait]
+impl Traffic for Haproxy {
+    async fn observe(&self, member: &Member) -> Result<Attachment, TrafficError> {
+        let server = self.site.fill(&self.server, member)?;
+        let looks = self
+            .balancers
+            .iter()
+            .map(|balancer| async { (balancer.name.clone(), balancer.state(&server).await) });
+        let mut attachment = Attachment::default();
+        for (name, state) in all_well("seen", join_all(looks).await)? {
+            if state.is_ready() && self.is_meant(&state, member) {
+                attachment.attached.insert(name);
+            } else {
+                attachment.detached.insert(name);
+            }
+        }
+        Ok(attachment)
+    }
+
+    async fn drain(&self, member: &Member) -> Result<Drained, TrafficError> {
+        let server = self.site.fill(&self.server, member)?;
+        let drains = self.balancers.iter().map(|balancer| async {
+            let drained = self.drain_at(balancer, &server, member).await;
+            (balancer.name.clone(), drained)
+        });
+        let drained = all_well("it is out", join_all(drains).await)?;
+        Ok(Drained {
+            sessions_left: drained.iter().map(|(_, left)| left).sum(),
+        })
+    }
+
+    async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError> {
+        let server = self.site.fill(&self.server, member)?;
+        let wanted = self
+            .balancers
+            .iter()
+            .filter(|balancer| !except.contains(&balancer.name));
+        let attaches = wanted.map(|balancer| async {
+            let attached = self.attach_at(balancer, &server, member).await;
+            (balancer.name.clone(), attached)
+        });
+        all_well("it is in", join_all(attaches).await).map(drop)
+    }
+}
