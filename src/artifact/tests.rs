@@ -45,7 +45,6 @@ fn service() -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
-        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,
@@ -54,6 +53,7 @@ fn service() -> Service {
             successes: 1,
             deadline: Duration::ZERO,
         },
+        traffic: None,
     }
 }
 

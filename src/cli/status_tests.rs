@@ -52,7 +52,6 @@ fn service(hosts: u32) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
-        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,
@@ -61,6 +60,7 @@ fn service(hosts: u32) -> Service {
             successes: 1,
             deadline: second,
         },
+        traffic: None,
     }
 }
 

@@ -11,16 +11,15 @@ use crate::artifact::{FileStore, store_folder};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::ServiceName;
 use crate::core::time::Timestamp;
-use crate::core::traffic::{TrafficDriver, TrafficSettings};
 use crate::driver::SystemClock;
 use crate::health::ServiceProber;
-use crate::host::{FleetSockets, ServiceHosts};
+use crate::host::{FleetMachines, ServiceHosts};
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
 use crate::ledger::{self, Here};
 use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober, Traffic};
 use crate::report::Output;
 use crate::ssh::{Connector, SshConfig, Tuning, check_key};
-use crate::traffic::Haproxy;
+use crate::traffic::traffic_of;
 
 /// Finds and reads the inventory.
 ///
@@ -198,7 +197,7 @@ pub(crate) struct Field {
     pub(crate) hosts: Arc<dyn Hosts>,
     /// The probes.
     pub(crate) prober: Arc<dyn Prober>,
-    /// What sends the service its traffic, where rollctl sees to that.
+    /// The balancers; nothing where rollctl moves no traffic.
     pub(crate) traffic: Option<Arc<dyn Traffic>>,
 }
 
@@ -212,45 +211,27 @@ impl Field {
         service: &Service,
         artifacts: Arc<dyn Artifacts>,
     ) -> Result<Self, CliError> {
-        let connector = Arc::new(connector());
-        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::new(
+        // One connection per host, whoever needs it.
+        let machines = Arc::new(FleetMachines::new(fleet, &Arc::new(connector())));
+        let hosts: Arc<dyn Hosts> = Arc::new(ServiceHosts::on(
             service,
             fleet,
-            &connector,
+            &machines,
             artifacts,
             Arc::new(SystemClock),
         ));
         let prober = ServiceProber::new(service, &fleet.hosts, hosts.clone())
             .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+        let traffic = traffic_of(service, fleet, machines).map_err(|error| CliError {
+            hint: error.hint.clone(),
+            ..CliError::of(ExitCode::Unexpected, &error)
+        })?;
         Ok(Self {
             hosts,
             prober: Arc::new(prober),
-            traffic: service
-                .traffic
-                .as_ref()
-                .map(|settings| traffic(settings, fleet, &connector)),
+            traffic,
         })
     }
-}
-
-/// Joins a service to its balancers. Nothing is connected yet.
-fn traffic(
-    settings: &TrafficSettings,
-    fleet: &Fleet,
-    connector: &Arc<Connector>,
-) -> Arc<dyn Traffic> {
-    let TrafficDriver::Haproxy {
-        endpoints,
-        backend,
-        servers,
-    } = settings.driver.clone();
-    Arc::new(Haproxy::new(
-        endpoints,
-        backend,
-        servers,
-        settings.drain_timeout,
-        Arc::new(FleetSockets::new(fleet, connector)),
-    ))
 }
 
 /// Makes all SSH sessions of this process.

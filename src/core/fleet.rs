@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::budget::Quantity;
 use super::ids::{FleetName, HostName, ServiceName, UnitName};
 use super::revision::Architecture;
-use super::traffic::TrafficSettings;
+use super::traffic::Traffic;
 
 /// One inventory.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,8 +129,8 @@ pub struct Service {
     pub strategy: Strategy,
     /// How it proves that it is healthy.
     pub health: HealthCheck,
-    /// What sends it its traffic, where rollctl sees to that.
-    pub traffic: Option<TrafficSettings>,
+    /// The balancers in front of it; nothing: rollctl moves no traffic.
+    pub traffic: Option<Traffic>,
 }
 
 /// Where an artifact comes from.

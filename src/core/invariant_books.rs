@@ -355,6 +355,7 @@ impl Book {
             | Where::Confirmed
             | Where::GivenUp { broken: false } => {
                 self.before = Some(runs.clone());
+                self.stray = unproven.is_some();
                 self.place = Where::Old;
             }
             Where::Failed if as_before => self.come_back(true),

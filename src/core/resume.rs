@@ -90,6 +90,7 @@ impl Instance {
             | Stage::Updated { .. } => {
                 // Put back by its dead-man's switch, or by somebody's hand: it is as if nothing had been done.
                 self.before = Some(runs.clone());
+                self.unproven = unproven.is_some();
                 Stage::Pending
             }
             Stage::Failed { reason } => {

@@ -271,7 +271,6 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
-        traffic: None,
         health: HealthCheck {
             probe,
             through,
@@ -280,6 +279,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
             successes: 1,
             deadline: Duration::ZERO,
         },
+        traffic: None,
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::hosts::ServiceHosts;
 use super::machine::Machine;
+use super::machines::FleetMachines;
 use super::script::Manner;
 use super::shell::{Ending, Input, Output, Shell, Wire};
 use crate::core::fleet::{Fleet, Host, Service};
@@ -24,12 +25,29 @@ impl ServiceHosts {
         artifacts: Arc<dyn Artifacts>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        Self::on(
+            service,
+            fleet,
+            &FleetMachines::new(fleet, connector),
+            artifacts,
+            clock,
+        )
+    }
+
+    /// The same over the connections of the fleet's machines, which others use too.
+    pub fn on(
+        service: &Service,
+        fleet: &Fleet,
+        shared: &FleetMachines,
+        artifacts: Arc<dyn Artifacts>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let machines = service
             .hosts
             .iter()
             .filter_map(|name| fleet.host(name))
             .map(|host| {
-                let shell = SshShell::new(connector, host);
+                let shell = shared.shell(host);
                 let manner = Manner {
                     scope: service.scope,
                     acting: host.ssh.r#become,
@@ -63,11 +81,12 @@ pub fn target(host: &Host) -> Target {
 /// A host that could not be reached is not tried again for so long: every poll would be a login otherwise.
 const REST: Duration = Duration::from_secs(2);
 
-/// The way to one host.
+/// A handle; clones share the connection.
+#[derive(Clone)]
 pub(crate) struct SshShell {
     connector: Arc<Connector>,
     target: Target,
-    line: Mutex<Line>,
+    line: Arc<Mutex<Line>>,
 }
 
 #[derive(Default)]
@@ -77,19 +96,31 @@ struct Line {
 }
 
 impl SshShell {
+    /// Nothing is connected yet.
     pub(crate) fn new(connector: &Arc<Connector>, host: &Host) -> Self {
         Self {
             connector: Arc::clone(connector),
             target: target(host),
-            line: Mutex::default(),
+            line: Arc::default(),
         }
     }
 
-    /// A stream to a Unix socket there, as the login user.
-    pub(crate) async fn dial_socket(&self, path: &str) -> Result<Box<dyn Stream>, HostError> {
+    /// A stream to a Unix socket on the host.
+    pub(crate) async fn dial_unix(&self, path: &str) -> Result<Box<dyn Stream>, HostError> {
         let session = self.session().await?;
-        let tunnel = session.forward_unix(path).await;
-        Ok(Box::new(tunnel.map_err(|error| cut_off(&error))?))
+        match session.forward_unix(path).await {
+            Ok(tunnel) => Ok(Box::new(tunnel)),
+            Err(error) if error.is_connection_lost() => Err(cut_off(&error)),
+            // The host is there; it is the socket, the right to it, or sshd's leave that is missing.
+            Err(error) => Err(HostError {
+                kind: HostErrorKind::Failed,
+                hint: Some(format!(
+                    "is `{path}` there, may the user who logs in read and write it (its group, its mode), and does sshd allow \
+                     it (`AllowStreamLocalForwarding`)?"
+                )),
+                ..cut_off(&error)
+            }),
+        }
     }
 
     /// The connection; one login however many ask at once.

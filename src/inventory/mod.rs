@@ -33,6 +33,7 @@ mod strategy;
 mod suggest;
 mod text;
 mod traffic;
+mod traffic_drivers;
 
 pub use load::{Loaded, load};
 pub use locate::{INVENTORY_VARIABLE, InventoryError, locate};

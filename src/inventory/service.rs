@@ -60,8 +60,10 @@ pub(crate) fn read(
     let strategy = ReadStrategy::read(strategy_table, values.hosts, f);
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
+    let traffic = table
+        .take("traffic")
+        .and_then(|balancers| traffic::read(&balancers, entry.name, values, around, f));
     let places = Places::read(&mut table, entry, f);
-    let traffic = traffic::read(&mut table, &hosts, around.hosts, f);
     let service = Service {
         name: ServiceName::new(entry.name),
         hosts: names(&hosts, false),

@@ -5,6 +5,7 @@ mod clock;
 mod health;
 mod hosts;
 mod ledger;
+mod machines;
 mod reports;
 mod traffic;
 
@@ -13,5 +14,6 @@ pub use clock::Clock;
 pub use health::{ProbeAnswer, Prober};
 pub use hosts::*;
 pub use ledger::*;
+pub use machines::{Machines, ScriptEnd};
 pub use reports::{Progress, Reporter};
-pub use traffic::{Drained, Member, SocketDialer, Traffic, TrafficError};
+pub use traffic::{Drained, Member, Traffic, TrafficError};

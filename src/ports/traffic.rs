@@ -1,41 +1,70 @@
-//! The port to what sends instances their traffic.
+//! The port to the balancers in front of one service.
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
+use super::{HostError, HostErrorKind};
 use crate::core::ids::HostName;
 use crate::core::traffic_state::TrafficSight;
 
-use super::hosts::{HostError, Stream};
-
-/// One instance as its balancers know it.
+/// One instance as balancers know it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
     /// Its host.
     pub host: HostName,
-    /// Which of the two ports, side by side; nothing: the service's.
+    /// Which of the two, side by side; nothing: the service's own port.
     pub port: Option<u16>,
 }
 
-/// How an instance left its traffic.
+/// An instance that takes no new requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    /// 0, or the sessions that were still open when `drain_timeout` was over.
+    /// 0, or what was still under way at `drain_timeout`, in what the balancer can count: sessions, connections, or (nginx)
+    /// worker processes.
     pub sessions_left: u64,
 }
 
-/// What went wrong with a balancer.
+/// What went wrong with the balancers, and how things stand now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TrafficError {
-    /// Lower-case fragment that names the balancer; the causes are already in it.
+    /// Lower-case fragment that names the endpoint; the causes are already in it.
     pub message: String,
     /// What a person can do.
     pub hint: Option<String>,
+    /// Whether the same may well succeed later: a balancer that cannot be reached, one that is not done yet.
+    pub is_passing: bool,
 }
 
 impl TrafficError {
+    /// What no repetition cures.
+    pub fn lasting(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: Some(hint.into()),
+            is_passing: false,
+        }
+    }
+
+    /// What may be better in a while.
+    pub fn passing(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            is_passing: true,
+        }
+    }
+
+    /// An error on a host on the way, after the name of what was to be reached.
+    pub fn of_host(endpoint: &str, error: HostError) -> Self {
+        Self {
+            message: format!("{endpoint}: {}", error.message),
+            hint: error.hint,
+            is_passing: matches!(error.kind, HostErrorKind::Unreachable | HostErrorKind::Lost),
+        }
+    }
+
     /// Message and hint in one line, for an event.
     pub fn in_words(&self) -> String {
         match &self.hint {
@@ -45,23 +74,17 @@ impl TrafficError {
     }
 }
 
-/// Reaches sockets on the inventory's hosts.
-#[async_trait]
-pub trait SocketDialer: Send + Sync {
-    /// A stream to a Unix socket on a host, as its login user.
-    async fn dial_socket(&self, host: &HostName, path: &str) -> Result<Box<dyn Stream>, HostError>;
-}
-
-/// The balancers of one service. A short failure is asked again inside.
+/// Moves the instances of one service in and out of traffic. Every method may be asked again after whatever became of
+/// the one before.
 #[async_trait]
 pub trait Traffic: Send + Sync {
-    /// Where they have the instance; changes nothing.
+    /// Where the instance is; changes nothing.
     async fn observe(&self, member: &Member) -> Result<TrafficSight, TrafficError>;
 
-    /// Takes it out everywhere, waits until nothing is under way there or `drain_timeout` is over, and reads back that
-    /// it is out. Done twice, the second only waits.
+    /// Takes the instance out everywhere, waits until nothing is under way or `drain_timeout` is over, and reads back.
+    /// After an error it may be out at some endpoints; the message says at which it is not.
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError>;
 
-    /// Puts it in everywhere but at these endpoints, and reads that back. Done twice, the second does nothing.
+    /// Puts the instance in everywhere else than at `except`, and reads back.
     async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError>;
 }

@@ -1,281 +1,252 @@
-//! HAProxy: servers are set to `drain` and `ready` by its runtime API, and what it says of them is read back.
+//! Driver `haproxy`: servers of a backend, moved by HAProxy's runtime API on every balancer at once.
+//!
+//! Out is `drain` first, so that what is under way ends and sticky sessions are not torn, and `maint` once nothing is left
+//! (or `drain_timeout` is over): a draining server would still get whoever has its cookie, and a stopping one would be told
+//! down. In is `ready`, and done when the server is up in HAProxy's own eyes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Instant;
+use futures::future::join_all;
+use tokio::time::{Instant, sleep};
 
-use super::runtime_api::{self, ServerState, first_line};
-use crate::core::ids::HostName;
-use crate::core::traffic::Endpoint;
+use super::haproxy_api::{Balancer, ServerState};
+use super::retry::all_well;
+use super::site::Site;
+use crate::core::traffic::HaproxyEndpoint;
 use crate::core::traffic_state::TrafficSight;
-use crate::ports::{Drained, Member, SocketDialer, Stream, Traffic, TrafficError};
+use crate::ports::{Drained, Machines, Member, Traffic, TrafficError};
 
-/// How often sessions and states are asked for while they are waited for.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// The distance between two looks at a balancer.
+const POLL: Duration = Duration::from_millis(200);
+/// How long a server may need to be up after `ready`: `rise` checks of HAProxy, with slow ones in mind.
+const UP_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often an endpoint is asked that cannot be reached: a reload takes less than a second.
-const ATTEMPTS: u32 = 4;
-
-/// The pause before it is asked again.
-const REST: Duration = Duration::from_millis(500);
-
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// How long HAProxy's own health check may take to find an instance up that is ready: `inter` and `rise` of a lenient
-/// check.
-const UP_WITHIN: Duration = Duration::from_secs(60);
-
-/// The HAProxy processes before a service.
-pub struct Haproxy {
-    endpoints: Vec<Endpoint>,
-    backend: String,
-    servers: BTreeMap<HostName, String>,
+/// The HAProxys in front of a service.
+pub(crate) struct Haproxy {
+    site: Site,
+    balancers: Vec<Balancer>,
+    server: String,
+    /// An entry for each port, so that none is ever switched.
+    is_per_port: bool,
     drain_timeout: Duration,
-    sockets: Arc<dyn SocketDialer>,
 }
 
 impl Haproxy {
-    /// Nothing is connected yet.
-    pub fn new(
-        endpoints: Vec<Endpoint>,
-        backend: String,
-        servers: BTreeMap<HostName, String>,
+    pub(crate) fn new(
+        site: Site,
+        endpoints: &[HaproxyEndpoint],
+        backend: &str,
+        server: &str,
         drain_timeout: Duration,
-        sockets: Arc<dyn SocketDialer>,
+        machines: Arc<dyn Machines>,
     ) -> Self {
         Self {
-            endpoints,
-            backend,
-            servers,
+            site,
+            balancers: endpoints
+                .iter()
+                .map(|endpoint| Balancer::new(endpoint, backend, &machines))
+                .collect(),
+            server: server.to_owned(),
+            is_per_port: server.contains("{port}"),
             drain_timeout,
-            sockets,
         }
     }
 
-    fn server(&self, member: &Member) -> Result<&str, TrafficError> {
-        self.servers
-            .get(&member.host)
-            .map(String::as_str)
-            .ok_or_else(|| TrafficError {
-                message: format!("no server of backend `{}` belongs to it", self.backend),
-                hint: None,
-            })
+    /// Whether the entry stands for this instance, not for its sibling on the other port.
+    fn is_meant(&self, state: &ServerState, member: &Member) -> bool {
+        self.is_per_port || member.port.is_none_or(|port| port == state.port)
     }
 
-    async fn ask(&self, endpoint: &Endpoint, command: &str) -> Result<String, TrafficError> {
-        let mut attempt = 1;
-        let why = loop {
-            let answer = match self.connect(endpoint).await {
-                Ok(stream) => runtime_api::ask(stream, command).await,
-                Err(why) => Err(why),
-            };
-            match answer {
-                Ok(answer) => return Ok(answer),
-                Err(why) if attempt == ATTEMPTS => break why,
-                Err(_) => attempt += 1,
-            }
-            tokio::time::sleep(REST).await;
-        };
-        Err(TrafficError {
-            message: format!("HAProxy at `{endpoint}` does not answer: {why}"),
-            hint: Some(match endpoint {
-                Endpoint::Tcp { .. } => {
-                    "its configuration needs `stats socket ADDRESS:PORT level admin`, reachable from here".to_owned()
-                }
-                Endpoint::Unix { .. } | Endpoint::Ssh { .. } => {
-                    "its configuration needs `stats socket PATH level admin`, and the socket has to let the login user in"
-                        .to_owned()
-                }
-            }),
-        })
-    }
-
-    async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, String> {
-        let connecting = async {
-            Ok(match endpoint {
-                Endpoint::Tcp { address, port } => {
-                    let stream = TcpStream::connect((address.as_str(), *port)).await;
-                    Box::new(stream.map_err(|error| error.to_string())?) as Box<dyn Stream>
-                }
-                Endpoint::Unix { path } => {
-                    let stream = UnixStream::connect(path).await;
-                    Box::new(stream.map_err(|error| error.to_string())?)
-                }
-                Endpoint::Ssh { host, path } => {
-                    let stream = self.sockets.dial_socket(host, path).await;
-                    stream.map_err(|error| error.in_words())?
-                }
-            })
-        };
-        tokio::time::timeout(CONNECT, connecting)
-            .await
-            .unwrap_or_else(|_| Err(format!("no connection within {} s", CONNECT.as_secs())))
-    }
-
-    async fn state(&self, endpoint: &Endpoint, server: &str) -> Result<ServerState, TrafficError> {
-        let backend = &self.backend;
-        let answer = self
-            .ask(endpoint, &format!("show servers state {backend}"))
-            .await?;
-        match runtime_api::server_state(&answer, server) {
-            Ok(Some(state)) => Ok(state),
-            Ok(None) => Err(TrafficError {
-                message: format!("HAProxy at `{endpoint}` has no server `{server}` in `{backend}`"),
-                hint: Some(
-                    "`server` in `[services.*.traffic]` says how servers are called there"
-                        .to_owned(),
-                ),
-            }),
-            Err(said) => Err(TrafficError {
-                message: format!(
-                    "HAProxy at `{endpoint}` does not tell about backend `{backend}`: {said}"
-                ),
-                hint: Some(format!(
-                    "`backend` has to be a backend there, and the socket needs `level admin`: `show servers state {backend}`"
-                )),
-            }),
-        }
-    }
-
-    /// Sets a server's state; the API answers nothing when it has done so.
-    async fn set(
+    async fn drain_at(
         &self,
-        endpoint: &Endpoint,
+        balancer: &Balancer,
         server: &str,
-        state: &str,
-    ) -> Result<(), TrafficError> {
-        let command = format!("set server {}/{server} state {state}", self.backend);
-        let said = self.ask(endpoint, &command).await?;
-        if said.trim().is_empty() {
-            return Ok(());
+        member: &Member,
+    ) -> Result<u64, TrafficError> {
+        let deadline = Instant::now() + self.drain_timeout;
+        let state = balancer.state(server).await?;
+        if let (false, Some(port)) = (self.is_meant(&state, member), member.port) {
+            // The entry leads to the sibling already; what began before goes on with this one.
+            let count = || balancer.sessions_with(server, port);
+            return wait_for_none(deadline, count).await;
         }
-        Err(TrafficError {
-            message: format!(
-                "HAProxy at `{endpoint}` refused `{command}`: {}",
-                first_line(&said)
-            ),
-            hint: Some("the socket needs `level admin`".to_owned()),
-        })
-    }
-
-    async fn sessions(&self, endpoint: &Endpoint, server: &str) -> Result<u64, TrafficError> {
-        let answer = self.ask(endpoint, "show stat").await?;
-        runtime_api::sessions(&answer, &self.backend, server).map_err(|said| TrafficError {
-            message: format!("HAProxy at `{endpoint}` does not say how busy `{server}` is: {said}"),
-            hint: None,
-        })
-    }
-
-    /// Waits until HAProxy's own check lets traffic through.
-    async fn until_up(&self, endpoint: &Endpoint, server: &str) -> Result<(), TrafficError> {
-        let begun = Instant::now();
-        loop {
-            let state = self.state(endpoint, server).await?;
-            match () {
-                () if state.is_ready() && state.is_up() => return Ok(()),
-                () if begun.elapsed() < UP_WITHIN => tokio::time::sleep(ASK_AGAIN).await,
-                () if state.is_ready() => {
-                    return Err(TrafficError {
-                        message: format!(
-                            "HAProxy at `{endpoint}` finds `{server}` down, {} s after it was set ready",
-                            UP_WITHIN.as_secs()
-                        ),
-                        hint: Some("its own health check asks something else than `[services.*.health]`: compare them".to_owned()),
-                    });
-                }
-                () => {
-                    return Err(TrafficError {
-                        message: format!(
-                            "HAProxy at `{endpoint}` still has `{server}` out of traffic"
-                        ),
-                        hint: Some(
-                            "somebody else sets it, or it tracks another server that is out"
-                                .to_owned(),
-                        ),
-                    });
-                }
+        let count = || balancer.sessions(server);
+        if !state.is_in_maintenance() {
+            if state.is_ready() {
+                balancer.set(server, "state drain").await?;
             }
+            wait_for_none(deadline, count).await?;
+            balancer.set(server, "state maint").await?;
         }
+        // Whoever has its cookie may have come in the very last moment.
+        let left = wait_for_none(deadline, count).await?;
+        if !balancer.state(server).await?.is_in_maintenance() {
+            return Err(TrafficError::lasting(
+                format!(
+                    "{}: server `{server}` is not in maintenance although HAProxy was told so",
+                    balancer.name
+                ),
+                "somebody else moves it: look at who uses this runtime API",
+            ));
+        }
+        Ok(left)
+    }
+
+    async fn attach_at(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+    ) -> Result<(), TrafficError> {
+        let mut state = balancer.state(server).await?;
+        if let (false, Some(port)) = (self.is_meant(&state, member), member.port) {
+            state = self.switch(balancer, server, member, port, &state).await?;
+        }
+        if let Some((obstacle, hint)) = state.obstacle() {
+            return Err(TrafficError::lasting(
+                format!("{}: server `{server}` {obstacle}", balancer.name),
+                hint,
+            ));
+        }
+        if state.is_forced_out() {
+            balancer.set(server, "state ready").await?;
+        }
+        let deadline = Instant::now() + UP_PATIENCE;
+        loop {
+            let state = balancer.state(server).await?;
+            if state.is_ready() && state.is_up() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let condition = balancer.condition(server).await.unwrap_or_default();
+                return Err(TrafficError {
+                    hint: Some(
+                        "does HAProxy's own check (`option httpchk`) ask what the service answers?"
+                            .into(),
+                    ),
+                    ..TrafficError::passing(format!(
+                        "{}: server `{server}` is ready and not up after {} s: {condition}",
+                        balancer.name,
+                        UP_PATIENCE.as_secs()
+                    ))
+                });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Lets the entry lead to the other port; nothing is lost, for what is under way stays where it is.
+    async fn switch(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+        port: u16,
+        state: &ServerState,
+    ) -> Result<ServerState, TrafficError> {
+        let address = self.address(balancer, server, member, state)?;
+        if state.check_port != 0 && state.check_port == state.port {
+            balancer.set(server, &format!("check-port {port}")).await?;
+        }
+        balancer
+            .set(server, &format!("addr {address} port {port}"))
+            .await?;
+        let now = balancer.state(server).await?;
+        if now.port != port {
+            return Err(TrafficError::lasting(
+                format!(
+                    "{}: server `{server}` still leads to port {} although HAProxy was told {port}",
+                    balancer.name, now.port
+                ),
+                "put `{port}` into `server` and give haproxy.cfg one entry per port",
+            ));
+        }
+        Ok(now)
+    }
+
+    /// The address that the entry has; a slot of a `server-template` gets the host's.
+    fn address(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+        state: &ServerState,
+    ) -> Result<IpAddr, TrafficError> {
+        let own = state.address.parse::<IpAddr>().ok();
+        let host = &self.site.host(member)?.address;
+        own.filter(|address| !address.is_unspecified())
+            .or_else(|| host.parse().ok())
+            .ok_or_else(|| {
+                TrafficError::lasting(
+                    format!(
+                        "{}: server `{server}` has no address, and `{host}` is a name: HAProxy takes only an address",
+                        balancer.name
+                    ),
+                    "give the host an IP address in the inventory, or the server one in haproxy.cfg",
+                )
+            })
+    }
+}
+
+/// Waits until nothing is counted any more; how much is, when the time is over.
+async fn wait_for_none<W>(deadline: Instant, count: impl Fn() -> W) -> Result<u64, TrafficError>
+where
+    W: Future<Output = Result<u64, TrafficError>>,
+{
+    loop {
+        let left = count().await?;
+        if left == 0 || Instant::now() >= deadline {
+            return Ok(left);
+        }
+        sleep(POLL).await;
     }
 }
 
 #[async_trait]
 impl Traffic for Haproxy {
     async fn observe(&self, member: &Member) -> Result<TrafficSight, TrafficError> {
-        let server = self.server(member)?;
-        let mut seen = TrafficSight::default();
-        for endpoint in &self.endpoints {
-            let list = match self.state(endpoint, server).await?.is_ready() {
-                true => &mut seen.attached,
-                false => &mut seen.detached,
-            };
-            list.insert(endpoint.to_string());
+        let server = self.site.fill(&self.server, member)?;
+        let looks = self
+            .balancers
+            .iter()
+            .map(|balancer| async { (balancer.name.clone(), balancer.state(&server).await) });
+        let mut attachment = TrafficSight::default();
+        for (name, state) in all_well("seen", join_all(looks).await)? {
+            if state.is_ready() && self.is_meant(&state, member) {
+                attachment.attached.insert(name);
+            } else {
+                attachment.detached.insert(name);
+            }
         }
-        Ok(seen)
+        Ok(attachment)
     }
 
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError> {
-        let server = self.server(member)?;
-        for endpoint in &self.endpoints {
-            // What an operator has in maintenance already is left as it is.
-            if self.state(endpoint, server).await?.is_ready() {
-                self.set(endpoint, server, "drain").await?;
-            }
-        }
-        let begun = Instant::now();
-        loop {
-            let mut left = 0;
-            for endpoint in &self.endpoints {
-                left += self.sessions(endpoint, server).await?;
-            }
-            if left == 0 || begun.elapsed() >= self.drain_timeout {
-                break self.still_out(server).await.map(|()| Drained {
-                    sessions_left: left,
-                });
-            }
-            tokio::time::sleep(ASK_AGAIN).await;
-        }
+        let server = self.site.fill(&self.server, member)?;
+        let drains = self.balancers.iter().map(|balancer| async {
+            let drained = self.drain_at(balancer, &server, member).await;
+            (balancer.name.clone(), drained)
+        });
+        let drained = all_well("it is out", join_all(drains).await)?;
+        Ok(Drained {
+            sessions_left: drained.iter().map(|(_, left)| left).sum(),
+        })
     }
 
     async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError> {
-        let server = self.server(member)?;
-        let wanted = || {
-            let endpoints = self.endpoints.iter();
-            endpoints.filter(|endpoint| !except.contains(&endpoint.to_string()))
-        };
-        for endpoint in wanted() {
-            if !self.state(endpoint, server).await?.is_ready() {
-                self.set(endpoint, server, "ready").await?;
-            }
-        }
-        for endpoint in wanted() {
-            self.until_up(endpoint, server).await?;
-        }
-        Ok(())
-    }
-}
-
-impl Haproxy {
-    /// Reads back that a server is out everywhere.
-    async fn still_out(&self, server: &str) -> Result<(), TrafficError> {
-        for endpoint in &self.endpoints {
-            if self.state(endpoint, server).await?.is_ready() {
-                return Err(TrafficError {
-                    message: format!(
-                        "HAProxy at `{endpoint}` has put `{server}` into traffic again"
-                    ),
-                    hint: Some(
-                        "somebody else sets it: an agent check, a reload, or an operator"
-                            .to_owned(),
-                    ),
-                });
-            }
-        }
-        Ok(())
+        let server = self.site.fill(&self.server, member)?;
+        let wanted = self
+            .balancers
+            .iter()
+            .filter(|balancer| !except.contains(&balancer.name));
+        let attaches = wanted.map(|balancer| async {
+            let attached = self.attach_at(balancer, &server, member).await;
+            (balancer.name.clone(), attached)
+        });
+        all_well("it is in", join_all(attaches).await).map(drop)
     }
 }

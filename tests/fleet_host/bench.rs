@@ -230,7 +230,6 @@ fn service(login: Login) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
-        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,
@@ -239,6 +238,7 @@ fn service(login: Login) -> Service {
             successes: 2,
             deadline: Duration::from_secs(20),
         },
+        traffic: None,
     }
 }
 

@@ -191,7 +191,6 @@ fn web() -> Service {
                 },
             ],
         },
-        traffic: None,
         health: HealthCheck {
             probe: Probe::Http {
                 url: "http://{address}:{port}/healthz?zone={label.zone}&host={host}".to_owned(),
@@ -205,6 +204,7 @@ fn web() -> Service {
             successes: 3,
             deadline: Duration::from_secs(120),
         },
+        traffic: None,
     }
 }
 
@@ -236,7 +236,6 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
-        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Ssh,
@@ -245,6 +244,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             successes: 2,
             deadline: Duration::from_secs(60),
         },
+        traffic: None,
     }
 }
 

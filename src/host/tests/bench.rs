@@ -164,7 +164,6 @@ pub(super) fn service() -> Service {
             order: BTreeMap::new(),
             domains: Vec::new(),
         },
-        traffic: None,
         health: HealthCheck {
             probe: Probe::Unit,
             through: Through::Direct,
@@ -173,6 +172,7 @@ pub(super) fn service() -> Service {
             successes: 2,
             deadline: Duration::from_secs(20),
         },
+        traffic: None,
     }
 }
 
