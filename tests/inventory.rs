@@ -18,6 +18,8 @@ mod docs;
 mod files;
 #[path = "inventory/fuzz.rs"]
 mod fuzz;
+#[path = "inventory/traffic.rs"]
+mod traffic;
 #[path = "inventory/valid.rs"]
 mod valid;
 

@@ -202,7 +202,7 @@ async fn an_instance_leaves_the_traffic_of_every_balancer_and_comes_back() {
         assert_eq!(balancer.answering(), names(&["two"]));
     }
     for _twice in 0..2 {
-        traffic.attach(&one, &BTreeSet::new()).await.unwrap();
+        traffic.attach(&one, &BTreeSet::new(), true).await.unwrap();
         assert_eq!(traffic.observe(&one).await.unwrap().attached, everywhere);
     }
     for balancer in [&first, &second] {
@@ -225,7 +225,7 @@ async fn what_an_operator_has_out_at_one_balancer_stays_out_there() {
     let seen = traffic.observe(&one).await.unwrap();
     assert_eq!(seen.detached, names(&[&first.tcp()]));
     traffic.drain(&one).await.unwrap();
-    traffic.attach(&one, &seen.detached).await.unwrap();
+    traffic.attach(&one, &seen.detached, true).await.unwrap();
     assert_eq!(traffic.observe(&one).await.unwrap(), seen);
     assert_eq!(first.answering(), names(&["two"]));
     assert_eq!(second.answering(), names(&["one", "two"]));
@@ -252,7 +252,7 @@ async fn a_drain_waits_for_what_is_under_way_and_says_what_it_cut_off() {
             assert_eq!(drained.unwrap().sessions_left, left);
             assert_eq!(slow.join().unwrap().as_deref(), Some("one"));
         });
-        traffic.attach(&one, &BTreeSet::new()).await.unwrap();
+        traffic.attach(&one, &BTreeSet::new(), true).await.unwrap();
     }
 }
 

@@ -262,7 +262,13 @@ impl Instance {
 
     /// Whether it is out of traffic because of us, and works, or is as it was: it is to be put back.
     pub fn is_to_attach(&self, now: Timestamp, min_ready: Duration) -> bool {
-        let as_it_was = self.sick_before && matches!(self.stage, Stage::Reverted { .. });
+        // What was not switched and is broken now was put out of traffic by us all the same; and where its health is what
+        // says no to the balancer, it is nothing else that makes it look broken.
+        let as_it_was = match self.stage {
+            Stage::Reverted { .. } => self.sick_before,
+            Stage::Pending | Stage::Staged => self.is_broken() && !self.unproven,
+            _ => false,
+        };
         self.is_taken_out() && !self.is_in_hand() && (as_it_was || self.is_proven(now, min_ready))
     }
 

@@ -86,7 +86,11 @@ impl Book {
     pub(super) fn may_get_traffic(&self, now: i64, min_ready_ms: i64) -> bool {
         let cut = self.traffic.as_ref().is_some_and(|one| one.cut);
         let unswitched = self.place == Where::Drained { back: false };
-        let as_it_was = self.sick && matches!(self.place, Where::Back { .. });
+        let as_it_was = match self.place {
+            Where::Back { .. } => self.sick,
+            Where::Old | Where::OnTarget => self.failing_polls >= 3 || self.restarted,
+            _ => false,
+        };
         cut && (unswitched || as_it_was || self.works(now, min_ready_ms))
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Order {
     pub(super) started: Option<Started>,
     /// What the instance is believed to be, for activate; with the watch that a fresh look needs.
     pub(super) expects: Option<(Expects, Subject)>,
+    /// Whether its health passes, for attach.
+    pub(super) works: bool,
     /// Endpoints at which an operator keeps it out of traffic.
     pub(super) kept_out: BTreeSet<String>,
     /// Hash of the event that says the action was started.
@@ -90,7 +92,8 @@ pub(super) async fn execute(
             };
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
-            ended(started.map(Some), Refusal::Untouched).into()
+            let outcome = ended(started.map(Some), Refusal::Untouched);
+            unmarked(&ports, &order.host, outcome).await.into()
         }
         ActionKind::Confirm => {
             let switch = Switch {
@@ -123,11 +126,11 @@ pub(super) async fn execute(
             let stopped = order.before == Runs::Nothing;
             let ask = || put_back(&ports, &controller, &order.host, &switch);
             let started = until_answered(&job, true, ask).await;
-            ended(
+            let outcome = ended(
                 started.map(|started| (!stopped).then_some(started)),
                 Refusal::Fails,
-            )
-            .into()
+            );
+            unmarked(&ports, &order.host, outcome).await.into()
         }
         ActionKind::Prune => {
             // What this host ran before stays: a revert may still need it, and the ledger may have learned of it only
@@ -137,6 +140,25 @@ pub(super) async fn execute(
             let removed = ports.hosts.prune(&order.host, &controller, &keep).await;
             ended(removed.map(|_| None), Refusal::Fails).into()
         }
+    }
+}
+
+/// Takes away the mark by which the process before said no to its balancers; the one that was started now would say no
+/// too, and never get ready.
+async fn unmarked(ports: &Adapters, host: &HostName, outcome: ActionOutcome) -> ActionOutcome {
+    let (Some(traffic), ActionOutcome::Done { started: Some(_) }) = (&ports.traffic, &outcome)
+    else {
+        return outcome;
+    };
+    let member = Member {
+        host: host.clone(),
+        port: None,
+    };
+    match traffic.started(&member).await {
+        Ok(()) => outcome,
+        Err(error) => ActionOutcome::Failed {
+            reason: error.in_words(),
+        },
     }
 }
 
@@ -165,7 +187,10 @@ async fn balance(ports: &Adapters, job: &Job, order: &Order) -> Ending {
         port: None,
     };
     let done = match order.kind {
-        ActionKind::Attach => traffic.attach(&member, &order.kept_out).await.map(|()| 0),
+        ActionKind::Attach => {
+            let attached = traffic.attach(&member, &order.kept_out, order.works).await;
+            attached.map(|()| 0)
+        }
         _ => traffic
             .drain(&member)
             .await

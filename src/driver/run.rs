@@ -17,7 +17,7 @@ use super::watch::Look;
 use crate::core::decide::decide;
 use crate::core::decision::{Action, Decision, Verdict};
 use crate::core::event::{ActionKind, ActionOutcome, Event, PauseCause, Runs};
-use crate::core::health::HealthTracker;
+use crate::core::health::{Health, HealthTracker};
 use crate::core::ids::{HostName, RolloutId};
 use crate::core::rollout::{RolloutState, Stage};
 use crate::core::time::Timestamp;
@@ -436,6 +436,7 @@ impl Driver {
         let before = instance.before.clone().unwrap_or(Runs::Nothing);
         let subject = self.subject(instance);
         let was_drained = matches!(instance.stage, Stage::Draining { .. });
+        let works = instance.health.is_some_and(Health::is_ready);
         let kept_out = instance
             .traffic
             .as_ref()
@@ -472,6 +473,7 @@ impl Driver {
             before,
             started,
             expects,
+            works,
             kept_out,
             event_hash: recorded,
             last_answer,

@@ -279,9 +279,13 @@ fn whole_path(entry: &Entry<'_>, path: &str, f: &mut Findings<'_>) -> Option<Str
         && !path.split('/').any(|part| matches!(part, "." | ".."))
         && !path.contains("//");
     if !is_whole {
+        let message = match path {
+            "" => "the path is missing".to_owned(),
+            _ => format!("`{path}` is not a whole path"),
+        };
         f.wrong_help(
             &entry.at,
-            format!("`{path}` is not a whole path"),
+            message,
             "it begins with `/` and has neither `.` nor `..` in it",
         );
         return None;

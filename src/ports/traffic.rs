@@ -85,6 +85,18 @@ pub trait Traffic: Send + Sync {
     /// After an error it may be out at some endpoints; the message says at which it is not.
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError>;
 
-    /// Puts the instance in everywhere else than at `except`, and reads back.
-    async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError>;
+    /// What has to be undone as soon as another process serves there: a mark by which the one before said no. Nothing,
+    /// for balancers that are told.
+    async fn started(&self, _member: &Member) -> Result<(), TrafficError> {
+        Ok(())
+    }
+
+    /// Puts the instance in everywhere else than at `except`, and reads back. `works`: it is known to, so that the balancer
+    /// has to find that too; else it is put back as it was, and the balancer's own checks decide.
+    async fn attach(
+        &self,
+        member: &Member,
+        except: &BTreeSet<String>,
+        works: bool,
+    ) -> Result<(), TrafficError>;
 }

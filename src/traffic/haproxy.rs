@@ -101,6 +101,7 @@ impl Haproxy {
         balancer: &Balancer,
         server: &str,
         member: &Member,
+        works: bool,
     ) -> Result<(), TrafficError> {
         let mut state = balancer.state(server).await?;
         if let (false, Some(port)) = (self.is_meant(&state, member), member.port) {
@@ -118,7 +119,7 @@ impl Haproxy {
         let deadline = Instant::now() + UP_PATIENCE;
         loop {
             let state = balancer.state(server).await?;
-            if state.is_ready() && state.is_up() {
+            if state.is_ready() && (state.is_up() || !works) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -237,14 +238,19 @@ impl Traffic for Haproxy {
         })
     }
 
-    async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError> {
+    async fn attach(
+        &self,
+        member: &Member,
+        except: &BTreeSet<String>,
+        works: bool,
+    ) -> Result<(), TrafficError> {
         let server = self.site.fill(&self.server, member)?;
         let wanted = self
             .balancers
             .iter()
             .filter(|balancer| !except.contains(&balancer.name));
         let attaches = wanted.map(|balancer| async {
-            let attached = self.attach_at(balancer, &server, member).await;
+            let attached = self.attach_at(balancer, &server, member, works).await;
             (balancer.name.clone(), attached)
         });
         all_well("it is in", join_all(attaches).await).map(drop)

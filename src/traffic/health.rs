@@ -164,12 +164,23 @@ impl Traffic for Marks {
         Ok(Drained { sessions_left: 0 })
     }
 
-    async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError> {
+    async fn started(&self, member: &Member) -> Result<(), TrafficError> {
+        self.put(false, member).await
+    }
+
+    async fn attach(
+        &self,
+        member: &Member,
+        except: &BTreeSet<String>,
+        works: bool,
+    ) -> Result<(), TrafficError> {
         if except.contains(NAME) {
             return Ok(());
         }
         self.put(false, member).await?;
-        sleep(self.in_after).await;
+        if works {
+            sleep(self.in_after).await;
+        }
         Ok(())
     }
 }

@@ -82,7 +82,12 @@ impl<L: Lever> Traffic for Levers<L> {
         })
     }
 
-    async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError> {
+    async fn attach(
+        &self,
+        member: &Member,
+        except: &BTreeSet<String>,
+        _works: bool,
+    ) -> Result<(), TrafficError> {
         if except.contains(self.name) {
             return Ok(());
         }

@@ -318,7 +318,12 @@ impl Traffic for Nginx {
         })
     }
 
-    async fn attach(&self, member: &Member, except: &BTreeSet<String>) -> Result<(), TrafficError> {
+    async fn attach(
+        &self,
+        member: &Member,
+        except: &BTreeSet<String>,
+        _works: bool,
+    ) -> Result<(), TrafficError> {
         let wanted = self
             .endpoints
             .iter()
