@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::core::traffic::{DrainMark, RunsOn, TrafficCommand, TrafficDriver, TrafficRequest};
+use crate::core::traffic::{
+    DrainMark, Moves, RunsOn, TrafficCommand, TrafficDriver, TrafficRequest,
+};
 
 use super::mistake::Findings;
 use super::placeholder::filled;
@@ -101,11 +103,11 @@ pub(crate) fn command(
     );
     // A command that waits for sessions itself has the time for it.
     let drain = part("drain", COMMAND_TIMEOUT + setting.drain_timeout);
-    Some(TrafficDriver::Command {
+    Some(TrafficDriver::Command(Box::new(Moves {
         attach: attach?,
         drain: drain?,
         observe: observe?,
-    })
+    })))
 }
 
 pub(crate) fn http(
@@ -119,11 +121,11 @@ pub(crate) fn http(
     };
     let (attach, drain) = (part("attach", "POST"), part("drain", "POST"));
     let observe = part("observe", "GET");
-    Some(TrafficDriver::Http {
+    Some(TrafficDriver::Http(Box::new(Moves {
         attach: attach?,
         drain: drain?,
         observe: observe?,
-    })
+    })))
 }
 
 pub(crate) fn health(
