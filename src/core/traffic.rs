@@ -38,24 +38,10 @@ pub enum TrafficDriver {
         /// The program and its first arguments; `-t` and `-s reload` come after them.
         nginx: Vec<String>,
     },
-    /// Commands of the operator's own.
-    Command {
-        /// Puts the instance in.
-        attach: TrafficCommand,
-        /// Takes it out.
-        drain: TrafficCommand,
-        /// Exit status 0: it is in; 1: it is out.
-        observe: TrafficCommand,
-    },
-    /// Requests to an admin endpoint.
-    Http {
-        /// Puts the instance in.
-        attach: Box<TrafficRequest>,
-        /// Takes it out.
-        drain: Box<TrafficRequest>,
-        /// As expected: it is in; otherwise: it is out.
-        observe: Box<TrafficRequest>,
-    },
+    /// Commands of the operator's own; `observe` ends with 0 (it is in) or 1 (it is out).
+    Command(Box<Moves<TrafficCommand>>),
+    /// Requests to an admin endpoint; what `observe` answers as expected is in, otherwise out.
+    Http(Box<Moves<TrafficRequest>>),
     /// The instance's own health answers 503, for balancers that poll.
     Health {
         /// What makes it do so.
@@ -109,6 +95,17 @@ impl fmt::Display for RemoteFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ssh://{}{}", self.host, self.path)
     }
+}
+
+/// What an operator brings along to move an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moves<T> {
+    /// Puts the instance in.
+    pub attach: T,
+    /// Takes it out.
+    pub drain: T,
+    /// Says where it is.
+    pub observe: T,
 }
 
 /// A command that moves or looks.

@@ -34,6 +34,7 @@ mod suggest;
 mod text;
 mod traffic;
 mod traffic_drivers;
+mod traffic_endpoints;
 
 pub use load::{Loaded, load};
 pub use locate::{INVENTORY_VARIABLE, InventoryError, locate};

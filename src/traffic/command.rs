@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::levers::Lever;
 use super::site::Site;
-use crate::core::traffic::{RunsOn, TrafficCommand};
+use crate::core::traffic::{Moves, RunsOn, TrafficCommand};
 use crate::ports::{Machines, Member, TrafficError};
 
 /// The end of a command's output that is told.
@@ -39,9 +39,7 @@ pub(crate) struct Commands {
     pub(crate) site: Site,
     /// Where commands of this machine run.
     pub(crate) folder: PathBuf,
-    pub(crate) attach: TrafficCommand,
-    pub(crate) drain: TrafficCommand,
-    pub(crate) observe: TrafficCommand,
+    pub(crate) moves: Moves<TrafficCommand>,
     pub(crate) drain_timeout: Duration,
     pub(crate) machines: Arc<dyn Machines>,
 }
@@ -160,19 +158,19 @@ impl Commands {
 #[async_trait]
 impl Lever for Commands {
     async fn attach(&self, member: &Member) -> Result<(), TrafficError> {
-        self.must(&self.attach, member).await
+        self.must(&self.moves.attach, member).await
     }
 
     async fn drain(&self, member: &Member) -> Result<(), TrafficError> {
-        self.must(&self.drain, member).await
+        self.must(&self.moves.drain, member).await
     }
 
     async fn is_attached(&self, member: &Member) -> Result<bool, TrafficError> {
-        let ended = self.run(&self.observe, member).await?;
+        let ended = self.run(&self.moves.observe, member).await?;
         match ended.status {
             Some(0) => Ok(true),
             Some(1) => Ok(false),
-            _ => Err(failed(&self.observe, &ended)),
+            _ => Err(failed(&self.moves.observe, &ended)),
         }
     }
 }

@@ -9,7 +9,7 @@ use url::Url;
 use super::levers::Lever;
 use super::retry::retried;
 use super::site::Site;
-use crate::core::traffic::TrafficRequest;
+use crate::core::traffic::{Moves, TrafficRequest};
 use crate::ports::{Member, TrafficError};
 
 const USER_AGENT: &str = concat!("rollctl/", env!("CARGO_PKG_VERSION"), " (traffic)");
@@ -20,11 +20,9 @@ const TOLD: usize = 160;
 
 /// What an operator wrote to move instances.
 pub(crate) struct Requests {
-    pub(crate) client: Client,
-    pub(crate) site: Site,
-    pub(crate) attach: TrafficRequest,
-    pub(crate) drain: TrafficRequest,
-    pub(crate) observe: TrafficRequest,
+    client: Client,
+    site: Site,
+    moves: Moves<TrafficRequest>,
 }
 
 /// A client for these URLs. Root certificates are loaded only where one of them is https.
@@ -134,6 +132,16 @@ impl Reply {
 }
 
 impl Requests {
+    pub(crate) fn new(site: Site, moves: &Moves<TrafficRequest>) -> Result<Self, TrafficError> {
+        let urls =
+            [&moves.attach, &moves.drain, &moves.observe].map(|request| request.url.as_str());
+        Ok(Self {
+            client: client(urls)?,
+            site,
+            moves: moves.clone(),
+        })
+    }
+
     async fn ask(
         &self,
         request: &TrafficRequest,
@@ -181,15 +189,15 @@ impl Requests {
 #[async_trait]
 impl Lever for Requests {
     async fn attach(&self, member: &Member) -> Result<(), TrafficError> {
-        self.must(&self.attach, member).await
+        self.must(&self.moves.attach, member).await
     }
 
     async fn drain(&self, member: &Member) -> Result<(), TrafficError> {
-        self.must(&self.drain, member).await
+        self.must(&self.moves.drain, member).await
     }
 
     async fn is_attached(&self, member: &Member) -> Result<bool, TrafficError> {
-        let (reply, is_yes, name) = self.ask(&self.observe, member).await?;
+        let (reply, is_yes, name) = self.ask(&self.moves.observe, member).await?;
         match reply.status {
             // Nobody was asked who would know.
             401 | 403 => Err(TrafficError::lasting(

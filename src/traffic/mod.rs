@@ -22,7 +22,7 @@ use crate::ports::{Machines, Traffic, TrafficError};
 use command::Commands;
 use haproxy::Haproxy;
 use health::Marks;
-use http::{Requests, client};
+use http::Requests;
 use levers::Levers;
 use nginx::Nginx;
 use site::Site;
@@ -69,37 +69,21 @@ pub fn traffic_of(
             drain_timeout,
             machines,
         }),
-        TrafficDriver::Command {
-            attach,
-            drain,
-            observe,
-        } => Arc::new(Levers {
+        TrafficDriver::Command(moves) => Arc::new(Levers {
             name: "command",
             drain_timeout,
             lever: Commands {
                 site,
                 folder: fleet.folder.clone(),
-                attach: attach.clone(),
-                drain: drain.clone(),
-                observe: observe.clone(),
+                moves: moves.as_ref().clone(),
                 drain_timeout,
                 machines,
             },
         }),
-        TrafficDriver::Http {
-            attach,
-            drain,
-            observe,
-        } => Arc::new(Levers {
+        TrafficDriver::Http(moves) => Arc::new(Levers {
             name: "http",
             drain_timeout,
-            lever: Requests {
-                client: client([attach, drain, observe].map(|request| request.url.as_str()))?,
-                site,
-                attach: (**attach).clone(),
-                drain: (**drain).clone(),
-                observe: (**observe).clone(),
-            },
+            lever: Requests::new(site, moves)?,
         }),
         TrafficDriver::Health {
             through,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rollctl::core::ids::HostName;
 use rollctl::core::traffic::{
-    DrainMark, HaproxyEndpoint, RemoteFile, RunsOn, Traffic, TrafficCommand, TrafficDriver,
+    DrainMark, HaproxyEndpoint, Moves, RemoteFile, RunsOn, Traffic, TrafficCommand, TrafficDriver,
     TrafficRequest,
 };
 use rollctl::inventory::load;
@@ -102,12 +102,12 @@ fn command() {
         run: run.iter().map(|word| (*word).to_owned()).collect(),
         timeout: Duration::from_secs(seconds),
     };
-    let expected = TrafficDriver::Command {
+    let expected = TrafficDriver::Command(Box::new(Moves {
         attach: command(RunsOn::Controller, &["./lb", "in"], 30),
         // The time of its own and of the sessions that it may wait for.
         drain: command(RunsOn::Host, &["lb", ""], 35),
         observe: command(RunsOn::Controller, &["./lb"], 1),
-    };
+    }));
     assert_eq!(traffic.driver, expected);
 }
 
@@ -127,11 +127,11 @@ fn http() {
             timeout: Duration::from_secs(10),
         }
     };
-    let expected = TrafficDriver::Http {
-        attach: Box::new(request("PUT", 204, None, Some("{\"up\": true}"))),
-        drain: Box::new(request("POST", 200, None, None)),
-        observe: Box::new(request("GET", 200, Some("up"), None)),
-    };
+    let expected = TrafficDriver::Http(Box::new(Moves {
+        attach: request("PUT", 204, None, Some("{\"up\": true}")),
+        drain: request("POST", 200, None, None),
+        observe: request("GET", 200, Some("up"), None),
+    }));
     assert_eq!(traffic.driver, expected);
 }
 
