@@ -283,6 +283,21 @@ mod tests {
     }
 
     #[test]
+    fn traffic_that_comes_and_goes_changes_no_order() {
+        let spec = spec_of(4, 0, 2);
+        let old = runs(Runs::Revision { revision: v1() }, true);
+        let known: Vec<_> = spec.hosts.iter().map(|host| old(&host.name)).collect();
+        let balanced = Spec {
+            balanced: true,
+            ..spec.clone()
+        };
+        assert_eq!(
+            plan(&balanced, &known).unwrap(),
+            plan(&spec, &known).unwrap()
+        );
+    }
+
+    #[test]
     fn a_host_that_cannot_be_reached_is_named_and_counts_as_unavailable() {
         let spec = spec_of(3, 0, 1);
         let old = runs(Runs::Revision { revision: v1() }, true);
