@@ -17,7 +17,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use haproxy::Haproxy;
-use load::Load;
+use load::{Habit, Load};
 use rollctl_fleet::{Base, Fleet, FleetOptions};
 use rollctl_lab::Behaviour;
 use support::{Controller, Run};
@@ -84,7 +84,9 @@ impl Stage {
                 assert!(begun.elapsed() < Duration::from_secs(10));
             }
         }
-        Load::start(&[&self.balancers[0], &self.balancers[1]], slow_ms)
+        let addresses = [&self.balancers[0], &self.balancers[1]].map(Haproxy::address);
+        let habits = [Habit::Keeps, Habit::Fresh, Habit::Slow { ms: slow_ms }];
+        Load::start(&addresses, &habits)
     }
 
     /// A release that is killed at its `number`th event of that kind, with -9.

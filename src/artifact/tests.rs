@@ -25,6 +25,7 @@ fn service() -> Service {
         out_of_service: Vec::new(),
         units: vec![UnitName::new("web.service")],
         scope: Scope::System,
+        socket: None,
         unit_files: BTreeMap::new(),
         install_dir: "/opt/web".into(),
         binary: "web".into(),

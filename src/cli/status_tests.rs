@@ -32,6 +32,7 @@ fn service(hosts: u32) -> Service {
         out_of_service: vec![],
         units: vec![UnitName::new("web.service")],
         scope: Scope::System,
+        socket: None,
         unit_files: BTreeMap::new(),
         install_dir: "/opt/web".to_owned(),
         binary: "web".to_owned(),

@@ -107,6 +107,8 @@ pub struct Service {
     pub units: Vec<UnitName>,
     /// Which systemd manages them.
     pub scope: Scope,
+    /// The socket that systemd holds for them; never stopped by rollctl.
+    pub socket: Option<UnitName>,
     /// The unit files that belong to the revision; empty: the host's own are kept.
     pub unit_files: BTreeMap<UnitName, PathBuf>,
     /// Where revisions are kept on the host: absolute, or `~/...` in the login user's home; no trailing slash.

@@ -251,6 +251,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
         out_of_service: Vec::new(),
         units: vec![UnitName::new("web.service")],
         scope: Scope::System,
+        socket: None,
         unit_files: BTreeMap::new(),
         install_dir: "/opt/web".into(),
         binary: "web".into(),

@@ -13,7 +13,7 @@ use super::confirm::confirm;
 use super::facts::{Facts, decode};
 use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
-use super::preflight::{check_host, check_place, check_units};
+use super::preflight::{check_host, check_place, check_socket, check_units};
 use super::script::{Request, encoded, refused};
 use super::stage::{Depot, Stage};
 use super::switch::switch;
@@ -118,6 +118,7 @@ impl Hosts for ServiceHosts {
         let machine = self.machine(host)?;
         let facts = machine.facts(&self.service).await?;
         check_host(&self.service, &facts)?;
+        check_socket(&self.service, &facts)?;
         if self.service.unit_files.is_empty() {
             check_units(&self.service, &facts, &BTreeMap::new(), false)?;
         }
@@ -135,8 +136,14 @@ impl Hosts for ServiceHosts {
             (0, false) => "root",
             _ => "sudo for the unit only",
         };
+        let sockets = facts.units.iter().flat_map(|unit| &unit.sockets);
+        let sockets: Vec<_> = sockets.map(|socket| format!("`{socket}`")).collect();
+        let activated = match sockets.is_empty() {
+            true => String::new(),
+            false => format!(", activated by {}", sockets.join(", ")),
+        };
         Ok(format!(
-            "systemd {}, {}, {rights}",
+            "systemd {}, {}, {rights}{activated}",
             facts.systemd, facts.architecture
         ))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::facts::{Current, Facts};
 use super::machine::{Machine, Queue, dir};
 use super::script::{Request, refused};
-use super::systemd::{Exec, UnitText, parse_unit_text};
+use super::systemd::{Exec, Unit, UnitText, parse_unit_text};
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::UnitName;
 use crate::core::revision::Architecture;
@@ -148,6 +148,24 @@ pub(crate) fn check_units(
         }
     }
     Ok(())
+}
+
+/// Whether systemd holds the socket that the inventory names; a host without the unit cannot have it yet.
+pub(crate) fn check_socket(service: &Service, facts: &Facts) -> Result<(), HostError> {
+    let Some(socket) = &service.socket else {
+        return Ok(());
+    };
+    let is_there = |unit: &Unit| unit.state.load != "not-found";
+    let is_held = facts.units.iter().any(|unit| unit.sockets.contains(socket));
+    if is_held || !facts.units.iter().any(is_there) {
+        return Ok(());
+    }
+    Err(refused(
+        format!("no unit of the service is activated by `{socket}` here"),
+        Some(format!(
+            "`systemctl enable --now {socket}` on the host; without it, what comes during a restart is refused"
+        )),
+    ))
 }
 
 fn check_reach(

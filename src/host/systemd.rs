@@ -19,6 +19,8 @@ pub(crate) struct Unit {
     pub(crate) exec_start: Vec<Exec>,
     /// `FragmentPath`; empty: no unit file.
     pub(crate) fragment: String,
+    /// The sockets in `TriggeredBy`: systemd holds them, and keeps what comes while the unit is down.
+    pub(crate) sockets: Vec<UnitName>,
     /// How long a stop may take.
     pub(crate) stop_timeout: Duration,
 }
@@ -107,6 +109,11 @@ fn parse_unit(lines: &[&str], unit: &UnitName) -> Unit {
         has_dynamic_user: text("DynamicUser") == "yes",
         exec_start,
         fragment: text("FragmentPath"),
+        sockets: text("TriggeredBy")
+            .split_whitespace()
+            .filter(|name| name.ends_with(".socket"))
+            .map(UnitName::new)
+            .collect(),
         stop_timeout: parse_span(&text("TimeoutStopUSec")).unwrap_or(STOP_TIMEOUT),
     }
 }

@@ -6,6 +6,7 @@ fn unit(name: &str) -> UnitName {
 
 const RUNNING: &str = "Type=simple
 TimeoutStopUSec=1min 30s
+TriggeredBy=web.socket web.path
 MainPID=812
 Result=success
 NRestarts=2
@@ -56,6 +57,8 @@ fn blocks_are_read_in_the_order_of_the_units() {
     assert_eq!(web.user, "web");
     assert_eq!(web.fragment, "/etc/systemd/system/web.service");
     assert_eq!(web.stop_timeout, Duration::from_secs(90));
+    assert_eq!(web.sockets, [unit("web.socket")]);
+    assert_eq!(worker.sockets, []);
     assert_eq!(
         web.exec_start,
         [Exec {

@@ -72,6 +72,7 @@ pub(crate) fn read(
             .take("scope")
             .and_then(|entry| entry.choice(f, &[("system", Scope::System), ("user", Scope::User)]))
             .unwrap_or(Scope::System),
+        socket: table.take("socket").and_then(|entry| socket(&entry, f)),
         unit_files: table
             .take("unit_file")
             .map(|entry| content::unit_files(&entry, &units, f, files))
@@ -270,6 +271,21 @@ fn unit(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<UnitName> {
     let starts_well = stem.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if !starts_well || text.len() > UNIT_NAME_MAX || !stem.chars().all(allowed) {
         f.wrong(&entry.at, format!("`{text}` cannot be the name of a unit"));
+        return None;
+    }
+    Some(UnitName::new(text))
+}
+
+/// The socket that systemd holds for the service.
+fn socket(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<UnitName> {
+    let text = entry.text(f)?;
+    let stem = text.strip_suffix(".socket").unwrap_or_default();
+    if stem.is_empty() || text.contains('/') {
+        f.wrong_help(
+            &entry.at,
+            format!("`{text}` is not the name of a socket unit"),
+            "write `socket = \"web.socket\"`; it is on the host already, and rollctl never stops it",
+        );
         return None;
     }
     Some(UnitName::new(text))

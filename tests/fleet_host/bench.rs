@@ -210,6 +210,7 @@ fn service(login: Login) -> Service {
         out_of_service: Vec::new(),
         units: vec![UnitName::new(login.unit)],
         scope: login.scope,
+        socket: None,
         unit_files: BTreeMap::new(),
         install_dir: login.install_dir.to_owned(),
         binary: name.to_owned(),

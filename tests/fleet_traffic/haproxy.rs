@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use rollctl_fleet::Host;
@@ -10,7 +10,7 @@ use rollctl_fleet::Host;
 /// A HAProxy that is killed with its handle. It retries nothing: whatever goes wrong reaches the client.
 pub(crate) struct Haproxy {
     process: Child,
-    pub(crate) port: u16,
+    port: u16,
     folder: tempfile::TempDir,
 }
 
@@ -88,7 +88,12 @@ impl Haproxy {
             .collect()
     }
 
+    /// Where its users connect to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     pub(crate) fn connect(&self) -> std::io::Result<TcpStream> {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+        TcpStream::connect(self.address())
     }
 }

@@ -2,12 +2,10 @@
 //! and every failure is counted; nothing is tried twice.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-
-use super::haproxy::Haproxy;
 
 #[derive(Default)]
 struct Book {
@@ -17,7 +15,7 @@ struct Book {
     failures: Mutex<Vec<String>>,
 }
 
-/// Users of some balancers.
+/// Users of some addresses.
 pub(crate) struct Load {
     book: Arc<Book>,
     users: Vec<JoinHandle<()>>,
@@ -32,22 +30,25 @@ pub(crate) struct Seen {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Habit {
+pub(crate) enum Habit {
+    /// Over one connection as long as it is kept open.
     Keeps,
+    /// Over a connection for each request.
     Fresh,
+    /// The same, for what takes so long.
     Slow { ms: u64 },
 }
 
 impl Load {
-    /// Two users of every habit before each balancer.
-    pub(crate) fn start(balancers: &[&Haproxy], slow_ms: u64) -> Self {
+    /// Two users of every habit at each address.
+    pub(crate) fn start(addresses: &[SocketAddr], habits: &[Habit]) -> Self {
         let book = Arc::new(Book::default());
         let mut users = Vec::new();
-        for balancer in balancers {
-            for habit in [Habit::Keeps, Habit::Fresh, Habit::Slow { ms: slow_ms }] {
+        for &address in addresses {
+            for &habit in habits {
                 for _ in 0..2 {
-                    let (book, port) = (Arc::clone(&book), balancer.port);
-                    users.push(std::thread::spawn(move || ask(&book, port, habit)));
+                    let book = Arc::clone(&book);
+                    users.push(std::thread::spawn(move || ask(&book, address, habit)));
                 }
             }
         }
@@ -68,7 +69,7 @@ impl Load {
     }
 }
 
-fn ask(book: &Book, port: u16, habit: Habit) {
+fn ask(book: &Book, address: SocketAddr, habit: Habit) {
     let mut kept: Option<TcpStream> = None;
     let path = match habit {
         Habit::Slow { ms } => format!("/slow?ms={ms}"),
@@ -80,7 +81,7 @@ fn ask(book: &Book, port: u16, habit: Habit) {
             book.slow.fetch_add(1, Ordering::SeqCst);
         }
         let keeps = habit == Habit::Keeps;
-        match request(kept.take(), port, &path, keeps) {
+        match request(kept.take(), address, &path, keeps) {
             Ok(stream) => kept = stream.filter(|_| keeps),
             Err(why) => book.failures.lock().unwrap().push(format!("{path}: {why}")),
         }
@@ -93,13 +94,13 @@ fn ask(book: &Book, port: u16, habit: Habit) {
 /// One request; the connection, when it may be used again.
 fn request(
     kept: Option<TcpStream>,
-    port: u16,
+    address: SocketAddr,
     path: &str,
     keeps: bool,
 ) -> Result<Option<TcpStream>, String> {
     let stream = match kept {
         Some(stream) => stream,
-        None => TcpStream::connect(("127.0.0.1", port)).map_err(|e| format!("connect: {e}"))?,
+        None => TcpStream::connect(address).map_err(|e| format!("connect: {e}"))?,
     };
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
     let connection = if keeps { "keep-alive" } else { "close" };

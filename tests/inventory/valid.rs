@@ -142,6 +142,7 @@ fn web() -> Service {
             UnitName::new("web-worker.service"),
         ],
         scope: Scope::User,
+        socket: None,
         unit_files: BTreeMap::from([(UnitName::new("web.service"), here("units/web.service"))]),
         install_dir: "~/apps/web".to_owned(),
         binary: "bin/web".to_owned(),
@@ -216,6 +217,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
         out_of_service: names(out_of_service),
         units: vec![UnitName::new(format!("{name}.service"))],
         scope: Scope::System,
+        socket: None,
         unit_files: BTreeMap::new(),
         install_dir: format!("/opt/{name}"),
         binary: name.to_owned(),
@@ -261,6 +263,7 @@ fn with_probe(service: Service, probe: Probe, through: Through) -> Service {
 fn a_file_with_everything() {
     let loaded = good("tests/inventory/valid/production.toml");
     let db = Service {
+        socket: None,
         unit_files: BTreeMap::from([(UnitName::new("db.service"), here("db.service"))]),
         artifact: Some(ArtifactSource::Any(here("db.tar.zst"))),
         ..plain("db", &["db-09", "db-11"], &[])
@@ -332,6 +335,7 @@ fn a_folder_is_one_fleet() {
         ..host(name, name, None, &[])
     };
     let service = Service {
+        socket: None,
         unit_files: BTreeMap::from([(UnitName::new("web.service"), here("folder/web.service"))]),
         ..plain("web", &["b", "a"], &[])
     };

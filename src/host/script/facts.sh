@@ -50,7 +50,7 @@ wait_for_step() {
     if [ "$state" = "state begun" ]; then (exec 9<"$dir/.rollctl/lock" && flock -s -w 5 9); fi
 }
 
-properties=Id,LoadState,ActiveState,SubState,Result,MainPID,InvocationID,NRestarts,Type,User,DynamicUser,ExecStart,FragmentPath,NeedDaemonReload,UnitFileState,TimeoutStopUSec
+properties=Id,LoadState,ActiveState,SubState,Result,MainPID,InvocationID,NRestarts,Type,User,DynamicUser,ExecStart,FragmentPath,NeedDaemonReload,UnitFileState,TimeoutStopUSec,TriggeredBy
 
 # The dead-man's switch of restricted rights is a timer of the login user.
 linger() {

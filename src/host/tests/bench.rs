@@ -144,6 +144,7 @@ pub(super) fn service() -> Service {
         out_of_service: Vec::new(),
         units: vec![unit()],
         scope: Scope::User,
+        socket: None,
         unit_files: BTreeMap::new(),
         install_dir: "~/web".into(),
         binary: "web".into(),

@@ -31,6 +31,38 @@ pub(crate) fn accept(service: &Arc<Service>, listener: TcpListener) {
     }
 }
 
+/// The same from a socket that stays open when this process ends: nothing is taken that is not answered.
+pub(crate) fn accept_given(service: &Arc<Service>, listener: &TcpListener) {
+    if let Err(error) = listener.set_nonblocking(true) {
+        eprintln!("the given socket cannot be used: {error}");
+        return;
+    }
+    loop {
+        let taken = {
+            let _taking = service.taking.lock();
+            if service.draining.load(Ordering::SeqCst) {
+                return;
+            }
+            let taken = listener.accept();
+            service
+                .open
+                .fetch_add(u64::from(taken.is_ok()), Ordering::SeqCst);
+            taken
+        };
+        let Ok((stream, _)) = taken else {
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        let service = Arc::clone(service);
+        thread::spawn(move || {
+            // Linux hands the flag of the listener on to nobody, others do.
+            let answered = stream.set_nonblocking(false);
+            drop(answered.and_then(|()| answer(&service, stream)));
+            service.open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+}
+
 fn answer(service: &Service, mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     stream.set_nodelay(true)?;

@@ -17,9 +17,10 @@ mod settings;
 mod signal;
 
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,9 @@ use settings::Settings;
 /// How often a pending signal and the end of the open requests are looked for.
 const TICK: Duration = Duration::from_millis(25);
 
+/// `--listen stdin`: systemd holds the socket (`StandardInput=socket`), and keeps what comes while nobody takes it.
+const GIVEN: &str = "stdin";
+
 /// What the request threads share.
 struct Service {
     settings: Settings,
@@ -35,6 +39,8 @@ struct Service {
     asked: AtomicU64,
     open: AtomicU64,
     draining: AtomicBool,
+    /// Held while a connection is taken from a socket that outlives this process: whatever was taken is answered.
+    taking: Mutex<()>,
 }
 
 fn main() -> ExitCode {
@@ -57,7 +63,15 @@ fn main() -> ExitCode {
         return ExitCode::from(code);
     }
     thread::sleep(settings.start_delay);
-    let listener = match TcpListener::bind(&settings.listen) {
+    let is_given = settings.listen == GIVEN;
+    let listening = match is_given {
+        true => std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map(TcpListener::from),
+        false => TcpListener::bind(&settings.listen),
+    };
+    let listener = match listening {
         Ok(listener) => listener,
         Err(error) => {
             eprintln!("error: cannot listen on {}: {error}", settings.listen);
@@ -71,9 +85,13 @@ fn main() -> ExitCode {
         asked: AtomicU64::new(0),
         open: AtomicU64::new(0),
         draining: AtomicBool::new(false),
+        taking: Mutex::new(()),
     });
     let acceptor = Arc::clone(&service);
-    thread::spawn(move || http::accept(&acceptor, listener));
+    thread::spawn(move || match is_given {
+        true => http::accept_given(&acceptor, &listener),
+        false => http::accept(&acceptor, listener),
+    });
     run(&service)
 }
 
@@ -101,7 +119,10 @@ fn run(service: &Service) -> ExitCode {
 
 /// Takes no more requests, finishes the open ones.
 fn drain(service: &Service) -> ExitCode {
-    service.draining.store(true, Ordering::SeqCst);
+    {
+        let _taking = service.taking.lock();
+        service.draining.store(true, Ordering::SeqCst);
+    }
     // The accepting thread sleeps in accept(2): a connection of our own wakes it.
     drop(std::net::TcpStream::connect(&service.settings.listen));
     thread::sleep(service.settings.stop_delay);
