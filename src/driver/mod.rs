@@ -3,10 +3,12 @@
 //! For every input: append, apply, report, decide, append "action started", spawn. The intent is on disk before a
 //! host is touched. Workers and watchers own no state; they send what they saw to the one loop.
 
+mod actions;
 mod claim;
 mod clock;
 mod execute;
 mod job;
+mod lease;
 mod look;
 mod requests;
 mod run;

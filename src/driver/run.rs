@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::claim::{Claimed, claim};
-use super::execute::{Ending, Order, execute};
 use super::job::{Adapters, DriverError, Finished, Input, Job, Resumed};
 use super::look::{Sights, look};
 use super::requests::{answer, event_of, listen};
@@ -16,18 +15,12 @@ use super::stop::Stop;
 use super::watch::Look;
 use crate::core::decide::decide;
 use crate::core::decision::{Action, Decision, Verdict};
-use crate::core::event::{ActionKind, ActionOutcome, Event, PauseCause, Runs};
-use crate::core::health::{Health, HealthTracker};
+use crate::core::event::{Event, PauseCause};
+use crate::core::health::HealthTracker;
 use crate::core::ids::{HostName, RolloutId};
-use crate::core::rollout::{RolloutState, Stage};
+use crate::core::rollout::RolloutState;
 use crate::core::time::Timestamp;
-use crate::ports::{Controller, LedgerError, NewRevision, ProbeAnswer, Progress, Request};
-
-/// How often the lease is renewed (contract, section 5: it lasts 15 s).
-const RENEW_EVERY: Duration = Duration::from_secs(5);
-
-/// How long after a renewal nobody else can have the lease, with some room.
-const LEASE_HOLDS: Duration = Duration::from_secs(12);
+use crate::ports::{Controller, ProbeAnswer, Progress, Request};
 
 /// Runs a rollout until it ends, pauses or is stopped. `sights` are the first looks at its hosts.
 ///
@@ -134,14 +127,14 @@ pub(super) struct Watched {
 pub(super) struct Driver {
     pub(super) ports: Arc<Adapters>,
     pub(super) job: Arc<Job>,
-    controller: Controller,
+    pub(super) controller: Controller,
     pub(super) state: RolloutState,
     pub(super) sender: mpsc::Sender<Input>,
     receiver: mpsc::Receiver<Input>,
     stop: mpsc::Receiver<Stop>,
     pub(super) watches: BTreeMap<HostName, Watched>,
     pub(super) generation: u64,
-    actions: JoinSet<()>,
+    pub(super) actions: JoinSet<()>,
     pub(super) watchers: JoinSet<()>,
     wake_at: Option<Timestamp>,
     last_waiting: Decision,
@@ -347,49 +340,6 @@ impl Driver {
         }
     }
 
-    async fn ended(
-        &mut self,
-        host: HostName,
-        action: ActionKind,
-        ending: Ending,
-    ) -> Result<(), DriverError> {
-        if let Some(manifest) = ending.adopted {
-            let adopted = NewRevision {
-                service: self.state.spec.service.clone(),
-                name: manifest.names.first().cloned(),
-                digest: manifest.digest,
-                at: manifest.created_at,
-                by: self.job.by.clone(),
-                cause: manifest.cause,
-                adopted: manifest.adopted,
-            };
-            let rollout = self.controller.rollout;
-            let recorded = self.ports.ledger.record_revision(&adopted).await;
-            recorded.map_err(|source| DriverError::Ledger { rollout, source })?;
-        }
-        if ending.sessions_left > 0 {
-            let (host, sessions) = (host.clone(), ending.sessions_left);
-            self.record(Event::DrainCutShort { host, sessions }).await?;
-        }
-        let declined = matches!(
-            ending.outcome,
-            ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. }
-        );
-        self.record(Event::ActionEnded {
-            host: host.clone(),
-            action,
-            outcome: ending.outcome,
-        })
-        .await?;
-        match action {
-            ActionKind::Activate if declined => self.watch_old(&host),
-            ActionKind::Activate | ActionKind::Revert => self.watch_started(&host),
-            ActionKind::Confirm => self.watch_confirmed(&host),
-            ActionKind::Stage | ActionKind::Drain | ActionKind::Attach | ActionKind::Prune => {}
-        }
-        Ok(())
-    }
-
     /// Decides until nothing more follows from what is known now.
     async fn decide(&mut self) -> Result<(), DriverError> {
         loop {
@@ -427,84 +377,12 @@ impl Driver {
         }
     }
 
-    /// Writes down that an action starts, and only then starts it.
-    async fn begin(&mut self, host: HostName, kind: ActionKind) -> Result<(), DriverError> {
-        let Some(instance) = self.state.instance(&host) else {
-            return Ok(());
-        };
-        let started = instance.started().cloned();
-        let before = instance.before.clone().unwrap_or(Runs::Nothing);
-        let subject = self.subject(instance);
-        let was_drained = matches!(instance.stage, Stage::Draining { .. });
-        let works = instance.health.is_some_and(Health::is_ready);
-        let kept_out = instance
-            .traffic
-            .as_ref()
-            .map(|traffic| traffic.kept_out.clone())
-            .unwrap_or_default();
-        let recorded = self
-            .record_event(Event::ActionStarted {
-                host: host.clone(),
-                action: kind,
-            })
-            .await?;
-        let last_answer = self
-            .watches
-            .get(&host)
-            .and_then(|watched| watched.last_answer.clone());
-        if matches!(kind, ActionKind::Activate | ActionKind::Revert) {
-            self.stop_watching(&host);
-        }
-        let expects = match self.state.instance(&host).map(|instance| &instance.stage) {
-            // Out of traffic for it: the fresh look was taken before that.
-            Some(Stage::Activating { .. }) if was_drained => None,
-            Some(
-                Stage::Activating { expects, .. }
-                | Stage::Draining {
-                    expects,
-                    started: None,
-                },
-            ) => Some((*expects, subject)),
-            _ => None,
-        };
-        let order = Order {
-            host,
-            kind,
-            before,
-            started,
-            expects,
-            works,
-            kept_out,
-            event_hash: recorded,
-            last_answer,
-        };
-        let (ports, job, controller) = (
-            self.ports.clone(),
-            self.job.clone(),
-            self.controller.clone(),
-        );
-        let sender = self.sender.clone();
-        self.actions.spawn(async move {
-            let (host, action) = (order.host.clone(), order.kind);
-            let ending = Box::new(execute(ports, job, controller, order).await);
-            // When nobody listens any more, the rollout has stopped; the next controller looks at the host itself.
-            let _ = sender
-                .send(Input::Ended {
-                    host,
-                    action,
-                    ending,
-                })
-                .await;
-        });
-        Ok(())
-    }
-
-    async fn record(&mut self, event: Event) -> Result<(), DriverError> {
+    pub(super) async fn record(&mut self, event: Event) -> Result<(), DriverError> {
         self.record_event(event).await.map(drop)
     }
 
     /// Append, apply, report; the event's hash.
-    async fn record_event(&mut self, event: Event) -> Result<String, DriverError> {
+    pub(super) async fn record_event(&mut self, event: Event) -> Result<String, DriverError> {
         let rollout = self.controller.rollout;
         let now = self.ports.clock.now();
         let recorded = self
@@ -518,31 +396,6 @@ impl Driver {
             .map_err(|source| DriverError::Illegal { rollout, source })?;
         self.ports.reporter.event(&recorded, &self.state);
         Ok(recorded.hash)
-    }
-
-    fn keep_lease(&mut self) {
-        let (ports, job, sender) = (self.ports.clone(), self.job.clone(), self.sender.clone());
-        self.watchers.spawn(async move {
-            let mut renewed = tokio::time::Instant::now();
-            let mut wait = RENEW_EVERY;
-            loop {
-                tokio::time::sleep(wait).await;
-                wait = match ports.ledger.renew(&job.lease).await {
-                    Ok(()) => {
-                        renewed = tokio::time::Instant::now();
-                        RENEW_EVERY
-                    }
-                    // A busy or unreachable ledger is asked again while the lease still holds.
-                    Err(LedgerError::Database { .. }) if renewed.elapsed() < LEASE_HOLDS => {
-                        Duration::from_secs(1)
-                    }
-                    Err(error) => {
-                        let _ = sender.send(Input::LeaseLost(error)).await;
-                        return;
-                    }
-                };
-            }
-        });
     }
 }
 

@@ -1,0 +1,131 @@
+//! Actions from the loop's side: written down before they start, and when they have ended.
+
+use super::execute::{Ending, Order, execute};
+use super::job::{DriverError, Input};
+use super::run::Driver;
+use crate::core::event::{ActionKind, ActionOutcome, Event, Runs};
+use crate::core::health::Health;
+use crate::core::ids::HostName;
+use crate::core::rollout::Stage;
+use crate::ports::NewRevision;
+
+impl Driver {
+    /// Writes down that an action starts, and only then starts it.
+    pub(super) async fn begin(
+        &mut self,
+        host: HostName,
+        kind: ActionKind,
+    ) -> Result<(), DriverError> {
+        let Some(instance) = self.state.instance(&host) else {
+            return Ok(());
+        };
+        let started = instance.started().cloned();
+        let before = instance.before.clone().unwrap_or(Runs::Nothing);
+        let subject = self.subject(instance);
+        let was_drained = matches!(instance.stage, Stage::Draining { .. });
+        let works = instance.health.is_some_and(Health::is_ready);
+        let kept_out = instance
+            .traffic
+            .as_ref()
+            .map(|traffic| traffic.kept_out.clone())
+            .unwrap_or_default();
+        let recorded = self
+            .record_event(Event::ActionStarted {
+                host: host.clone(),
+                action: kind,
+            })
+            .await?;
+        let last_answer = self
+            .watches
+            .get(&host)
+            .and_then(|watched| watched.last_answer.clone());
+        if matches!(kind, ActionKind::Activate | ActionKind::Revert) {
+            self.stop_watching(&host);
+        }
+        let expects = match self.state.instance(&host).map(|instance| &instance.stage) {
+            // Out of traffic for it: the fresh look was taken before that.
+            Some(Stage::Activating { .. }) if was_drained => None,
+            Some(
+                Stage::Activating { expects, .. }
+                | Stage::Draining {
+                    expects,
+                    started: None,
+                },
+            ) => Some((*expects, subject)),
+            _ => None,
+        };
+        let order = Order {
+            host,
+            kind,
+            before,
+            started,
+            expects,
+            works,
+            kept_out,
+            event_hash: recorded,
+            last_answer,
+        };
+        let (ports, job, controller) = (
+            self.ports.clone(),
+            self.job.clone(),
+            self.controller.clone(),
+        );
+        let sender = self.sender.clone();
+        self.actions.spawn(async move {
+            let (host, action) = (order.host.clone(), order.kind);
+            let ending = Box::new(execute(ports, job, controller, order).await);
+            // When nobody listens any more, the rollout has stopped; the next controller looks at the host itself.
+            let _ = sender
+                .send(Input::Ended {
+                    host,
+                    action,
+                    ending,
+                })
+                .await;
+        });
+        Ok(())
+    }
+
+    pub(super) async fn ended(
+        &mut self,
+        host: HostName,
+        action: ActionKind,
+        ending: Ending,
+    ) -> Result<(), DriverError> {
+        if let Some(manifest) = ending.adopted {
+            let adopted = NewRevision {
+                service: self.state.spec.service.clone(),
+                name: manifest.names.first().cloned(),
+                digest: manifest.digest,
+                at: manifest.created_at,
+                by: self.job.by.clone(),
+                cause: manifest.cause,
+                adopted: manifest.adopted,
+            };
+            let rollout = self.controller.rollout;
+            let recorded = self.ports.ledger.record_revision(&adopted).await;
+            recorded.map_err(|source| DriverError::Ledger { rollout, source })?;
+        }
+        if ending.sessions_left > 0 {
+            let (host, sessions) = (host.clone(), ending.sessions_left);
+            self.record(Event::DrainCutShort { host, sessions }).await?;
+        }
+        let declined = matches!(
+            ending.outcome,
+            ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. }
+        );
+        self.record(Event::ActionEnded {
+            host: host.clone(),
+            action,
+            outcome: ending.outcome,
+        })
+        .await?;
+        match action {
+            ActionKind::Activate if declined => self.watch_old(&host),
+            ActionKind::Activate | ActionKind::Revert => self.watch_started(&host),
+            ActionKind::Confirm => self.watch_confirmed(&host),
+            ActionKind::Stage | ActionKind::Drain | ActionKind::Attach | ActionKind::Prune => {}
+        }
+        Ok(())
+    }
+}
