@@ -1,6 +1,9 @@
 //! Not one failed request: real hosts behind real HAProxies, under load from outside.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "real time, and a test that cannot go on fails"
 )]
@@ -11,6 +14,11 @@ mod support;
 mod haproxy;
 #[path = "fleet_traffic/load.rs"]
 mod load;
+#[path = "fleet_traffic/nginx.rs"]
+mod nginx;
+#[path = "ssh/server.rs"]
+#[expect(dead_code, reason = "the tests of SSH use the rest")]
+mod server;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -18,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use haproxy::Haproxy;
 use load::{Habit, Load};
+use nginx::Nginx;
 use rollctl_fleet::{Base, Fleet, FleetOptions};
 use rollctl_lab::Behaviour;
 use support::{Controller, Run};
@@ -117,7 +126,7 @@ impl Stage {
 /// How many releases in a row, for whoever has time for more.
 fn rounds() -> usize {
     let rounds = std::env::var("ROLLCTL_TRAFFIC_ROUNDS").ok();
-    rounds.and_then(|text| text.parse().ok()).unwrap_or(2)
+    rounds.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 #[test]
@@ -211,7 +220,7 @@ fn killed_between_drain_and_attach_everything_gets_its_traffic_again() {
         .enumerate()
     {
         let name = format!("k{round}");
-        stage.killed_at(&name, action, 1 + round % 2);
+        stage.killed_at(&name, action, 1 + round / 4 % 3);
         let out = stage.balancers[0].attached().len();
         println!("killed at {action}: {out} of 3 are in traffic");
         if round % 2 == 0 {
@@ -223,4 +232,38 @@ fn killed_between_drain_and_attach_everything_gets_its_traffic_again() {
         stage.all_are_attached();
     }
     stage.fleet.shut_down().unwrap();
+}
+
+#[test]
+fn no_request_fails_behind_nginx() {
+    if rollctl_fleet::skip() {
+        return;
+    }
+    let fleet = Fleet::boot(FleetOptions::hosts(3, Base::Full).prefix("web")).unwrap();
+    let nginx = Nginx::start(fleet.hosts());
+    let controller = Controller::new();
+    let services = controller.usual("1").replace("\"*\"", "\"web-*\"");
+    controller.inventory(&fleet, "root", &format!("{services}{}", nginx.inventory()));
+    let release = |name: &str| {
+        let artifact = controller.version(name, &Behaviour::default());
+        let artifact = artifact.to_str().unwrap().to_owned();
+        controller.rollctl(&["release", "web", &artifact, "--name", name])
+    };
+    release("v1").exits(0);
+    assert_eq!(nginx.down(), 0);
+    let habits = [Habit::Reopens, Habit::Fresh, Habit::Slow { ms: 2_000 }];
+    let load = Load::start(&[nginx.address()], &habits);
+    for round in 0..rounds() {
+        release(&format!("v{}", round + 2)).exits(0);
+        assert_eq!(nginx.down(), 0);
+    }
+    let seen = load.stop();
+    println!(
+        "{} requests, {} of them of 2 s, {} failures",
+        seen.asked,
+        seen.slow,
+        seen.failures.len()
+    );
+    assert_eq!(seen.failures, Vec::<String>::new());
+    fleet.shut_down().unwrap();
 }

@@ -2,6 +2,7 @@
 
 use crate::core::fleet::{Host, Scope, Service};
 use crate::core::ids::{HostName, ServiceName, UnitName};
+use crate::core::traffic::Traffic;
 
 use super::content;
 use super::health;
@@ -63,6 +64,7 @@ pub(crate) fn read(
     let traffic = table
         .take("traffic")
         .and_then(|balancers| traffic::read(&balancers, entry.name, values, around, f));
+    check_drain(traffic.as_ref(), &strategy, &entry.key, f);
     let places = Places::read(&mut table, entry, f);
     let service = Service {
         name: ServiceName::new(entry.name),
@@ -346,6 +348,28 @@ fn check_times(
             &at(&health.deadline, &strategy.progress_deadline),
             format!("the health check's `deadline` of {deadline:?} must be less than `progress_deadline` of {progress:?}"),
             "or a rollout would stall before its instance has failed",
+        );
+    }
+}
+
+/// A drain is one phase: while it lasts nothing else ends.
+fn check_drain(
+    traffic: Option<&Traffic>,
+    strategy: &ReadStrategy,
+    service: &At,
+    f: &mut Findings<'_>,
+) {
+    let progress = strategy.strategy.progress_deadline;
+    let Some(drain) = traffic.map(|traffic| traffic.drain_timeout) else {
+        return;
+    };
+    if strategy.sound && drain >= progress {
+        f.wrong_help(
+            service,
+            format!(
+                "`drain_timeout` of {drain:?} must be less than `progress_deadline` of {progress:?}"
+            ),
+            "or a rollout would stall while an instance finishes what it is at",
         );
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Seen {
 pub(crate) enum Habit {
     /// Over one connection as long as it is kept open.
     Keeps,
+    /// The same; one that was closed between two requests is made again, as every HTTP client does (RFC 9112, 9.3.1).
+    Reopens,
     /// Over a connection for each request.
     Fresh,
     /// The same, for what takes so long.
@@ -80,14 +82,39 @@ fn ask(book: &Book, address: SocketAddr, habit: Habit) {
         if matches!(habit, Habit::Slow { .. }) {
             book.slow.fetch_add(1, Ordering::SeqCst);
         }
-        let keeps = habit == Habit::Keeps;
-        match request(kept.take(), address, &path, keeps) {
+        let keeps = matches!(habit, Habit::Keeps | Habit::Reopens);
+        let old = kept.take();
+        let was_kept = old.is_some();
+        let mut answered = request(old, address, &path, keeps);
+        if was_kept && habit == Habit::Reopens && answered.as_ref().is_err_and(Failure::is_closed) {
+            answered = request(None, address, &path, keeps);
+        }
+        match answered {
             Ok(stream) => kept = stream.filter(|_| keeps),
-            Err(why) => book.failures.lock().unwrap().push(format!("{path}: {why}")),
+            Err(why) => {
+                let mut failures = book.failures.lock().unwrap();
+                failures.push(format!("{path}: {}", why.0));
+            }
         }
         if !matches!(habit, Habit::Slow { .. }) {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
+    }
+}
+
+/// Why a request failed.
+struct Failure(String);
+
+impl Failure {
+    /// Nothing came: the connection had been closed before the request reached anybody.
+    fn is_closed(&self) -> bool {
+        self.0.starts_with("write") || self.0.starts_with("closed")
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self(why)
     }
 }
 
@@ -97,7 +124,7 @@ fn request(
     address: SocketAddr,
     path: &str,
     keeps: bool,
-) -> Result<Option<TcpStream>, String> {
+) -> Result<Option<TcpStream>, Failure> {
     let stream = match kept {
         Some(stream) => stream,
         None => TcpStream::connect(address).map_err(|e| format!("connect: {e}"))?,
@@ -115,9 +142,12 @@ fn request(
     let mut status = String::new();
     reader
         .read_line(&mut status)
-        .map_err(|e| format!("read: {e}"))?;
+        .map_err(|e| format!("closed: {e}"))?;
+    if status.is_empty() {
+        return Err(Failure("closed without an answer".to_owned()));
+    }
     if !status.contains(" 200 ") {
-        return Err(format!("answered {status:?}"));
+        return Err(Failure(format!("answered {status:?}")));
     }
     let (mut length, mut closes) = (0, false);
     loop {
