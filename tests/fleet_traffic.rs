@@ -215,10 +215,10 @@ fn killed_between_drain_and_attach_everything_gets_its_traffic_again() {
     let Some(stage) = stage(3, "10s") else {
         return;
     };
-    for (round, action) in ["drain", "activate", "confirm", "attach"]
-        .iter()
-        .enumerate()
-    {
+    let kills = std::env::var("ROLLCTL_TRAFFIC_KILLS").ok();
+    let kills = kills.and_then(|text| text.parse().ok()).unwrap_or(4);
+    let actions = ["drain", "activate", "confirm", "attach"];
+    for (round, action) in actions.iter().cycle().take(kills).enumerate() {
         let name = format!("k{round}");
         stage.killed_at(&name, action, 1 + round / 4 % 3);
         let out = stage.balancers[0].attached().len();
