@@ -109,10 +109,10 @@ pub(crate) async fn run(
     let input = input(script, &token, arguments)?;
     let mut wire = shell.open(&manner.command()).await?;
     let mut output = Vec::new();
-    let mut sent = Ok(());
     let exchange = async {
         let (stdin, stdout) = wire.pipes();
-        sent = stdin.write_all(&input).await;
+        // What cannot be run closes its input: how it ended says more than a failed write.
+        let _ = stdin.write_all(&input).await;
         let _ = stdin.shutdown().await;
         stdout.take(KEPT).read_to_end(&mut output).await.map(drop)
     };
@@ -126,7 +126,7 @@ pub(crate) async fn run(
             stdout,
             stderr: ending.stderr,
         }),
-        None if ending.is_lost || sent.is_err() => Err(lost(ending.how)),
+        None if ending.is_lost => Err(lost(ending.how)),
         None => Err(HostError {
             kind: HostErrorKind::Refused,
             message: format!(

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::haproxy_api::{Balancer, ServerState};
+use super::haproxy_answers::ServerState;
+use super::haproxy_api::Balancer;
 use super::retry::all_well;
 use super::site::Site;
 use crate::core::traffic::HaproxyEndpoint;

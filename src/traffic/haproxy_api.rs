@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::haproxy_answers::{Found, ServerState, find_state, stat_row, streams_to};
 use super::retry::retried;
 use crate::core::traffic::HaproxyEndpoint;
 use crate::ports::{HostError, Machines, Stream, TrafficError};
@@ -15,75 +16,6 @@ use crate::ports::{HostError, Machines, Stream, TrafficError};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// `show stat` of a balancer with thousands of servers.
 const ANSWER_MAX: u64 = 64 << 20;
-
-/// `srv_admin_state`: forced, inherited by `track`, no address by DNS, no address by name.
-const FORCED_MAINT: u32 = 0x01;
-const INHERITED_MAINT: u32 = 0x02;
-const FORCED_DRAIN: u32 = 0x08;
-const INHERITED_DRAIN: u32 = 0x10;
-const UNRESOLVED: u32 = 0x20 | 0x40;
-
-/// `srv_op_state`: stopped is 0, soft-stopped is 3.
-const STARTING: u32 = 1;
-const RUNNING: u32 = 2;
-
-/// A server of a backend as `show servers state` has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerState {
-    pub(crate) address: String,
-    pub(crate) port: u16,
-    /// 0: checks ask the server's own port.
-    pub(crate) check_port: u16,
-    operational: u32,
-    admin: u32,
-    pub(crate) weight: u32,
-}
-
-impl ServerState {
-    /// Nothing new goes to it, not even to those who were there before.
-    pub(crate) fn is_in_maintenance(&self) -> bool {
-        self.admin & (FORCED_MAINT | INHERITED_MAINT | UNRESOLVED) != 0
-    }
-
-    /// An operator's word, or ours: it is to get requests, should its checks pass.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.is_in_maintenance()
-            && self.admin & (FORCED_DRAIN | INHERITED_DRAIN) == 0
-            && self.weight > 0
-    }
-
-    /// Its checks pass, or it has none. A server in slow start gets requests too.
-    pub(crate) fn is_up(&self) -> bool {
-        matches!(self.operational, STARTING | RUNNING)
-    }
-
-    /// What `ready` does not end.
-    pub(crate) fn obstacle(&self) -> Option<(&'static str, &'static str)> {
-        if self.admin & (INHERITED_MAINT | INHERITED_DRAIN) != 0 {
-            Some((
-                "follows another server by `track`, which is out",
-                "name the server that is tracked",
-            ))
-        } else if self.admin & UNRESOLVED != 0 {
-            Some((
-                "has no address: its name does not resolve there",
-                "look at `resolvers` in haproxy.cfg, or write an address",
-            ))
-        } else if self.weight == 0 {
-            Some((
-                "has the weight 0",
-                "give it a weight: `set server BACKEND/SERVER weight 100%`",
-            ))
-        } else {
-            None
-        }
-    }
-
-    /// What `ready` ends.
-    pub(crate) fn is_forced_out(&self) -> bool {
-        self.admin & (FORCED_MAINT | FORCED_DRAIN) != 0
-    }
-}
 
 /// One HAProxy.
 pub(crate) struct Balancer {
@@ -139,7 +71,6 @@ impl Balancer {
                 .await
         };
         match timeout(PATIENCE, exchange).await {
-            // HAProxy ends every answer with an empty line; without it the connection was cut off.
             Ok(Ok(length)) if length > 0 => {}
             Ok(Ok(_)) => {
                 return Err(cannot(
@@ -151,6 +82,10 @@ impl Balancer {
             Err(_) => return Err(cannot("no answer from HAProxy", &"timed out")),
         }
         let answer = String::from_utf8_lossy(&answer).into_owned();
+        // It ends every answer with an empty line.
+        if answer != "\n" && !answer.ends_with("\n\n") {
+            return Err(cannot("no answer from HAProxy", &"it was cut off"));
+        }
         self.understood(command, answer)
     }
 
@@ -286,54 +221,6 @@ enum Trouble {
     Host(HostError),
 }
 
-enum Found {
-    State(ServerState),
-    Others(Vec<String>),
-    Nothing,
-}
-
-fn find_state(answer: &str, server: &str) -> Found {
-    let mut lines = answer.lines().skip_while(|line| !line.starts_with('#'));
-    let Some(header) = lines.next() else {
-        return Found::Nothing;
-    };
-    let names: Vec<&str> = header.trim_start_matches('#').split_whitespace().collect();
-    let mut others = Vec::new();
-    for line in lines {
-        let values: Vec<&str> = line.split_whitespace().collect();
-        let value = |name: &str| {
-            let at = names.iter().position(|known| *known == name)?;
-            values.get(at).copied()
-        };
-        match value("srv_name") {
-            Some(name) if name == server => {
-                let number = |name: &str| value(name).and_then(|text| text.parse::<u32>().ok());
-                let port = |name: &str| {
-                    number(name)
-                        .and_then(|port| u16::try_from(port).ok())
-                        .unwrap_or(0)
-                };
-                let (Some(operational), Some(admin)) =
-                    (number("srv_op_state"), number("srv_admin_state"))
-                else {
-                    return Found::Nothing;
-                };
-                return Found::State(ServerState {
-                    address: value("srv_addr").unwrap_or("-").to_owned(),
-                    port: port("srv_port"),
-                    check_port: port("srv_check_port"),
-                    operational,
-                    admin,
-                    weight: number("srv_uweight").unwrap_or(1),
-                });
-            }
-            Some(name) => others.push(name.to_owned()),
-            None => {}
-        }
-    }
-    Found::Others(others)
-}
-
 fn shortened(names: &[String]) -> String {
     const SHOWN: usize = 8;
     match names.len() {
@@ -344,37 +231,4 @@ fn shortened(names: &[String]) -> String {
         }
         _ => names.join(", "),
     }
-}
-
-/// A line of `show stat` with the names of its columns.
-fn stat_row<'t>(answer: &'t str, backend: &str, server: &str) -> Option<Vec<(&'t str, &'t str)>> {
-    let mut lines = answer.lines().skip_while(|line| !line.starts_with('#'));
-    let names: Vec<&str> = lines
-        .next()?
-        .trim_start_matches('#')
-        .trim()
-        .split(',')
-        .collect();
-    let prefix = format!("{backend},{server},");
-    let line = lines.find(|line| line.starts_with(&prefix))?;
-    // Quoted texts may hold commas, but they come behind the columns that are counted.
-    Some(names.into_iter().zip(line.split(',')).collect())
-}
-
-/// Streams in `show sess all` whose server has that name and, at that time, had that port.
-fn streams_to(answer: &str, backend: &str, server: &str, port: u16) -> u64 {
-    let backend_line = format!("backend={backend} (");
-    let server_line = format!("server={server} (");
-    let address_end = format!(":{port}");
-    let (mut count, mut is_ours) = (0, false);
-    for line in answer.lines().map(str::trim_start) {
-        if line.starts_with("backend=") {
-            is_ours = line.starts_with(&backend_line);
-        } else if is_ours && line.starts_with(&server_line) {
-            let address = line.split("addr=").nth(1).unwrap_or_default();
-            let address = address.split_whitespace().next().unwrap_or_default();
-            count += u64::from(address.ends_with(&address_end));
-        }
-    }
-    count
 }

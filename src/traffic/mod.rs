@@ -4,6 +4,7 @@
 
 mod command;
 mod haproxy;
+mod haproxy_answers;
 mod haproxy_api;
 mod health;
 mod http;

@@ -25,7 +25,7 @@ impl Lb {
         let config = format!(
             "global\n stats socket {folder}/{name}.sock level admin\n stats socket {folder}/{name}-user.sock level user\n \
              stats socket ipv4@127.0.0.1:{api} level admin\n maxconn 100\n\
-             defaults\n mode http\n timeout connect 2s\n timeout client 60s\n timeout server 60s\n\
+             defaults\n mode http\n retries 0\n timeout connect 2s\n timeout client 60s\n timeout server 60s\n\
              frontend f\n bind 127.0.0.1:{front}\n default_backend web\nbackend web\n{servers}",
             folder = folder.display()
         );
@@ -323,4 +323,38 @@ async fn mistakes_say_what_to_do() {
         );
         assert!(!error.is_passing, "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_that_instances_are_replaced() {
+    if !are_installed(&[HAPROXY]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (
+        Web::start("one", "127.0.0.1:0"),
+        Web::start("two", "127.0.0.1:0"),
+    );
+    let lb = Lb::start(dir.path(), "a", &two_servers(&one, &two));
+    let endpoints = format!("endpoints = [\"unix:{}/a.sock\"]", dir.path().display());
+    let traffic = driver(dir.path(), &inventory("", &endpoints));
+    let load = Load::start(lb.front, true);
+    let mut webs = [("web-1", "one", one), ("web-2", "two", two)];
+    for _ in 0..5 {
+        for (host, name, web) in &mut webs {
+            let asked = load.asked();
+            until_async("there is load", || load.asked() > asked + 20).await;
+            let left = traffic.drain(&member(host)).await.unwrap();
+            assert_eq!(left, Drained { sessions_left: 0 });
+            let address = format!("127.0.0.1:{}", web.port);
+            std::mem::replace(web, Web::start(name, "127.0.0.1:0")).stop();
+            *web = Web::start(name, &address);
+            traffic
+                .attach(&member(host), &names(&[]), true)
+                .await
+                .unwrap();
+        }
+    }
+    let (asked, wrong) = load.end();
+    assert_eq!(wrong, Vec::<String>::new(), "of {asked}");
 }

@@ -46,7 +46,7 @@ impl Lb {
         let config = format!(
             "{user}daemon off;\nworker_processes 2;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{}}\n\
              http {{\n access_log off;\n{temporary} include {folder}/conf.d/*.conf;\n\
-             server {{\n listen 127.0.0.1:{};\n location / {{ proxy_pass http://web; }}\n }}\n}}\n",
+             server {{\n listen 127.0.0.1:{};\n location / {{ proxy_next_upstream off; proxy_pass http://web; }}\n }}\n}}\n",
             lb.front
         );
         std::fs::create_dir(lb.path("conf.d")).unwrap();
@@ -306,4 +306,34 @@ async fn the_first_file_holds_who_is_in_and_the_others_as_down() {
             "upstream web {{\n    server 127.0.0.2:{port};\n    server 127.0.0.1:{port} down;\n}}\n"
         )
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_that_instances_are_replaced() {
+    let Some(mut lb) = Lb::start() else { return };
+    let traffic = lb.driver("");
+    let load = Load::start(lb.front, false);
+    let port = lb.one.port;
+    for _ in 0..3 {
+        for (host, name, address) in [("web-1", "one", "127.0.0.1"), ("web-2", "two", "127.0.0.2")]
+        {
+            let asked = load.asked();
+            until_async("there is load", || load.asked() > asked + 20).await;
+            let left = traffic.drain(&member(host)).await.unwrap();
+            assert_eq!(left, Drained { sessions_left: 0 });
+            let web = if name == "one" {
+                &mut lb.one
+            } else {
+                &mut lb.two
+            };
+            std::mem::replace(web, Web::start(name, "127.0.0.1:0")).stop();
+            *web = Web::start(name, &format!("{address}:{port}"));
+            traffic
+                .attach(&member(host), &names(&[]), true)
+                .await
+                .unwrap();
+        }
+    }
+    let (asked, wrong) = load.end();
+    assert_eq!(wrong, Vec::<String>::new(), "of {asked}");
 }

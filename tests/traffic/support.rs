@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rollctl::core::ids::HostName;
@@ -95,7 +97,10 @@ struct Gate {
 /// A web server that answers every request with its name; `/hold` waits for [`Web::release`].
 pub(crate) struct Web {
     pub(crate) port: u16,
+    address: SocketAddr,
     gate: Arc<Gate>,
+    is_stopped: Arc<AtomicBool>,
+    listening: Option<JoinHandle<()>>,
 }
 
 type Handler = dyn Fn(&str, &str) -> Option<(u16, String)> + Send + Sync;
@@ -112,18 +117,38 @@ impl Web {
         handler: impl Fn(&str, &str) -> Option<(u16, String)> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let address = listener.local_addr().unwrap();
         let gate = Arc::<Gate>::default();
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&is_stopped);
         let (shared, name) = (Arc::clone(&gate), name.to_owned());
         let handler: Arc<Handler> = Arc::new(handler);
-        std::thread::spawn(move || {
+        let listening = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
                 let (gate, name, handler) =
                     (Arc::clone(&shared), name.clone(), Arc::clone(&handler));
                 std::thread::spawn(move || serve(stream, &name, &gate, handler.as_ref()));
             }
         });
-        Self { port, gate }
+        Self {
+            port: address.port(),
+            address,
+            gate,
+            is_stopped,
+            listening: Some(listening),
+        }
+    }
+
+    /// Listens no more: whoever comes is refused.
+    pub(crate) fn stop(mut self) {
+        self.is_stopped.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        if let Some(listening) = self.listening.take() {
+            listening.join().unwrap();
+        }
     }
 
     /// How many requests are held.
@@ -245,5 +270,94 @@ pub(crate) fn attachment(attached: &[&str], detached: &[&str]) -> TrafficSight {
     TrafficSight {
         attached: names(attached),
         detached: names(detached),
+    }
+}
+
+/// People who ask all the time.
+pub(crate) struct Load {
+    is_over: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+    people: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    /// Half of them keep their connection, where the balancer lets them.
+    pub(crate) fn start(port: u16, keeps_connections: bool) -> Self {
+        let (is_over, asked) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let people = (0..4)
+            .map(|person| {
+                let (is_over, asked) = (Arc::clone(&is_over), Arc::clone(&asked));
+                std::thread::spawn(move || {
+                    let mut wrong = Vec::new();
+                    let mut kept = (keeps_connections && person % 2 == 0).then(|| Kept::open(port));
+                    while !is_over.load(Ordering::SeqCst) {
+                        let answer = match &mut kept {
+                            Some(kept) => kept.get(),
+                            None => get(port, "/"),
+                        };
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        if !["one", "two"].contains(&answer.as_str()) {
+                            wrong.push(answer);
+                            kept = kept.map(|_| Kept::open(port));
+                        }
+                    }
+                    wrong
+                })
+            })
+            .collect();
+        Self {
+            is_over,
+            asked,
+            people,
+        }
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// How often they asked, and all answers that were none.
+    pub(crate) fn end(self) -> (usize, Vec<String>) {
+        self.is_over.store(true, Ordering::SeqCst);
+        let wrong = self
+            .people
+            .into_iter()
+            .flat_map(|person| person.join().unwrap())
+            .collect();
+        (self.asked.load(Ordering::SeqCst), wrong)
+    }
+}
+
+/// A connection that is used for many requests.
+struct Kept(BufReader<TcpStream>);
+
+impl Kept {
+    fn open(port: u16) -> Self {
+        Self(BufReader::new(
+            TcpStream::connect(("127.0.0.1", port)).unwrap(),
+        ))
+    }
+
+    fn get(&mut self) -> String {
+        let mut ask = || -> std::io::Result<String> {
+            self.0
+                .get_mut()
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")?;
+            let mut head = String::new();
+            while self.0.read_line(&mut head)? > 2 {}
+            let length = head
+                .lines()
+                .find_map(|line| {
+                    line.to_ascii_lowercase()
+                        .strip_prefix("content-length: ")?
+                        .parse()
+                        .ok()
+                })
+                .unwrap_or(0);
+            let mut body = vec![0; length];
+            self.0.read_exact(&mut body)?;
+            Ok(String::from_utf8_lossy(&body).into_owned())
+        };
+        ask().unwrap_or_else(|error| error.to_string())
     }
 }

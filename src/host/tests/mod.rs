@@ -6,4 +6,5 @@ mod cut_off;
 mod dead_man;
 mod drift;
 mod hostile;
+mod machines;
 mod rollout;
