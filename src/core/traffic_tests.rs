@@ -188,3 +188,29 @@ fn another_controller_puts_back_what_the_first_took_out() {
     let left: Vec<_> = scene.state.left_out().into_keys().collect();
     assert_eq!(left.len(), 1, "the next rollout is told");
 }
+
+#[test]
+fn what_refuses_its_switch_once_it_is_drained_gets_its_traffic_again() {
+    let drained = || {
+        let mut scene = Scene::staged(balanced(1, 1), "o");
+        scene.done(0, ActionKind::Drain);
+        scene.begin(0, ActionKind::Activate);
+        let reason = "full".to_owned();
+        scene.end(0, ActionKind::Activate, ActionOutcome::Refused { reason });
+        scene
+    };
+    let over = Some(Verdict::End(Outcome::StoodStill));
+    let mut scene = drained();
+    scene.ready(0);
+    assert_eq!(scene.decide().verdict, None, "it may still work");
+    scene.wait(10);
+    assert_eq!(scene.runs(ActionKind::Attach), [0]);
+    scene.done(0, ActionKind::Attach);
+    assert_eq!(scene.decide().verdict, over);
+    // One that never gets ready again is not waited for without end.
+    let mut scene = drained();
+    scene.health(0, Health::NotReady { failed_polls: 1 });
+    assert_eq!(scene.decide().verdict, None);
+    scene.wait(600);
+    assert_eq!(scene.decide().verdict, over);
+}
