@@ -3,12 +3,10 @@
 use futures::StreamExt;
 
 use super::args::{CheckArgs, Global, TrustArgs};
-use super::balancers::with_traffic;
+use super::balancers::{LeftOut, left_out, with_traffic};
 use super::check::{Checked, Finding, HostFinding};
 use super::error::CliError;
 use super::exit::ExitCode;
-use super::launch::left_out;
-use super::rollout::LeftOut;
 use super::screen::Screen;
 use super::trust::{Key, Offered, Scan, trust as ask};
 use super::wire::{Desk, Field, connector, file_mistakes, find_inventory, store};
@@ -119,12 +117,9 @@ async fn check_hosts(
     let mut findings = Vec::new();
     for service in &fleet.services {
         let field = Field::of(fleet, service, store(fleet)?)?;
-        let left_out = match (&desk, &field.traffic) {
-            (Some(desk), Some(_)) => {
-                let newest = desk.ledger.rollouts(&service.name, 1).await?;
-                left_out(&*desk.ledger, newest.first()).await?
-            }
-            _ => LeftOut::new(),
+        let left_out = match &desk {
+            Some(desk) => left_out(&*desk.ledger, service).await?,
+            None => LeftOut::new(),
         };
         let asked = fleet.hosts.iter().filter(|host| {
             service.hosts.contains(&host.name)

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::ControlArgs;
+use super::balancers::left_out;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::fit::refuse_misfits;
 use super::plan::{show, view};
-use super::rollout::{LeftOut, Prepared, is_settled, known, nothing_to_do};
+use super::rollout::{Prepared, is_settled, known, nothing_to_do};
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
 use super::work::Work;
@@ -19,10 +20,9 @@ use crate::core::event::{Runs, Sight};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::core::rollout::RolloutState;
 use crate::driver::{Sights, look};
 use crate::ledger::RENEW_EVERY;
-use crate::ports::{Lease, Ledger, RolloutRecord};
+use crate::ports::{Lease, Ledger};
 use crate::report::plan::plan_table;
 use crate::report::{Output, printable};
 
@@ -115,7 +115,7 @@ async fn with_lease(
     let known = known(&prepared.spec, &sights, &*field.prober).await;
     let idle = nothing_to_do(&prepared.spec, &known);
     let newest = desk.ledger.rollouts(&service.name, 1).await?;
-    let left_out = left_out(&*desk.ledger, newest.first()).await?;
+    let left_out = left_out(&*desk.ledger, service).await?;
     let is_out = |host| matches!(sights.get(host), Some(Ok(facts)) if facts.runs != Runs::Nothing);
     let idle = idle && !left_out.keys().any(is_out);
     if idle && is_settled(&prepared.spec, newest.first()) {
@@ -130,26 +130,6 @@ async fn with_lease(
     let target = record.await?;
     launch.prepared.take_over_traffic(&left_out);
     roll(&launch, lease, field, sights, target, screen).await
-}
-
-/// The hosts that the last rollout took out of traffic and has not put back.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub(crate) async fn left_out(
-    ledger: &dyn Ledger,
-    last: Option<&RolloutRecord>,
-) -> Result<LeftOut, CliError> {
-    let Some(last) = last else {
-        return Ok(LeftOut::new());
-    };
-    let events = ledger.events(last.id, 0).await?;
-    let state =
-        RolloutState::fold(&events).map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
-    let left = state.left_out().into_iter();
-    Ok(left
-        .map(|(host, kept_out)| (host.clone(), kept_out.clone()))
-        .collect())
 }
 
 /// Says that there is nothing to do, and which hosts nobody could look at.

@@ -1,8 +1,9 @@
 //! What release, rollback and plan have in common: from a target to a rollout, and from its end to an exit code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::args::RolloutArgs;
+use super::balancers::LeftOut;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::selection::selection;
@@ -32,9 +33,6 @@ pub(crate) struct Prepared {
     /// Why it may be planned but not begun.
     refusal: Option<CliError>,
 }
-
-/// Hosts that an earlier rollout left out of traffic, with the endpoints at which an operator had taken them out before.
-pub(crate) type LeftOut = BTreeMap<HostName, BTreeSet<String>>;
 
 impl Prepared {
     /// Makes the rollout put back what an earlier one took out of traffic.

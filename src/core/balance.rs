@@ -32,7 +32,7 @@ impl Instance {
         if let Some(traffic) = &mut self.traffic {
             match was_begun {
                 true => traffic.drained(),
-                false => traffic.put_in(),
+                false => traffic.not_taken_out(),
             }
         }
         Some(match (stage, outcome) {

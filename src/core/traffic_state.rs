@@ -66,6 +66,11 @@ impl TrafficState {
         self.taken_out = true;
     }
 
+    /// It was not taken out after all; what a rollout had left out before is still out.
+    pub(super) fn not_taken_out(&mut self) {
+        self.taken_out = self.attached != Some(true);
+    }
+
     /// A drain came to its end, well or not: no more can be done.
     pub(super) fn drained(&mut self) {
         (self.attached, self.flows) = (Some(false), false);

@@ -43,35 +43,22 @@ pub(super) async fn claim(
 
 /// Asks the balancers where they have it. A host whose balancers do not answer cannot take part.
 async fn balancers(ports: &Adapters, host: HostName, sight: Sight) -> Claimed {
-    let Some(balancers) = &ports.traffic else {
-        return Claimed {
-            host,
-            sight,
-            traffic: None,
-        };
+    let seen = match &ports.traffic {
+        Some(balancers) => balancers.observe(&Member::on(&host)).await.map(Some),
+        None => Ok(None),
     };
-    let member = Member {
-        host: host.clone(),
-        port: None,
+    let (sight, traffic) = match (seen, sight) {
+        (Ok(traffic), sight) => (sight, traffic),
+        (Err(error), Sight::Reachable { .. }) => {
+            let reason = error.in_words();
+            (Sight::Refused { reason }, None)
+        }
+        (Err(_), sight) => (sight, None),
     };
-    match (balancers.observe(&member).await, sight) {
-        (Ok(seen), sight) => Claimed {
-            host,
-            sight,
-            traffic: Some(seen),
-        },
-        (Err(error), Sight::Reachable { .. }) => Claimed {
-            host,
-            sight: Sight::Refused {
-                reason: error.in_words(),
-            },
-            traffic: None,
-        },
-        (Err(_), sight) => Claimed {
-            host,
-            sight,
-            traffic: None,
-        },
+    Claimed {
+        host,
+        sight,
+        traffic,
     }
 }
 

@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::job::{Adapters, Job};
+use super::traffic::{move_traffic, unmarked};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
 use crate::core::health::Poll;
 use crate::core::ids::HostName;
 use crate::core::revision::Manifest;
 use crate::core::rollout::Expects;
-use crate::ports::{Controller, HostError, HostErrorKind, Member, Progress, Switch};
+use crate::ports::{Controller, HostError, HostErrorKind, Progress, Switch};
 
 /// How many journal lines an error shows (contract, section 3).
 const JOURNAL_LINES: usize = 20;
@@ -23,7 +24,7 @@ const JOURNAL_LINES: usize = 20;
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A host that was cut off is asked again after so long.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// All that an action needs to know, as of the moment it was decided.
 #[derive(Debug, Clone)]
@@ -78,7 +79,7 @@ pub(super) async fn execute(
     };
     let hash = order.event_hash.clone();
     match order.kind {
-        ActionKind::Drain | ActionKind::Attach => balance(&ports, &job, &order).await,
+        ActionKind::Drain | ActionKind::Attach => move_traffic(&ports, &job, &order).await,
         ActionKind::Stage => stage(&ports, &job, &controller, &order).await,
         ActionKind::Activate => {
             if let Some(outcome) = take_fresh_look(&ports, &job, &order).await {
@@ -143,71 +144,6 @@ pub(super) async fn execute(
     }
 }
 
-/// Takes away the mark by which the process before said no to its balancers; the one that was started now would say no
-/// too, and never get ready.
-async fn unmarked(ports: &Adapters, host: &HostName, outcome: ActionOutcome) -> ActionOutcome {
-    let (Some(traffic), ActionOutcome::Done { started: Some(_) }) = (&ports.traffic, &outcome)
-    else {
-        return outcome;
-    };
-    let member = Member {
-        host: host.clone(),
-        port: None,
-    };
-    match traffic.started(&member).await {
-        Ok(()) => outcome,
-        Err(error) => ActionOutcome::Failed {
-            reason: error.in_words(),
-        },
-    }
-}
-
-/// Takes an instance out of traffic, or puts it in. Balancers know no epochs, so that the lease is made sure of just
-/// before: a controller that was displaced while it slept moves no traffic.
-async fn balance(ports: &Adapters, job: &Job, order: &Order) -> Ending {
-    let Some(traffic) = &ports.traffic else {
-        return ActionOutcome::Failed {
-            reason: "the inventory does not say any more where its traffic comes from".to_owned(),
-        }
-        .into();
-    };
-    if order.kind == ActionKind::Drain
-        && let Some(declined) = take_fresh_look(ports, job, order).await
-    {
-        return declined.into();
-    }
-    if let Err(error) = ports.ledger.renew(&job.lease).await {
-        return ActionOutcome::Failed {
-            reason: format!("the lease could not be made sure of: {error}"),
-        }
-        .into();
-    }
-    let member = Member {
-        host: order.host.clone(),
-        port: None,
-    };
-    let done = match order.kind {
-        ActionKind::Attach => {
-            let attached = traffic.attach(&member, &order.kept_out, order.works).await;
-            attached.map(|()| 0)
-        }
-        _ => traffic
-            .drain(&member)
-            .await
-            .map(|drained| drained.sessions_left),
-    };
-    match done {
-        Ok(sessions_left) => Ending {
-            sessions_left,
-            ..ActionOutcome::Done { started: None }.into()
-        },
-        Err(error) => ActionOutcome::Failed {
-            reason: error.in_words(),
-        }
-        .into(),
-    }
-}
-
 async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Order) -> Ending {
     let report = |sent, total| {
         ports.reporter.progress(&Progress::Upload {
@@ -232,7 +168,11 @@ async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Ord
 
 /// A takedown is preceded by a fresh probe of its own instance (contract, section 3): what it was decided on must
 /// still be so.
-async fn take_fresh_look(ports: &Adapters, job: &Job, order: &Order) -> Option<ActionOutcome> {
+pub(super) async fn take_fresh_look(
+    ports: &Adapters,
+    job: &Job,
+    order: &Order,
+) -> Option<ActionOutcome> {
     let (expects, subject) = order.expects.as_ref()?;
     if *expects == Expects::Absent {
         return None;

@@ -13,6 +13,7 @@ mod look;
 mod requests;
 mod run;
 mod stop;
+mod traffic;
 mod watch;
 mod watches;
 

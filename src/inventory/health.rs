@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::fleet::{HealthCheck, Probe, Through};
 
 use super::mistake::Findings;
-use super::placeholder::{Braces, Values, check, filled};
+use super::placeholder::{Braces, Values, check, check_url, filled};
 use super::reader::{Entry, Table};
 use super::source::At;
 
@@ -206,20 +206,7 @@ fn pointers(
 fn http(entry: &Entry<'_>, values: Values<'_>, f: &mut Findings<'_>) -> Option<String> {
     let text = entry.text(f)?;
     check(entry, text, Braces::Placeholders, values, f);
-    let problem = match url::Url::parse(&filled(text)) {
-        Err(error) => Some(error.to_string()),
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            Some(format!("`{}` is neither http nor https", url.scheme()))
-        }
-        Ok(_) => None,
-    };
-    if let Some(problem) = problem {
-        f.wrong_help(
-            &entry.at,
-            format!("`http` is not a URL: {problem}"),
-            "write it as `http://{address}:{port}/healthz`",
-        );
-    }
+    check_url(entry, text, "http://{address}:{port}/healthz", f);
     Some(text.to_owned())
 }
 

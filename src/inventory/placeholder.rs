@@ -110,6 +110,28 @@ pub(crate) fn filled(text: &str) -> String {
     out
 }
 
+/// Whether a text is an HTTP URL once it is filled; reports what is wrong with it.
+pub(crate) fn check_url(
+    entry: &Entry<'_>,
+    text: &str,
+    example: &str,
+    f: &mut Findings<'_>,
+) -> bool {
+    let problem = match url::Url::parse(&filled(text)) {
+        Err(error) => error.to_string(),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            format!("`{}` is neither http nor https", url.scheme())
+        }
+        Ok(_) => return true,
+    };
+    f.wrong_help(
+        &entry.at,
+        format!("`{}` is not a URL: {problem}", entry.name),
+        format!("write it as `{example}`"),
+    );
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

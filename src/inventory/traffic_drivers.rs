@@ -7,7 +7,7 @@ use crate::core::traffic::{
 };
 
 use super::mistake::Findings;
-use super::placeholder::filled;
+use super::placeholder::{check_url, filled};
 use super::reader::{Entry, Table};
 use super::traffic::{Setting, check_distinct, check_template, required, template};
 use super::traffic_endpoints::{endpoints, haproxy_endpoint, remote_file, whole_path};
@@ -297,20 +297,5 @@ fn request(
 
 fn url_text(entry: &Entry<'_>, setting: Setting<'_>, f: &mut Findings<'_>) -> Option<String> {
     let text = template(entry, setting.values, f)?;
-    let problem = match url::Url::parse(&filled(text)) {
-        Err(error) => Some(error.to_string()),
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            Some(format!("`{}` is neither http nor https", url.scheme()))
-        }
-        Ok(_) => None,
-    };
-    if let Some(problem) = problem {
-        f.wrong_help(
-            &entry.at,
-            format!("`{}` is not a URL: {problem}", entry.name),
-            "write it as `http://{address}:{port}/drain`",
-        );
-        return None;
-    }
-    Some(text.to_owned())
+    check_url(entry, text, "http://{address}:{port}/drain", f).then(|| text.to_owned())
 }

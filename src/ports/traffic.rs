@@ -17,6 +17,16 @@ pub struct Member {
     pub port: Option<u16>,
 }
 
+impl Member {
+    /// The only one on its host, on the service's own port.
+    pub fn on(host: &HostName) -> Self {
+        Self {
+            host: host.clone(),
+            port: None,
+        }
+    }
+}
+
 /// An instance that takes no new requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {

@@ -1,0 +1,85 @@
+//! Moves one instance in and out of traffic, by whoever sends it its traffic.
+
+use std::future::Future;
+
+use tokio::time::Instant;
+
+use super::execute::{ASK_AGAIN, Ending, Order, take_fresh_look};
+use super::job::{Adapters, Job};
+use crate::core::event::{ActionKind, ActionOutcome};
+use crate::core::ids::HostName;
+use crate::ports::{LedgerError, Member, TrafficError};
+
+/// Takes an instance out of traffic, or puts it in.
+pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> Ending {
+    let Some(traffic) = &ports.traffic else {
+        let reason = "the inventory does not say any more where its traffic comes from".to_owned();
+        return ActionOutcome::Failed { reason }.into();
+    };
+    let member = Member::on(&order.host);
+    let moved = match order.kind {
+        ActionKind::Attach => {
+            let attach = || traffic.attach(&member, &order.kept_out, order.works);
+            until_done(ports, job, attach).await.map(|()| 0)
+        }
+        _ => {
+            if let Some(declined) = take_fresh_look(ports, job, order).await {
+                return declined.into();
+            }
+            let drained = until_done(ports, job, || traffic.drain(&member)).await;
+            drained.map(|drained| drained.sessions_left)
+        }
+    };
+    match moved {
+        Ok(sessions_left) => Ending {
+            sessions_left,
+            ..ActionOutcome::Done { started: None }.into()
+        },
+        Err(reason) => ActionOutcome::Failed { reason }.into(),
+    }
+}
+
+/// Asks until it is done, as long as an instance may take to become available: a balancer that is restarted meanwhile
+/// is no reason to call an instance failed. Balancers know no epochs, so that the lease is made sure of each time just
+/// before: a controller that was displaced while it slept moves no traffic.
+async fn until_done<T, F>(ports: &Adapters, job: &Job, ask: impl Fn() -> F) -> Result<T, String>
+where
+    F: Future<Output = Result<T, TrafficError>>,
+{
+    let begun = Instant::now();
+    loop {
+        let (why, passes) = match ports.ledger.renew(&job.lease).await {
+            Ok(()) => match ask().await {
+                Ok(done) => return Ok(done),
+                Err(error) => (error.in_words(), error.is_passing),
+            },
+            Err(error) => (
+                format!("the lease could not be made sure of: {error}"),
+                matches!(error, LedgerError::Database { .. }),
+            ),
+        };
+        if !passes || begun.elapsed() >= job.health.deadline {
+            return Err(why);
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// Takes away the mark by which the process before said no to its balancers; the one that was started now would say no
+/// too, and never get ready.
+pub(super) async fn unmarked(
+    ports: &Adapters,
+    host: &HostName,
+    outcome: ActionOutcome,
+) -> ActionOutcome {
+    let (Some(traffic), ActionOutcome::Done { started: Some(_) }) = (&ports.traffic, &outcome)
+    else {
+        return outcome;
+    };
+    match traffic.started(&Member::on(host)).await {
+        Ok(()) => outcome,
+        Err(error) => ActionOutcome::Failed {
+            reason: error.in_words(),
+        },
+    }
+}
