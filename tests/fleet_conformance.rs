@@ -9,6 +9,12 @@
 
 #[path = "fleet_conformance/answers.rs"]
 mod answers;
+#[path = "fleet_conformance/asking.rs"]
+mod asking;
+#[path = "fleet_conformance/failing.rs"]
+mod failing;
+#[path = "fleet_conformance/found.rs"]
+mod found;
 #[path = "fleet_conformance/place.rs"]
 mod place;
 #[path = "fleet_conformance/story.rs"]

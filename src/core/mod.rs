@@ -33,10 +33,28 @@ mod conclusion_tests;
 #[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
+mod domain_tests;
+#[cfg(test)]
+mod failure_tests;
+#[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
+mod going_back_tests;
+#[cfg(test)]
+mod left_out_tests;
+#[cfg(test)]
+mod resume_tests;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod traffic_tests;
 #[cfg(test)]
 mod turning_tests;
+#[cfg(test)]
+mod waiting_tests;
+#[cfg(test)]
+mod world_draw_for_tests;
+#[cfg(test)]
+mod world_for_tests;
 #[cfg(test)]
 mod world_tests;

@@ -57,6 +57,17 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
     }
 }
 
+/// [`spec_of`] with another failure policy.
+pub(super) fn with_policy(hosts: u32, unavailable: u32, on_failure: OnFailure) -> Spec {
+    Spec {
+        on_failure,
+        ..spec_of(hosts, 0, unavailable)
+    }
+}
+
+/// No host.
+pub(super) const NONE: [u32; 0] = [];
+
 pub(super) fn name(n: u32) -> HostName {
     HostName::new(format!("h{n:02}"))
 }

@@ -4,7 +4,7 @@ use super::decision::Verdict;
 use super::event::{ActionKind, ActionOutcome, Event, Outcome, PauseCause, RollbackCause};
 use super::health::Health;
 use super::rollout::Stage;
-use super::scene::{Scene, spec_of};
+use super::scene::{NONE, Scene, spec_of};
 use super::spec::Spec;
 
 fn balanced(hosts: u32, unavailable: u32) -> Spec {
@@ -41,8 +41,6 @@ fn ends_with_an_attach(scene: &mut Scene) {
         Some(Verdict::End(Outcome::RolledBack))
     );
 }
-
-const NONE: [u32; 0] = [];
 
 #[test]
 fn an_instance_is_drained_before_it_is_switched_and_attached_once_it_is_confirmed() {

@@ -1,7 +1,16 @@
 //! Failure policies, steps, requests of other commands, and going on after a pause or a death.
 
-use super::*;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::bench::{Bench, bench, on};
 use crate::core::event::RecordedEvent;
+use crate::core::event::{ActionKind, Event, Outcome, Runs};
+use crate::core::fleet::OnFailure;
+use crate::core::ids::*;
+use crate::core::rollout::RolloutPhase;
 use crate::core::spec::Gate;
 use crate::driver::Resumed;
 use crate::ports::{Answer, RequestKind};

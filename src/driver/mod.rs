@@ -18,9 +18,19 @@ mod watch;
 mod watches;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
-mod tests;
+mod going_on_tests;
+#[cfg(test)]
+mod lost_tests;
+#[cfg(test)]
+mod release_tests;
+#[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
+mod traffic_tests;
 
 pub use clock::{SteadyClock, SystemClock};
 pub use job::{Adapters, DriverError, Finished, Job, Resumed};

@@ -385,3 +385,29 @@ impl Clock for Stopped {
         Timestamp::from_millis(1_700_000_000_000)
     }
 }
+
+pub(super) fn switch_of(from: Runs, to: Runs, hash: &str) -> Switch {
+    Switch {
+        from,
+        to,
+        event_hash: hash.into(),
+        guarded: false,
+    }
+}
+
+pub(super) fn v(n: u32) -> Recipe {
+    match n {
+        1 => Recipe {
+            program: "#!/bin/sh\necho one\n",
+            unit: Some(UNIT),
+            environment: Some("A=\"1\"\n"),
+            files: vec![("etc/-x $(touch pwned)", 0o640, "x"), ("etc/b", 0o644, "b")],
+        },
+        _ => Recipe {
+            program: "#!/bin/sh\necho two\n",
+            unit: Some("[Service]\nExecStart=%h/web/current/web --two\n"),
+            environment: None,
+            files: Vec::new(),
+        },
+    }
+}

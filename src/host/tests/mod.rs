@@ -7,4 +7,6 @@ mod dead_man;
 mod drift;
 mod hostile;
 mod machines;
+mod refusals;
+mod revisions;
 mod rollout;
