@@ -261,6 +261,8 @@ pub enum ActionKind {
     Attach,
     /// Put back what ran before and restart.
     Revert,
+    /// Stop what runs on a spare host, and remove it there.
+    Stop,
     /// Remove revisions that nobody needs.
     Prune,
 }
@@ -274,6 +276,7 @@ impl std::fmt::Display for ActionKind {
             Self::Confirm => "confirm",
             Self::Attach => "attach",
             Self::Revert => "revert",
+            Self::Stop => "stop",
             Self::Prune => "prune",
         })
     }

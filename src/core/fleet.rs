@@ -101,7 +101,9 @@ pub struct Service {
     pub name: ServiceName,
     /// The ordinary hosts in service, in inventory order: `desired` is their number.
     pub hosts: Vec<HostName>,
-    /// Hosts that the selector matches and that are out of service: listed, never touched.
+    /// The hosts that carry it only during a rollout, in inventory order.
+    pub spare_hosts: Vec<HostName>,
+    /// Hosts that one of the selectors matches and that are out of service: listed, never touched.
     pub out_of_service: Vec<HostName>,
     /// The units, restarted in this order; never empty.
     pub units: Vec<UnitName>,
@@ -133,6 +135,18 @@ pub struct Service {
     pub health: HealthCheck,
     /// The balancers in front of it; nothing: rollctl moves no traffic.
     pub traffic: Option<Traffic>,
+}
+
+impl Service {
+    /// All hosts that may carry it: the ordinary ones, then the spare ones.
+    pub fn carriers(&self) -> impl Iterator<Item = &HostName> {
+        self.hosts.iter().chain(&self.spare_hosts)
+    }
+
+    /// Whether that host may carry it.
+    pub fn is_carried_by(&self, host: &HostName) -> bool {
+        self.carriers().any(|one| one == host)
+    }
 }
 
 /// Where an artifact comes from.

@@ -27,6 +27,8 @@ pub(super) enum Where {
     GoingBack { failed: bool },
     /// Put back.
     Back { failed: bool },
+    /// Decided to be stopped on its spare host.
+    Leaving,
     /// Nobody does anything about it any more: it could not be put back, or its host was lost.
     GivenUp { broken: bool },
 }
@@ -35,6 +37,7 @@ pub(super) enum Where {
 pub(super) struct Book {
     pub(super) place: Where,
     looked: bool,
+    reached: bool,
     present: bool,
     /// What it ran at first: nothing known, nothing at all, or something.
     before: Option<Runs>,
@@ -98,13 +101,16 @@ impl Book {
         self.traffic.as_ref().is_none_or(Traffic::is_sure) && self.works(now, min_ready_ms)
     }
 
-    fn works(&self, now: i64, min_ready_ms: i64) -> bool {
-        let at_peace = matches!(
+    pub(super) fn is_at_peace(&self) -> bool {
+        matches!(
             self.place,
             Where::Old | Where::OnTarget | Where::Confirmed | Where::Back { .. }
-        );
+        )
+    }
+
+    fn works(&self, now: i64, min_ready_ms: i64) -> bool {
         self.present
-            && at_peace
+            && self.is_at_peace()
             && !self.stray
             && self
                 .passing_since
@@ -112,8 +118,10 @@ impl Book {
     }
 
     pub(super) fn is_in_hand(&self) -> bool {
-        self.stray
-            || (self.present && self.traffic.as_ref().is_some_and(|one| one.cut))
+        (self.stray && self.place != Where::Leaving)
+            || (self.present
+                && self.place != Where::Leaving
+                && self.traffic.as_ref().is_some_and(|one| one.cut))
             || matches!(
                 self.place,
                 Where::Drained { .. }
@@ -130,6 +138,11 @@ impl Book {
 
     pub(super) fn is_absent(&self) -> bool {
         self.looked && !self.present && !self.is_in_hand()
+    }
+
+    /// Whether its host could be worked on when it was last looked at.
+    pub(super) fn can_be_reached(&self) -> bool {
+        self.reached
     }
 
     pub(super) fn was_absent(&self) -> bool {
@@ -177,6 +190,7 @@ impl Book {
         target: &RevisionRef,
         kind: RolloutKind,
         goes_back: bool,
+        spare: bool,
     ) {
         match event {
             Event::HostObserved { sight, traffic, .. } => {
@@ -196,7 +210,7 @@ impl Book {
                 }
             }
             Event::HostRebooted { .. } => self.forget_health(),
-            Event::ActionStarted { action, .. } => self.begin(*action),
+            Event::ActionStarted { action, .. } => self.begin(*action, spare),
             Event::ActionEnded {
                 action, outcome, ..
             } => self.end(*action, outcome),
@@ -212,7 +226,7 @@ impl Book {
         }
     }
 
-    fn begin(&mut self, action: ActionKind) {
+    fn begin(&mut self, action: ActionKind, spare: bool) {
         match action {
             ActionKind::Activate => {
                 if self.place != (Where::Drained { back: false }) {
@@ -227,6 +241,13 @@ impl Book {
                 self.place = Where::GoingBack { failed };
                 self.forget_health();
             }
+            ActionKind::Drain if spare && self.is_at_peace() => {
+                self.place = Where::Leaving;
+                if let Some(traffic) = &mut self.traffic {
+                    traffic.cut = true;
+                }
+            }
+            ActionKind::Stop => self.place = Where::Leaving,
             ActionKind::Drain => self.drain(),
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
@@ -255,6 +276,17 @@ impl Book {
         }
         match (action, outcome) {
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
+            (ActionKind::Drain, _) if self.place == Where::Leaving => {
+                self.place = Where::GivenUp { broken: true };
+            }
+            (ActionKind::Stop, ActionOutcome::Done { .. }) => {
+                (self.place, self.present, self.stray) = (Where::Old, false, false);
+                (self.before, self.ran_target) = (Some(Runs::Nothing), false);
+            }
+            (ActionKind::Stop, ActionOutcome::Lost { .. }) => {
+                self.place = Where::GivenUp { broken: false };
+            }
+            (ActionKind::Stop, _) => self.place = Where::GivenUp { broken: true },
             (ActionKind::Drain, ActionOutcome::Declined { .. }) => self.place = Where::Old,
             (ActionKind::Drain, _) if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Back { failed: true };
@@ -269,10 +301,12 @@ impl Book {
                 ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. },
             ) => {
                 (self.place, self.present) = (Where::Old, !self.was_absent());
+                self.reached &= matches!(outcome, ActionOutcome::Declined { .. });
             }
             (ActionKind::Activate, ActionOutcome::Done { .. }) => {
                 (self.stray, self.unanswered) = (false, false);
             }
+            (ActionKind::Stage, outcome) => self.reached &= is_done(outcome),
             (ActionKind::Confirm, ActionOutcome::Done { .. }) => self.place = Where::Confirmed,
             (ActionKind::Activate | ActionKind::Confirm, _) => {
                 (self.place, self.stray) = (Where::Failed, false);
@@ -298,12 +332,14 @@ impl Book {
 
     fn look(&mut self, sight: &Sight, target: &RevisionRef, kind: RolloutKind, goes_back: bool) {
         self.looked = true;
+        self.reached = shows(sight).is_some();
         let Some(runs) = shows(sight) else {
             match self.place {
                 Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
                     self.place = Where::GivenUp { broken: false };
                 }
                 Where::OnTarget | Where::Drained { back: false } => self.place = Where::Old,
+                Where::Leaving => self.place = Where::GivenUp { broken: false },
                 Where::Drained { back: true } => self.place = Where::GivenUp { broken: false },
                 _ => {}
             }
@@ -323,7 +359,7 @@ impl Book {
                 .and_then(Runs::revision)
                 .is_some_and(|before| runs.is(before));
         match self.place {
-            Where::Old | Where::OnTarget | Where::Drained { back: false } => {
+            Where::Old | Where::OnTarget | Where::Leaving | Where::Drained { back: false } => {
                 self.before = Some(runs.clone());
                 self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {

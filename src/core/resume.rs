@@ -19,7 +19,7 @@ impl Instance {
             traffic.forget();
         }
         self.stage = match &self.stage {
-            Stage::Staging | Stage::Staged => Stage::Pending,
+            Stage::Staging | Stage::Staged | Stage::Retired => Stage::Pending,
             Stage::Reverted { .. } if retry => Stage::Pending,
             stage => stage.clone(),
         };
@@ -34,6 +34,7 @@ impl Instance {
     /// | draining on the way back | updated | reverted | lost |
     /// | updated | updated | nothing was done; when going back: reverted | updated, as far as is known |
     /// | failed, reverting, recovering | failed: is put back | has to recover | lost |
+    /// | retiring | as at a first look | as at a first look | lost |
     /// | reverted | failed: is put back | reverted | reverted |
     /// | broken | broken | broken | broken |
     pub(super) fn look_again(&mut self, sight: &Sight, around: &Surroundings<'_>) {
@@ -54,7 +55,9 @@ impl Instance {
         let restarted = around.kind == RolloutKind::Restart;
         let next = match &self.stage {
             // It was only taken out of traffic: nothing was switched.
-            Stage::Draining { started: None, .. } => return self.look_first(sight, around),
+            Stage::Draining { started: None, .. } | Stage::Retiring => {
+                return self.look_first(sight, around);
+            }
             Stage::Draining {
                 started: Some(_), ..
             } if is_target => Stage::Updated {
@@ -104,6 +107,11 @@ impl Instance {
                     .clone()
                     .unwrap_or_else(|| "it runs the target again".to_owned()),
             },
+            Stage::Reverted { .. } => {
+                // What an earlier rollout never confirmed there is still to be put back by its dead-man's switch.
+                self.unproven = unproven.is_some();
+                self.stage.clone()
+            }
             stage => stage.clone(),
         };
         if matches!(next, Stage::Settling { .. } | Stage::Recovering { .. }) {

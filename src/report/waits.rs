@@ -135,6 +135,7 @@ fn gerund(action: ActionKind) -> &'static str {
         ActionKind::Confirm => "reading back",
         ActionKind::Attach => "attaching",
         ActionKind::Revert => "putting back",
+        ActionKind::Stop => "stopping",
         ActionKind::Prune => "cleaning up",
     }
 }

@@ -347,6 +347,7 @@ fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         ActionKind::Attach => "putting it into traffic".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
         ActionKind::Revert => format!("putting {} back", before(host, about)),
+        ActionKind::Stop => "stopping it: its spare host is not needed any more".to_owned(),
         ActionKind::Prune => "removing old revisions".to_owned(),
     }
 }
@@ -389,6 +390,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         ActionKind::Attach => "in traffic".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
         ActionKind::Revert => format!("{} started again", before(host, about)),
+        ActionKind::Stop => "stopped; the spare host runs nothing any more".to_owned(),
         ActionKind::Prune => "old revisions removed".to_owned(),
     }
 }

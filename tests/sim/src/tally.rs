@@ -27,6 +27,10 @@ pub struct Tally {
     pub domain: u64,
     /// Balancers stood before the service.
     pub balanced: u64,
+    /// Spare hosts carried a surge.
+    pub spares: u64,
+    /// What ran on a spare host was stopped.
+    pub stop: u64,
     /// A balancer did not do what it was told.
     pub deaf_balancer: u64,
     /// Somebody paused.
@@ -43,7 +47,7 @@ pub struct Tally {
 
 impl Tally {
     /// Every figure with its name.
-    pub fn rows(&self) -> [(&'static str, u64); 15] {
+    pub fn rows(&self) -> [(&'static str, u64); 17] {
         [
             ("crash", self.crash),
             ("revert", self.revert),
@@ -54,6 +58,8 @@ impl Tally {
             ("step", self.step),
             ("failure domain", self.domain),
             ("balancers", self.balanced),
+            ("spare hosts", self.spares),
+            ("spare host stopped", self.stop),
             ("deaf balancer", self.deaf_balancer),
             ("pause", self.pause),
             ("abort", self.abort),
@@ -78,6 +84,8 @@ impl Tally {
             step: one(self.step),
             domain: one(self.domain),
             balanced: one(self.balanced),
+            spares: one(self.spares),
+            stop: one(self.stop),
             deaf_balancer: one(self.deaf_balancer),
             pause: one(self.pause),
             abort: one(self.abort),
@@ -101,6 +109,8 @@ impl AddAssign for Tally {
         self.step += other.step;
         self.domain += other.domain;
         self.balanced += other.balanced;
+        self.spares += other.spares;
+        self.stop += other.stop;
         self.deaf_balancer += other.deaf_balancer;
         self.pause += other.pause;
         self.abort += other.abort;
