@@ -141,6 +141,7 @@ pub(crate) fn prepare(
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
         steps,
         domains: selection.domains,
+        side_by_side: false,
         balanced: service.traffic.is_some(),
     };
     Ok(Prepared {

@@ -28,9 +28,24 @@ impl Instance {
     /// Takes an event about this instance; whether a phase ended well, or nothing when it cannot happen here.
     pub(super) fn apply(&mut self, event: &Event, around: &Surroundings<'_>) -> Option<bool> {
         match event {
-            Event::HostObserved { sight, traffic, .. } if self.reach.is_none() => {
-                self.observe(sight, around);
-                self.observe_traffic(traffic.as_ref());
+            Event::HostObserved {
+                sight,
+                traffic,
+                sibling,
+                ..
+            } if self.reach.is_none() => {
+                let look = self.look_at(sight, traffic.as_ref(), sibling.as_deref(), around);
+                self.observe(&look.sight, around);
+                self.observe_both(look.traffic.as_ref(), look.sibling.as_ref());
+                Some(false)
+            }
+            Event::HealthChanged {
+                health,
+                sibling: true,
+                ..
+            } => {
+                let sibling = self.sibling.as_mut().filter(|_| self.reach.is_some())?;
+                sibling.health = Some(*health);
                 Some(false)
             }
             Event::HealthChanged { health, .. } => {
@@ -46,7 +61,14 @@ impl Instance {
                 Some(false)
             }
             Event::HostRebooted { started, .. } => self.reboot(around.at, started),
-            Event::DrainCutShort { .. } if self.open == Some(ActionKind::Drain) => Some(false),
+            Event::DrainCutShort { .. }
+                if matches!(
+                    self.open,
+                    Some(ActionKind::Drain | ActionKind::DrainSibling)
+                ) =>
+            {
+                Some(false)
+            }
             Event::ActionStarted { action, .. } if self.open.is_none() => {
                 self.begin(*action, around)?;
                 self.open = Some(*action);
@@ -127,6 +149,12 @@ impl Instance {
     }
 
     fn reboot(&mut self, at: Timestamp, new: &Started) -> Option<bool> {
+        if matches!(self.stage, Stage::Settling { .. }) && self.has_before_beside() {
+            // What was not confirmed is not started by a boot: the host runs what ran before, and it is begun anew.
+            self.step_back();
+            (self.stage, self.health) = (Stage::Staged, Some(Health::Unknown));
+            return Some(false);
+        }
         match &mut self.stage {
             Stage::Settling { since, started } | Stage::Recovering { since, started, .. } => {
                 (*since, *started) = (at, new.clone());
@@ -144,6 +172,44 @@ impl Instance {
     fn begin(&mut self, action: ActionKind, around: &Surroundings<'_>) -> Option<()> {
         let at = around.at;
         match (action, &self.stage) {
+            (ActionKind::Start, Stage::Staged) if self.may_have_a_sibling() => {
+                self.sick_before = !self.health.is_some_and(Health::is_ready);
+                let expects = self.expects_now();
+                self.step_aside(Runs::Revision {
+                    revision: around.target.clone(),
+                });
+                self.stage = Stage::Activating { since: at, expects };
+            }
+            (ActionKind::Start, Stage::Updated { started: Some(_) })
+                if around.goes_back && self.may_have_a_sibling() =>
+            {
+                let before = self.before.clone()?;
+                self.step_aside(before);
+                self.stage = Stage::Reverting { failure: None };
+            }
+            (ActionKind::DrainSibling, _) => {
+                let sibling = self.sibling.as_mut()?;
+                sibling.leaving = true;
+                sibling.traffic.as_mut()?.take_out();
+            }
+            (ActionKind::StopSibling, _) => self.sibling.as_mut()?.leaving = true,
+            (ActionKind::AttachSibling, _) => self.sibling.as_mut()?.leaving = false,
+            (ActionKind::Revert, Stage::Failed { reason }) if self.has_before_beside() => {
+                let failure = Some(reason.clone());
+                self.stage = Stage::Reverting { failure };
+                self.health = Some(Health::Unknown);
+            }
+            (
+                ActionKind::Revert,
+                Stage::Settling { .. }
+                | Stage::Updated { started: Some(_) }
+                | Stage::Draining {
+                    started: Some(_), ..
+                },
+            ) if around.goes_back && self.has_before_beside() => {
+                self.stage = Stage::Reverting { failure: None };
+                self.health = Some(Health::Unknown);
+            }
             (ActionKind::Drain, _) if self.is_at_peace_on_a_spare() && self.is_to_drain() => {
                 self.stage = Stage::Retiring;
                 self.take_out();
@@ -227,6 +293,10 @@ impl Instance {
         Some(())
     }
 
+    fn may_have_a_sibling(&self) -> bool {
+        self.sibling.is_none() && self.is_reachable() && !self.is_absent() && !self.spare
+    }
+
     fn is_at_peace_on_a_spare(&self) -> bool {
         self.is_surplus() && !self.is_in_hand()
     }
@@ -270,31 +340,66 @@ impl Instance {
             (ActionKind::Prune, stage) => stage.clone(),
             (ActionKind::Drain, stage) => self.drained(&stage.clone(), outcome, reason)?,
             (ActionKind::Stop, Stage::Retiring) => self.stopped(outcome, reason),
+            (ActionKind::DrainSibling, stage) => {
+                let stage = stage.clone();
+                self.sibling_drained(outcome, reason);
+                stage
+            }
+            (ActionKind::StopSibling, stage) => {
+                let stage = stage.clone();
+                self.sibling_stopped(outcome, reason);
+                stage
+            }
+            (ActionKind::AttachSibling, stage) => {
+                let stage = stage.clone();
+                self.sibling_attached(done, reason);
+                stage
+            }
+            (ActionKind::Revert, Stage::Reverting { failure })
+                if done && self.has_before_beside() =>
+            {
+                let failure = failure.clone();
+                self.step_back();
+                Stage::Reverted { failure }
+            }
             (ActionKind::Attach, stage) => self.attached(&stage.clone(), done, &reason),
             (ActionKind::Stage, Stage::Staging) if done => Stage::Staged,
             (ActionKind::Stage, Stage::Staging) => {
                 self.reach = Some(Reach::Refused { reason });
                 Stage::Pending
             }
+            (ActionKind::Start, Stage::Reverting { failure: None }) if done => Stage::Recovering {
+                since: at,
+                started: started?,
+                failure: None,
+            },
+            (ActionKind::Start, Stage::Reverting { .. }) => match outcome {
+                ActionOutcome::Lost { .. } => Stage::Lost {
+                    reason: lost(None, &reason),
+                },
+                _ => Stage::Broken {
+                    reason: broken(None, &reason),
+                },
+            },
             // The deadline runs from the start: how long the old one took to stop is not the new one's fault.
-            (ActionKind::Activate, Stage::Activating { .. }) if done => {
+            (ActionKind::Activate | ActionKind::Start, Stage::Activating { .. }) if done => {
                 self.unproven = false;
                 Stage::Settling {
                     since: at,
                     started: started?,
                 }
             }
-            (ActionKind::Activate, Stage::Activating { .. })
+            (ActionKind::Activate | ActionKind::Start, Stage::Activating { .. })
                 if matches!(outcome, ActionOutcome::Declined { .. }) =>
             {
-                self.runs = self.before.clone();
+                self.nothing_was_begun(action);
                 Stage::Staged
             }
             // Nothing was changed: it runs what it ran, and there is nothing to put back.
-            (ActionKind::Activate, Stage::Activating { .. })
+            (ActionKind::Activate | ActionKind::Start, Stage::Activating { .. })
                 if matches!(outcome, ActionOutcome::Refused { .. }) =>
             {
-                self.runs = self.before.clone();
+                self.nothing_was_begun(action);
                 self.reach = Some(Reach::Refused { reason });
                 Stage::Pending
             }
@@ -302,7 +407,7 @@ impl Instance {
                 started: Some(started.clone()),
             },
             (
-                ActionKind::Activate | ActionKind::Confirm,
+                ActionKind::Activate | ActionKind::Start | ActionKind::Confirm,
                 Stage::Activating { .. } | Stage::Confirming { .. },
             ) => Stage::Failed { reason },
             (ActionKind::Revert, Stage::Reverting { failure }) => {
@@ -313,6 +418,13 @@ impl Instance {
         };
         self.stage = next;
         Some(done)
+    }
+
+    fn nothing_was_begun(&mut self, action: ActionKind) {
+        match action {
+            ActionKind::Start => self.step_back(),
+            _ => self.runs = self.before.clone(),
+        }
     }
 
     /// Where it leads that a spare host's instance was stopped, or could not be. What this rollout has started there once

@@ -33,6 +33,9 @@ pub enum Event {
         /// Where its balancers have it; nothing for a service without traffic of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traffic: Option<TrafficSight>,
+        /// Another instance beside what it runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sibling: Option<Box<SiblingSight>>,
     },
     /// An instance's health changed.
     HealthChanged {
@@ -40,6 +43,9 @@ pub enum Event {
         host: HostName,
         /// To what.
         health: Health,
+        /// Whether it is that of the other instance on the host.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sibling: bool,
     },
     /// A host rebooted by itself: its instance starts its wait anew, and that counts against nobody.
     HostRebooted {
@@ -210,6 +216,23 @@ impl Sight {
     }
 }
 
+/// Another instance on a host, beside what the host is to run after a reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiblingSight {
+    /// What it runs.
+    #[serde(flatten)]
+    pub runs: Runs,
+    /// How its unit runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Started>,
+    /// Whether nobody ever confirmed it: its dead-man's switch is armed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
+    /// Where the balancers have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficSight>,
+}
+
 /// A switch that was not confirmed. The host puts it back by itself unless somebody confirms it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unproven {
@@ -255,6 +278,8 @@ pub enum ActionKind {
     Drain,
     /// Switch to the target and restart.
     Activate,
+    /// Start it beside what runs: the target, or on the way back what ran before.
+    Start,
     /// Read back that the wanted revision runs.
     Confirm,
     /// Put into traffic, and read that back.
@@ -263,6 +288,12 @@ pub enum ActionKind {
     Revert,
     /// Stop what runs on a spare host, and remove it there.
     Stop,
+    /// Take the other instance on the host out of traffic, and wait for what is under way there.
+    DrainSibling,
+    /// Put the other instance on the host back into traffic.
+    AttachSibling,
+    /// Stop the other instance on the host, and remove it.
+    StopSibling,
     /// Remove revisions that nobody needs.
     Prune,
 }
@@ -273,10 +304,14 @@ impl std::fmt::Display for ActionKind {
             Self::Stage => "stage",
             Self::Drain => "drain",
             Self::Activate => "activate",
+            Self::Start => "start",
             Self::Confirm => "confirm",
             Self::Attach => "attach",
             Self::Revert => "revert",
             Self::Stop => "stop",
+            Self::DrainSibling => "drain_sibling",
+            Self::AttachSibling => "attach_sibling",
+            Self::StopSibling => "stop_sibling",
             Self::Prune => "prune",
         })
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::event::{ActionKind, Runs, Started};
 use super::health::Health;
-use super::ids::HostName;
+use super::ids::{HostName, RevisionRef};
+use super::sibling::Sibling;
 use super::spec::HostSpec;
 use super::time::Timestamp;
 use super::traffic_state::TrafficState;
@@ -46,6 +47,8 @@ pub struct Instance {
     pub pruned: bool,
     /// Where it stands with its balancers; nothing for a service without traffic of its own.
     pub traffic: Option<TrafficState>,
+    /// The other instance on its host, side by side.
+    pub sibling: Option<Sibling>,
 }
 
 /// Whether a host can be worked on.
@@ -178,12 +181,18 @@ impl Instance {
             open: None,
             pruned: false,
             traffic: balanced.then(|| TrafficState::new(host.taken_out.as_ref())),
+            sibling: None,
         }
     }
 
     /// Whether nothing runs there, for certain.
     pub fn is_absent(&self) -> bool {
         self.runs == Some(Runs::Nothing)
+    }
+
+    /// Whether it runs that revision; names do not matter.
+    pub fn is_on(&self, wanted: &RevisionRef) -> bool {
+        self.runs.as_ref().is_some_and(|runs| runs.is(wanted))
     }
 
     /// Whether nothing ran there when it was first looked at, for certain.
@@ -198,7 +207,8 @@ impl Instance {
 
     /// Whether its first look is complete: the host was seen, and what runs there was asked for its health once.
     pub fn is_looked_at(&self) -> bool {
-        self.reach.is_some() && (self.health.is_some() || self.is_absent())
+        let other_too = self.sibling.as_ref().is_none_or(|one| one.health.is_some());
+        self.reach.is_some() && (self.health.is_some() || self.is_absent()) && other_too
     }
 
     /// Whether rollctl has it in hand: it is not available, whatever a probe says.
@@ -333,6 +343,11 @@ impl Instance {
     /// Whether something runs on a spare host, so that it has to be stopped before the rollout is over.
     pub fn is_surplus(&self) -> bool {
         self.spare && self.is_reachable() && !self.is_absent()
+    }
+
+    /// Whether something runs that has to be stopped before the rollout is over: on a spare host, or beside another.
+    pub fn has_surplus(&self) -> bool {
+        self.is_surplus() || (self.is_reachable() && self.sibling.is_some())
     }
 
     /// How its units were last started by us, where that can be compared with what runs.

@@ -10,6 +10,10 @@ use books::{Book, Where};
 
 #[path = "invariant_books.rs"]
 mod books;
+#[path = "invariant_side.rs"]
+mod side;
+#[path = "invariant_surge.rs"]
+mod surge;
 #[path = "invariant_traffic.rs"]
 mod traffic;
 
@@ -175,6 +179,30 @@ impl Checker {
             {
                 Err(("traffic", "it still gets traffic".to_owned()))
             }
+            ActionKind::DrainSibling | ActionKind::StopSibling => {
+                self.other_may_leave(now, own, host.selected)
+            }
+            ActionKind::AttachSibling if own.may_attach_the_other() => Ok(()),
+            ActionKind::AttachSibling => {
+                Err(("traffic", "the other may not get traffic".to_owned()))
+            }
+            ActionKind::Start if self.goes_back => match own.place {
+                Where::Confirmed => self.may_start_beside(now, place),
+                _ => start("only what was brought there goes back"),
+            },
+            ActionKind::Start => {
+                if let Some(why) = self.held {
+                    return start(why);
+                }
+                if !host.selected || !own.may_go_forward() {
+                    return start("it failed in this rollout, is at work, or not selected");
+                }
+                if own.ran_target {
+                    return start("one name cannot run twice");
+                }
+                self.within_gate(place)?;
+                self.may_start_beside(now, place)
+            }
             ActionKind::Stop if own.place == Where::Leaving => Ok(()),
             ActionKind::Stop if own.gets_traffic() => {
                 Err(("traffic", "it still gets traffic".to_owned()))
@@ -242,76 +270,15 @@ impl Checker {
         books.filter_map(|(n, (host, book))| (!host.spare).then_some((n, book)))
     }
 
-    /// A spare host gets an instance only where one is absent, within R3, and only what hosts without one leave of it.
-    fn may_surge(&self, place: usize) -> Result<(), (&'static str, String)> {
-        if !self.books.get(place).is_some_and(Book::is_absent) {
-            return Err((
-                "start",
-                "what runs on a spare host is not replaced".to_owned(),
-            ));
-        }
-        let running = self.books.iter().filter(|book| book.is_running()).count();
-        let first = self.ordinary().filter(|(n, book)| {
-            let selected = self.spec.hosts.get(*n).is_some_and(|host| host.selected);
-            selected && book.is_absent() && book.can_be_reached() && book.may_go_forward()
-        });
-        let first = first.count();
-        let most = self
-            .spec
-            .budget
-            .desired
-            .saturating_add(self.spec.budget.max_surge);
-        match running + first < usize::try_from(most).unwrap_or(usize::MAX) {
-            true => Ok(()),
-            false => Err((
-                "R3",
-                format!("{running} run, {first} go first, {most} may run"),
-            )),
-        }
-    }
-
-    /// What runs on a spare host is stopped under R2 alone.
-    fn may_leave(&self, now: i64, place: usize) -> Result<(), (&'static str, String)> {
-        let (desired, unavailable) = (self.spec.budget.desired, self.spec.budget.max_unavailable);
-        let others = self.books.iter().enumerate().filter(|(n, _)| *n != place);
-        let remain = others
-            .filter(|(_, book)| self.is_available(now, book))
-            .count();
-        if self.books.get(place).is_some_and(Book::costs_nothing) {
-            return self.leaves_enough_for_those_in_flight(now, place);
-        }
-        let least = usize::try_from(desired.saturating_sub(unavailable)).unwrap_or(usize::MAX);
-        match remain >= least {
-            true => Ok(()),
-            false => Err(("R2", format!("{remain} remain available, {least} must"))),
-        }
-    }
-
-    /// R1 once the instance is gone.
-    fn leaves_enough_for_those_in_flight(
-        &self,
-        now: i64,
-        place: usize,
-    ) -> Result<(), (&'static str, String)> {
-        let others = || self.books.iter().enumerate().filter(|(n, _)| *n != place);
-        let flying = others()
-            .filter(|(_, book)| self.is_flying(now, book))
-            .count();
-        let stay = others().filter(|(_, book)| book.is_running() && book.place != Where::Leaving);
-        let of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let beyond = stay.count().saturating_sub(of(self.spec.budget.desired));
-        let limit = of(self.spec.budget.max_unavailable) + beyond;
-        match flying <= limit {
-            true => Ok(()),
-            false => Err((
-                "R1",
-                format!("{flying} in flight, {limit} may be without it"),
-            )),
-        }
-    }
-
     fn is_available(&self, now: i64, book: &Book) -> bool {
         book.is_available(now, self.min_ready_ms)
+    }
+
+    /// Whether its host serves, by either of two.
+    fn serves(&self, now: i64, book: &Book) -> bool {
+        let other = book.beside.as_ref();
+        self.is_available(now, book)
+            || other.is_some_and(|one| one.is_available(now, self.min_ready_ms))
     }
 
     fn is_flying(&self, now: i64, book: &Book) -> bool {
@@ -325,10 +292,6 @@ impl Checker {
         let Some(own) = self.books.get(place) else {
             return Ok(());
         };
-        let number = |pick: &dyn Fn(usize, &Book) -> bool| -> i64 {
-            let picked = self.books.iter().enumerate().filter(|(n, b)| pick(*n, b));
-            i64::try_from(picked.count()).unwrap_or(i64::MAX)
-        };
         let (desired, surge, unavailable) = (
             i64::from(self.spec.budget.desired),
             i64::from(self.spec.budget.max_surge),
@@ -336,15 +299,14 @@ impl Checker {
         );
         let flies = self.is_flying(now, own);
         self.values_at_once(now, place, flies)?;
-        let running = number(&|_, book| book.is_running());
+        let (running, leaving) = self.running_and_leaving();
         if own.is_absent() {
             return match running < desired + surge {
                 true => Ok(()),
                 false => Err(("R3", format!("{running} run, {} may", desired + surge))),
             };
         }
-        let flying = number(&|n, book| n != place && self.is_flying(now, book));
-        let leaving = number(&|_, book| book.place == Where::Leaving);
+        let flying = self.flying(now) - i64::from(flies);
         let limit = unavailable + (running - leaving - desired).max(0);
         if !flies && flying + 1 > limit {
             return Err(("R1", format!("{flying} in flight, {limit} may be")));
@@ -352,7 +314,13 @@ impl Checker {
         if own.costs_nothing() {
             return Ok(());
         }
-        let remain = number(&|n, book| n != place && self.is_available(now, book));
+        let beside = own.beside.as_ref();
+        if beside.is_some_and(|other| other.is_available(now, self.min_ready_ms)) {
+            return Ok(());
+        }
+        let others = self.books.iter().enumerate().filter(|(n, _)| *n != place);
+        let remain = others.filter(|(_, book)| self.serves(now, book)).count();
+        let remain = i64::try_from(remain).unwrap_or(i64::MAX);
         if remain < desired - unavailable {
             let least = desired - unavailable;
             return Err(("R2", format!("{remain} remain available, {least} must")));
@@ -411,7 +379,7 @@ impl Checker {
                 .filter(|host| {
                     self.books
                         .get(*host)
-                        .is_some_and(|book| self.is_available(now, book))
+                        .is_some_and(|book| self.serves(now, book))
                 })
                 .count();
             if remain + usize::try_from(most).unwrap_or(0) < usize::try_from(desired).unwrap_or(0) {

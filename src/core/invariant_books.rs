@@ -1,5 +1,6 @@
 //! What the checker notes of one host.
 
+use super::side::Beside;
 use super::traffic::Traffic;
 use super::{is_done, shows};
 use crate::core::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight};
@@ -40,19 +41,23 @@ pub(super) struct Book {
     reached: bool,
     present: bool,
     /// What it ran at first: nothing known, nothing at all, or something.
-    before: Option<Runs>,
+    pub(super) before: Option<Runs>,
     /// It ran the target when it was looked at: that is also what it is put back to.
-    ran_target: bool,
+    pub(super) ran_target: bool,
     /// Decided to be switched, and nobody has said that it was.
-    unanswered: bool,
+    pub(super) unanswered: bool,
     /// Switched by somebody else and never confirmed.
-    stray: bool,
+    pub(super) stray: bool,
     /// Not passing when its switch was decided: then nobody waits for it after a revert.
-    sick: bool,
-    passing_since: Option<i64>,
-    failing_polls: u32,
-    restarted: bool,
-    traffic: Option<Traffic>,
+    pub(super) sick: bool,
+    pub(super) passing_since: Option<i64>,
+    pub(super) failing_polls: u32,
+    pub(super) restarted: bool,
+    pub(super) traffic: Option<Traffic>,
+    /// The other instance on the host.
+    pub(super) beside: Option<Beside>,
+    /// What that runs, while a look is taken in.
+    pub(super) other_runs: Option<Runs>,
 }
 
 impl Book {
@@ -136,6 +141,16 @@ impl Book {
         self.looked && (self.present || self.is_in_hand())
     }
 
+    /// How many run on its host, and how many of them are on their way out.
+    pub(super) fn running_and_leaving(&self) -> (i64, i64) {
+        let beside = i64::from(self.beside.is_some());
+        let leaves = self.beside.as_ref().is_some_and(|one| one.leaving);
+        (
+            i64::from(self.is_running()) + beside,
+            i64::from(self.place == Where::Leaving) + i64::from(leaves),
+        )
+    }
+
     pub(super) fn is_absent(&self) -> bool {
         self.looked && !self.present && !self.is_in_hand()
     }
@@ -180,7 +195,7 @@ impl Book {
         }
     }
 
-    fn forget_health(&mut self) {
+    pub(super) fn forget_health(&mut self) {
         (self.passing_since, self.failing_polls, self.restarted) = (None, 0, false);
     }
 
@@ -193,11 +208,28 @@ impl Book {
         spare: bool,
     ) {
         match event {
-            Event::HostObserved { sight, traffic, .. } => {
-                self.look(sight, target, kind, goes_back);
+            Event::HostObserved {
+                sight,
+                traffic,
+                sibling,
+                ..
+            } => {
+                let (sight, traffic) =
+                    self.see_both(sight, traffic.as_ref(), sibling.as_deref(), target);
+                self.look(&sight, target, kind, goes_back);
+                self.compare_the_other();
                 let present = self.present;
-                if let Some(noted) = &mut self.traffic {
+                if let Some(noted) = self.traffic.as_mut().filter(|_| self.beside.is_none()) {
                     noted.look(traffic.as_ref(), present);
+                }
+            }
+            Event::HealthChanged {
+                health,
+                sibling: true,
+                ..
+            } => {
+                if let Some(other) = &mut self.beside {
+                    other.hear(health);
                 }
             }
             Event::HealthChanged { health, .. } => {
@@ -209,7 +241,13 @@ impl Book {
                     Health::Unknown => {}
                 }
             }
-            Event::HostRebooted { .. } => self.forget_health(),
+            Event::HostRebooted { .. } => {
+                if self.place == Where::Unproved && self.is_before_beside() {
+                    self.only_the_other_is_left();
+                    self.place = Where::Old;
+                }
+                self.forget_health();
+            }
             Event::ActionStarted { action, .. } => self.begin(*action, spare),
             Event::ActionEnded {
                 action, outcome, ..
@@ -248,6 +286,10 @@ impl Book {
                 }
             }
             ActionKind::Stop => self.place = Where::Leaving,
+            ActionKind::Start => self.begin_beside(),
+            ActionKind::DrainSibling | ActionKind::StopSibling | ActionKind::AttachSibling => {
+                self.sibling(action, None);
+            }
             ActionKind::Drain => self.drain(),
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
@@ -275,6 +317,17 @@ impl Book {
             traffic.end(action, outcome);
         }
         match (action, outcome) {
+            (ActionKind::Start, outcome) => self.end_beside(outcome),
+            (
+                ActionKind::DrainSibling | ActionKind::StopSibling | ActionKind::AttachSibling,
+                outcome,
+            ) => self.sibling(action, Some(outcome)),
+            (ActionKind::Revert, ActionOutcome::Done { .. }) if self.is_before_beside() => {
+                self.only_the_other_is_left();
+                if let Where::GoingBack { failed } = self.place {
+                    self.place = Where::Back { failed };
+                }
+            }
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
             (ActionKind::Drain, _) if self.place == Where::Leaving => {
                 self.place = Where::GivenUp { broken: true };

@@ -23,6 +23,8 @@ mod resume;
 pub mod revision;
 pub mod rollout;
 pub(crate) mod rules;
+pub mod sibling;
+mod side;
 pub mod spec;
 mod surge;
 pub mod time;

@@ -56,6 +56,8 @@ pub enum Method {
     Start,
     /// Stop the old, start the new.
     InPlace,
+    /// Start the new beside the old, then stop the old.
+    SideBySide,
     /// Start it on a spare host, and stop it there at the end.
     Spare,
     /// It runs the target, or is not touched.
@@ -68,6 +70,7 @@ impl Method {
         match self {
             Self::Start => "start",
             Self::InPlace => "in-place",
+            Self::SideBySide => "side-by-side",
             Self::Spare => "spare",
             Self::None => "none",
         }
@@ -101,6 +104,7 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
                     attached: BTreeSet::from([String::new()]),
                     ..TrafficSight::default()
                 }),
+                sibling: None,
             },
         )?;
         match sight {
@@ -122,6 +126,7 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
             &Event::HealthChanged {
                 host: host.clone(),
                 health,
+                sibling: false,
             },
         )?;
     }
@@ -163,7 +168,7 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
         wave += u32::from(
             actions
                 .iter()
-                .any(|(_, kind)| *kind == ActionKind::Activate),
+                .any(|(_, kind)| matches!(kind, ActionKind::Activate | ActionKind::Start)),
         );
         for (host, kind) in &actions {
             plan.steps.extend(step(&mut state, now, host, *kind, wave)?);
@@ -195,10 +200,12 @@ fn step(
     let Stage::Activating { expects, .. } = instance.stage else {
         return Ok(None);
     };
+    let beside = kind == ActionKind::Start;
     Ok(Some(PlannedStep {
         host: host.clone(),
         from: instance.before.clone().unwrap_or(Runs::Nothing),
         method: match expects {
+            _ if beside => Method::SideBySide,
             Expects::Absent if instance.spare => Method::Spare,
             Expects::Absent => Method::Start,
             Expects::Broken | Expects::Running => Method::InPlace,
@@ -214,7 +221,7 @@ fn end_well(
     host: HostName,
     kind: ActionKind,
 ) -> Result<(), IllegalEvent> {
-    let switched = kind == ActionKind::Activate;
+    let switched = matches!(kind, ActionKind::Activate | ActionKind::Start);
     let started = switched.then(|| Started {
         boot: BootId::new(""),
         units: Vec::new(),
@@ -234,6 +241,7 @@ fn end_well(
             &Event::HealthChanged {
                 host,
                 health: Health::Ready { since: now },
+                sibling: false,
             },
         )?;
     }

@@ -136,6 +136,10 @@ impl Driver {
             | ActionKind::Drain
             | ActionKind::Attach
             | ActionKind::Stop
+            | ActionKind::Start
+            | ActionKind::DrainSibling
+            | ActionKind::AttachSibling
+            | ActionKind::StopSibling
             | ActionKind::Prune => {}
         }
         Ok(())

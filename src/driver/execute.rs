@@ -133,6 +133,10 @@ pub(super) async fn execute(
             );
             unmarked(&ports, &order.host, outcome).await.into()
         }
+        ActionKind::Start
+        | ActionKind::DrainSibling
+        | ActionKind::AttachSibling
+        | ActionKind::StopSibling => todo!(),
         ActionKind::Stop => {
             let switch = Switch {
                 from: order.before.clone(),

@@ -225,6 +225,7 @@ impl Driver {
                 host: host.clone(),
                 sight,
                 traffic,
+                sibling: None,
             })
             .await?;
             self.watch_seen(&host);
@@ -335,7 +336,15 @@ impl Driver {
             return Ok(());
         }
         match change {
-            Some(health) => self.record(Event::HealthChanged { host, health }).await,
+            Some(health) => {
+                let sibling = false;
+                let change = Event::HealthChanged {
+                    host,
+                    health,
+                    sibling,
+                };
+                self.record(change).await
+            }
             None => Ok(()),
         }
     }

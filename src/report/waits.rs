@@ -135,7 +135,11 @@ fn gerund(action: ActionKind) -> &'static str {
         ActionKind::Confirm => "reading back",
         ActionKind::Attach => "attaching",
         ActionKind::Revert => "putting back",
+        ActionKind::Start => "starting beside the other on",
         ActionKind::Stop => "stopping",
+        ActionKind::DrainSibling => "draining the other on",
+        ActionKind::AttachSibling => "attaching the other on",
+        ActionKind::StopSibling => "stopping the other on",
         ActionKind::Prune => "cleaning up",
     }
 }

@@ -9,7 +9,7 @@ use super::escape::printable;
 use super::time::span;
 use crate::core::event::{
     ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause,
-    Runs, Sight,
+    Runs, SiblingSight, Sight,
 };
 use crate::core::health::Health;
 use crate::core::ids::{HostName, RolloutId};
@@ -23,6 +23,8 @@ pub trait About {
     fn spec(&self) -> Option<&Spec>;
     /// What a host ran before the rollout, as far as is known.
     fn before(&self, host: &HostName) -> Option<&Runs>;
+    /// Whether every host goes back to what it ran before.
+    fn goes_back(&self) -> bool;
 }
 
 impl About for RolloutState {
@@ -33,6 +35,10 @@ impl About for RolloutState {
     fn before(&self, host: &HostName) -> Option<&Runs> {
         self.instance(host)?.before.as_ref()
     }
+
+    fn goes_back(&self) -> bool {
+        Self::goes_back(self)
+    }
 }
 
 /// The same, learned from the events alone: also those of a damaged or unfinished rollout.
@@ -40,6 +46,7 @@ impl About for RolloutState {
 pub struct Story {
     spec: Option<Spec>,
     before: BTreeMap<HostName, Runs>,
+    goes_back: bool,
 }
 
 impl Story {
@@ -54,6 +61,7 @@ impl Story {
             } => {
                 self.before.insert(host.clone(), runs.clone());
             }
+            Event::RollbackStarted { .. } => self.goes_back = true,
             _ => {}
         }
     }
@@ -66,6 +74,10 @@ impl About for Story {
 
     fn before(&self, host: &HostName) -> Option<&Runs> {
         self.before.get(host)
+    }
+
+    fn goes_back(&self) -> bool {
+        self.goes_back
     }
 }
 
@@ -82,8 +94,20 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
             host,
             sight,
             traffic,
-        } => format!("{host}: {}{}", seen(sight), out_at(sight, traffic.as_ref())),
-        Event::HealthChanged { host, health } => format!("{host}: {}", health_in_words(*health)),
+            sibling,
+        } => {
+            let beside = sibling.as_deref().map_or_else(String::new, beside);
+            let out = out_at(sight, traffic.as_ref());
+            format!("{host}: {}{out}{beside}", seen(sight))
+        }
+        Event::HealthChanged {
+            host,
+            health,
+            sibling,
+        } => {
+            let other = if *sibling { "the other one: " } else { "" };
+            format!("{host}: {other}{}", health_in_words(*health))
+        }
         Event::HostRebooted { host, .. } => {
             format!("{host}: rebooted by itself; its instance has to prove itself anew")
         }
@@ -300,6 +324,20 @@ fn seen(sight: &Sight) -> String {
     }
 }
 
+/// What runs there beside.
+fn beside(other: &SiblingSight) -> String {
+    let revision = match other.runs.revision() {
+        Some(revision) => format!("`{revision}`"),
+        None => "another one".to_owned(),
+    };
+    let unproven = if other.unproven {
+        ", never confirmed"
+    } else {
+        ""
+    };
+    format!("; {revision} runs beside it{unproven}")
+}
+
 /// Which balancers send nothing to what runs there.
 fn out_at(sight: &Sight, traffic: Option<&TrafficSight>) -> String {
     let runs = !matches!(
@@ -347,7 +385,14 @@ fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         ActionKind::Attach => "putting it into traffic".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
         ActionKind::Revert => format!("putting {} back", before(host, about)),
+        ActionKind::Start if about.goes_back() => {
+            format!("starting {} beside it", before(host, about))
+        }
+        ActionKind::Start => format!("starting {target} beside {}", before(host, about)),
         ActionKind::Stop => "stopping it: its spare host is not needed any more".to_owned(),
+        ActionKind::DrainSibling => "taking the other one out of traffic".to_owned(),
+        ActionKind::AttachSibling => "putting the other one back into traffic".to_owned(),
+        ActionKind::StopSibling => "stopping the other one".to_owned(),
         ActionKind::Prune => "removing old revisions".to_owned(),
     }
 }
@@ -390,7 +435,21 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         ActionKind::Attach => "in traffic".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
         ActionKind::Revert => format!("{} started again", before(host, about)),
+        ActionKind::Start if about.goes_back() => {
+            format!("{} started beside it", before(host, about))
+        }
+        ActionKind::Start => match about.spec() {
+            Some(spec) => format!(
+                "{target} started beside {}, must stay ready for {}",
+                before(host, about),
+                span(spec.min_ready)
+            ),
+            None => format!("{target} started beside what runs"),
+        },
         ActionKind::Stop => "stopped; the spare host runs nothing any more".to_owned(),
+        ActionKind::DrainSibling => "the other one is out of traffic".to_owned(),
+        ActionKind::AttachSibling => "the other one is in traffic".to_owned(),
+        ActionKind::StopSibling => "the other one is stopped".to_owned(),
         ActionKind::Prune => "old revisions removed".to_owned(),
     }
 }
