@@ -157,7 +157,8 @@ impl Instance {
             }
             (ActionKind::Drain, Stage::Staged) if self.is_to_drain() => {
                 let expects = self.expects_now();
-                self.sick_before = !self.health.is_some_and(Health::is_ready);
+                self.sick_before =
+                    expects != Expects::Absent && !self.health.is_some_and(Health::is_ready);
                 self.stage = Stage::Draining {
                     expects,
                     started: None,

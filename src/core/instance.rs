@@ -263,9 +263,10 @@ impl Instance {
                 .is_some_and(|traffic| traffic.taken_out)
     }
 
-    /// Whether it has to be taken out of traffic before anything is done to it.
+    /// Whether it has to be taken out of traffic before anything is done to it; also where nothing runs, since a balancer
+    /// would send requests to what is started there before it has proved itself.
     pub fn is_to_drain(&self) -> bool {
-        !self.is_absent() && self.traffic.as_ref().is_some_and(|traffic| traffic.flows)
+        self.traffic.as_ref().is_some_and(|traffic| traffic.flows)
     }
 
     /// Whether it is out of traffic because of us, and works, or is as it was: it is to be put back.

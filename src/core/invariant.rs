@@ -168,6 +168,9 @@ impl Checker {
             ActionKind::Activate | ActionKind::Stage if self.goes_back => {
                 start("the rollout goes back")
             }
+            ActionKind::Activate if own.would_get_traffic() => {
+                Err(("traffic", "it would get traffic at once".to_owned()))
+            }
             // Out of traffic for it: what was begun is finished.
             ActionKind::Activate | ActionKind::Revert if own.is_drained_for(action) => Ok(()),
             ActionKind::Activate | ActionKind::Revert
@@ -179,7 +182,9 @@ impl Checker {
             ActionKind::Stop if own.gets_traffic() => {
                 Err(("traffic", "it still gets traffic".to_owned()))
             }
-            ActionKind::Stop | ActionKind::Drain if host.spare && own.is_at_peace() => {
+            ActionKind::Stop | ActionKind::Drain
+                if host.spare && own.is_at_peace() && !own.is_absent() =>
+            {
                 self.may_leave(now, place)
             }
             ActionKind::Stop => start("only what runs on a spare host is stopped"),

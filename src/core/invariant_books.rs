@@ -67,6 +67,11 @@ impl Book {
         self.present && self.traffic.as_ref().is_some_and(Traffic::is_sure)
     }
 
+    /// Nothing runs there, and a balancer would send requests to what is started.
+    pub(super) fn would_get_traffic(&self) -> bool {
+        self.traffic.as_ref().is_some_and(|one| one.open)
+    }
+
     pub(super) fn may_fail_to_drain(&self) -> bool {
         self.traffic.as_ref().is_some_and(|one| one.deaf)
     }
@@ -241,7 +246,7 @@ impl Book {
                 self.place = Where::GoingBack { failed };
                 self.forget_health();
             }
-            ActionKind::Drain if spare && self.is_at_peace() => {
+            ActionKind::Drain if spare && self.is_at_peace() && self.present => {
                 self.place = Where::Leaving;
                 if let Some(traffic) = &mut self.traffic {
                     traffic.cut = true;
@@ -259,7 +264,7 @@ impl Book {
     fn drain(&mut self) {
         match self.place {
             Where::Old | Where::OnTarget => {
-                self.sick = self.passing_since.is_none();
+                self.sick = self.present && self.passing_since.is_none();
                 self.place = Where::Drained { back: false };
             }
             Where::Confirmed => self.place = Where::Drained { back: true },

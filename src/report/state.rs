@@ -8,7 +8,7 @@ use crate::core::time::Timestamp;
 pub const OUT_OF_SERVICE: &str = "out-of-service";
 
 /// All words that [`word`] and `status` use, with what they mean.
-pub const WORDS: [(&str, &str); 21] = [
+pub const WORDS: [(&str, &str); 22] = [
     ("available", "ready without a break for min_ready"),
     ("ready", "its health check passes, not for min_ready yet"),
     ("not-ready", "its health check fails"),
@@ -36,6 +36,10 @@ pub const WORDS: [(&str, &str); 21] = [
     ("recovering", "put back, has to become available"),
     ("reverted", "failed by us; what ran before is back"),
     ("returned", "the rollout goes back; what ran before is back"),
+    (
+        "stopping",
+        "its spare host is not needed any more: out of traffic, and stopped",
+    ),
     (
         "lost",
         "its host was lost while it was in work; its dead-man's switch puts it back",
