@@ -55,6 +55,7 @@ fn service() -> Service {
             deadline: Duration::ZERO,
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

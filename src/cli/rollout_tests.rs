@@ -51,6 +51,7 @@ fn spec(hosts: usize) -> Spec {
         steps: Vec::new(),
         domains: Vec::new(),
         balanced: false,
+        hooks: Default::default(),
     }
 }
 

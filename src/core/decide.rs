@@ -36,7 +36,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     if state.is_over() {
         return draft.decision;
     }
-    if draft.is_looking() || draft.conclude() || draft.turn() {
+    if draft.is_looking() || draft.stands_at_hook() || draft.conclude() || draft.turn() {
         return draft.decision;
     }
     draft.candidates = draft.find_candidates();
@@ -50,6 +50,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     }
     draft.attach();
     draft.judge();
+    draft.run_last_hook();
     draft.explain();
     draft.decision
 }
@@ -189,6 +190,14 @@ impl<'a> Draft<'a> {
                     }
                 }
                 Stage::Updated { started: Some(_) }
+                    if instance.owes_hook()
+                        && instance.is_reachable()
+                        && !self.state.goes_back()
+                        && instance.is_settled(self.now, self.state.spec.min_ready) =>
+                {
+                    self.run(instance, ActionKind::AfterInstance);
+                }
+                Stage::Updated { started: Some(_) }
                     if instance.is_reachable()
                         && !instance.pruned
                         && !self.state.goes_back()
@@ -242,6 +251,7 @@ impl<'a> Draft<'a> {
         let is_broken = |i: &Instance| matches!(i.stage, Stage::Broken { .. });
         state.pause.is_none()
             && state.abort.is_none()
+            && !state.hooks.is_refused()
             && (state.goes_back() || !state.instances.iter().any(is_broken))
     }
 
@@ -305,6 +315,7 @@ impl<'a> Draft<'a> {
                     new += u32::from(!instance.is_new());
                     self.charge(instance, available);
                     let kind = match self.state.goes_back() {
+                        _ if self.awaits_hook(instance) => ActionKind::BeforeInstance,
                         _ if instance.is_to_drain() => ActionKind::Drain,
                         true => ActionKind::Revert,
                         false => ActionKind::Activate,
@@ -354,7 +365,8 @@ impl<'a> Draft<'a> {
                 Expects::Broken => 1,
                 Expects::Running => 2,
             };
-            (urgency, instance.rank, &instance.values)
+            // What was begun is finished first.
+            (!instance.prepared, urgency, instance.rank, &instance.values)
         });
         candidates
     }

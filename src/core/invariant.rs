@@ -161,10 +161,14 @@ impl Checker {
         };
         let start = |why: &str| Err(("start", why.to_owned()));
         match action {
-            ActionKind::Activate | ActionKind::Stage if !host.selected => {
+            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+                if !host.selected =>
+            {
                 start("the host is not selected")
             }
-            ActionKind::Activate | ActionKind::Stage if self.goes_back => {
+            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+                if self.goes_back =>
+            {
                 start("the rollout goes back")
             }
             // Out of traffic for it: what was begun is finished.
@@ -183,7 +187,12 @@ impl Checker {
             ActionKind::Drain if !self.goes_back && !host.selected => {
                 start("the host is not selected")
             }
-            ActionKind::Activate | ActionKind::Drain if !self.goes_back => {
+            ActionKind::AfterInstance if own.place != Where::Confirmed => {
+                start("nothing was confirmed")
+            }
+            ActionKind::Activate | ActionKind::BeforeInstance | ActionKind::Drain
+                if !self.goes_back =>
+            {
                 if let Some(why) = self.held {
                     return start(why);
                 }

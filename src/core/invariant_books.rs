@@ -17,6 +17,8 @@ pub(super) enum Where {
     OnTarget,
     /// Decided to be switched, and taken out of traffic first; on the way there, or back.
     Drained { back: bool },
+    /// Decided to be switched, and its hook runs first.
+    Announced,
     /// Decided to be switched, or started and not confirmed.
     Unproved,
     /// Confirmed.
@@ -117,6 +119,7 @@ impl Book {
             || matches!(
                 self.place,
                 Where::Drained { .. }
+                    | Where::Announced
                     | Where::Unproved
                     | Where::Failed
                     | Where::GoingBack { .. }
@@ -227,11 +230,16 @@ impl Book {
                 self.place = Where::GoingBack { failed };
                 self.forget_health();
             }
+            ActionKind::BeforeInstance => self.place = Where::Announced,
             ActionKind::Drain => self.drain(),
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
             }
-            ActionKind::Stage | ActionKind::Confirm | ActionKind::Attach | ActionKind::Prune => {}
+            ActionKind::Stage
+            | ActionKind::Confirm
+            | ActionKind::Attach
+            | ActionKind::AfterInstance
+            | ActionKind::Prune => {}
         }
     }
 
@@ -254,6 +262,9 @@ impl Book {
             traffic.end(action, outcome);
         }
         match (action, outcome) {
+            (ActionKind::BeforeInstance, _) => self.place = Where::Old,
+            (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
+            (ActionKind::AfterInstance, _) => self.place = Where::Failed,
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
             (ActionKind::Drain, ActionOutcome::Declined { .. }) => self.place = Where::Old,
             (ActionKind::Drain, _) if self.place == (Where::Drained { back: false }) => {
@@ -303,7 +314,9 @@ impl Book {
                 Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
                     self.place = Where::GivenUp { broken: false };
                 }
-                Where::OnTarget | Where::Drained { back: false } => self.place = Where::Old,
+                Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
+                    self.place = Where::Old;
+                }
                 Where::Drained { back: true } => self.place = Where::GivenUp { broken: false },
                 _ => {}
             }
@@ -323,7 +336,7 @@ impl Book {
                 .and_then(Runs::revision)
                 .is_some_and(|before| runs.is(before));
         match self.place {
-            Where::Old | Where::OnTarget | Where::Drained { back: false } => {
+            Where::Old | Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
                 self.before = Some(runs.clone());
                 self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {

@@ -110,6 +110,9 @@ impl Driver {
             let (host, sessions) = (host.clone(), ending.sessions_left);
             self.record(Event::DrainCutShort { host, sessions }).await?;
         }
+        if let Some((hook, end)) = ending.hook {
+            self.hook_ended(hook, Some(host.clone()), end).await?;
+        }
         let declined = matches!(
             ending.outcome,
             ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. }
@@ -124,7 +127,12 @@ impl Driver {
             ActionKind::Activate if declined => self.watch_old(&host),
             ActionKind::Activate | ActionKind::Revert => self.watch_started(&host),
             ActionKind::Confirm => self.watch_confirmed(&host),
-            ActionKind::Stage | ActionKind::Drain | ActionKind::Attach | ActionKind::Prune => {}
+            ActionKind::Stage
+            | ActionKind::BeforeInstance
+            | ActionKind::Drain
+            | ActionKind::Attach
+            | ActionKind::AfterInstance
+            | ActionKind::Prune => {}
         }
         Ok(())
     }

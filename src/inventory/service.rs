@@ -6,6 +6,7 @@ use crate::core::traffic::Traffic;
 
 use super::content;
 use super::health;
+use super::hooks;
 use super::later;
 use super::mistake::Findings;
 use super::paths::{self, NamedFile};
@@ -102,9 +103,9 @@ pub(crate) fn read(
         strategy: strategy.strategy,
         health: health.check,
         traffic,
+        hooks: hooks::read(&mut table, f, files),
     };
     warn_of_empty(&service, &entry.key, around, f);
-    later::hooks(&mut table, f);
     later::unread(&mut table, "window", f);
     later::unread(&mut table, "trust", f);
     table.finish(f, hint);

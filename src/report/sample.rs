@@ -79,6 +79,7 @@ impl Sample {
             steps: Vec::new(),
             domains: Vec::new(),
             balanced: false,
+            hooks: Default::default(),
         };
         let first = Event::RolloutStarted {
             spec: Box::new(spec),

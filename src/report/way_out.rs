@@ -137,6 +137,10 @@ pub(crate) fn next(recorded: &RecordedEvent, state: &RolloutState) -> Option<Str
                     recorded.rollout
                 ))
             }
+            Outcome::Refused => Some(format!(
+                "nothing was touched; {} once the hook lets it",
+                once_more(state)
+            )),
             Outcome::Aborted => Some(format!(
                 "hosts stay on what they run; to bring the others on, {}{back}",
                 once_more(state)

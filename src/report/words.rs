@@ -12,6 +12,7 @@ use crate::core::event::{
     Runs, Sight,
 };
 use crate::core::health::Health;
+use crate::core::hooks::{HookEnd, HookResult};
 use crate::core::ids::{HostName, RolloutId};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::{RolloutKind, Spec};
@@ -125,6 +126,11 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
             printable(by)
         ),
         Event::PauseRequested { cause } => format!("{}: {}", service(), pausing(cause, about)),
+        Event::HookStarted { hook, .. } => format!("{}: running its {hook} hook", service()),
+        Event::HookEnded { hook, host, end } => {
+            let whose = host.as_ref().map_or_else(service, ToString::to_string);
+            format!("{whose}: {hook} hook {}", hook_ended(end))
+        }
         Event::RolloutPaused => format!("{} paused", service()),
         Event::RolloutSuperseded { by } => format!("{} gave way to rollout {by}", service()),
         Event::RolloutEnded { outcome } => format!("{} {}", service(), outcome_in_words(*outcome)),
@@ -138,6 +144,7 @@ pub fn outcome_in_words(outcome: Outcome) -> &'static str {
         Outcome::StoodStill => "ended: only unreachable, sick or failed hosts are in the way",
         Outcome::RolledBack => "failed and was rolled back: every host runs what it ran before",
         Outcome::Aborted => "was aborted where it stood",
+        Outcome::Refused => "did not begin: its before_rollout hook failed",
         Outcome::Failed => "failed: an instance could not be put back, somebody must look",
     }
 }
@@ -340,11 +347,13 @@ fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("shipping {target}"),
+        ActionKind::BeforeInstance => "running its before_instance hook".to_owned(),
         ActionKind::Drain => "taking it out of traffic".to_owned(),
         ActionKind::Activate if had_nothing(host, about) => format!("starting {target}"),
         ActionKind::Activate => format!("switching from {} to {target}", before(host, about)),
         ActionKind::Confirm => format!("reading back that {target} runs"),
         ActionKind::Attach => "putting it into traffic".to_owned(),
+        ActionKind::AfterInstance => "running its after_instance hook".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
         ActionKind::Revert => format!("putting {} back", before(host, about)),
         ActionKind::Prune => "removing old revisions".to_owned(),
@@ -377,6 +386,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("{target} is there, verified"),
+        ActionKind::BeforeInstance => "may be switched now".to_owned(),
         ActionKind::Drain => "out of traffic".to_owned(),
         ActionKind::Activate => match about.spec() {
             Some(spec) => format!(
@@ -387,10 +397,21 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         },
         ActionKind::Confirm => format!("runs {target}, confirmed"),
         ActionKind::Attach => "in traffic".to_owned(),
+        ActionKind::AfterInstance => format!("runs {target}, and its hook is content"),
         ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
         ActionKind::Revert => format!("{} started again", before(host, about)),
         ActionKind::Prune => "old revisions removed".to_owned(),
     }
+}
+
+/// How a hook ended and how long it took, on one line.
+fn hook_ended(end: &HookEnd) -> String {
+    let words = end.in_words();
+    let took = match end.took.is_zero() || !matches!(end.result, HookResult::Exited { .. }) {
+        true => String::new(),
+        false => format!(" ({:.1}s)", end.took.as_secs_f64()),
+    };
+    format!("{}{took}", printable(&words))
 }
 
 fn marked(mark: &Mark, host: &HostName, about: &dyn About) -> String {

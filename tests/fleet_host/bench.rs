@@ -240,6 +240,7 @@ fn service(login: Login) -> Service {
             deadline: Duration::from_secs(20),
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

@@ -206,6 +206,7 @@ fn web() -> Service {
             deadline: Duration::from_secs(120),
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 
@@ -247,6 +248,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             deadline: Duration::from_secs(60),
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

@@ -100,7 +100,12 @@ impl Controller {
             ActionKind::Activate if declined => self.watch_seen(host),
             ActionKind::Activate | ActionKind::Revert => self.watch_started(host),
             ActionKind::Confirm => self.watch_confirmed(host),
-            ActionKind::Stage | ActionKind::Drain | ActionKind::Attach | ActionKind::Prune => {}
+            ActionKind::Stage
+            | ActionKind::BeforeInstance
+            | ActionKind::Drain
+            | ActionKind::Attach
+            | ActionKind::AfterInstance
+            | ActionKind::Prune => {}
         }
     }
 

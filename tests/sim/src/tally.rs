@@ -29,6 +29,10 @@ pub struct Tally {
     pub balanced: u64,
     /// A balancer did not do what it was told.
     pub deaf_balancer: u64,
+    /// The service had hooks.
+    pub hooks: u64,
+    /// A hook failed.
+    pub failed_hook: u64,
     /// Somebody paused.
     pub pause: u64,
     /// Somebody aborted.
@@ -43,7 +47,7 @@ pub struct Tally {
 
 impl Tally {
     /// Every figure with its name.
-    pub fn rows(&self) -> [(&'static str, u64); 15] {
+    pub fn rows(&self) -> [(&'static str, u64); 17] {
         [
             ("crash", self.crash),
             ("revert", self.revert),
@@ -55,6 +59,8 @@ impl Tally {
             ("failure domain", self.domain),
             ("balancers", self.balanced),
             ("deaf balancer", self.deaf_balancer),
+            ("hooks", self.hooks),
+            ("failed hook", self.failed_hook),
             ("pause", self.pause),
             ("abort", self.abort),
             ("lost reply", self.lost_reply),
@@ -79,6 +85,8 @@ impl Tally {
             domain: one(self.domain),
             balanced: one(self.balanced),
             deaf_balancer: one(self.deaf_balancer),
+            hooks: one(self.hooks),
+            failed_hook: one(self.failed_hook),
             pause: one(self.pause),
             abort: one(self.abort),
             lost_reply: one(self.lost_reply),
@@ -102,6 +110,8 @@ impl AddAssign for Tally {
         self.domain += other.domain;
         self.balanced += other.balanced;
         self.deaf_balancer += other.deaf_balancer;
+        self.hooks += other.hooks;
+        self.failed_hook += other.failed_hook;
         self.pause += other.pause;
         self.abort += other.abort;
         self.lost_reply += other.lost_reply;
