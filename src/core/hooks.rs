@@ -141,15 +141,20 @@ impl HookEnd {
         }
     }
 
-    /// The same with the end of what it wrote, on one line: `ended with exit status 3: the fleet is frozen`.
-    pub fn in_words(&self) -> String {
+    /// The end of what it wrote, on one line; nothing when that is nothing.
+    pub fn told(&self) -> Option<String> {
         let lines = self.output.lines().map(str::trim);
         let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
         let line = lines.join(" | ");
         let skipped = line.chars().count().saturating_sub(TOLD);
-        match line.chars().skip(skipped).collect::<String>() {
-            told if told.is_empty() => self.how(),
-            told => format!("{}: {told}", self.how()),
+        (!line.is_empty()).then(|| line.chars().skip(skipped).collect())
+    }
+
+    /// How it ended and what it wrote: `ended with exit status 3: the fleet is frozen`.
+    pub fn in_words(&self) -> String {
+        match self.told() {
+            None => self.how(),
+            Some(told) => format!("{}: {told}", self.how()),
         }
     }
 }

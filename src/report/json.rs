@@ -319,6 +319,22 @@ mod tests {
     }
 
     #[test]
+    fn the_shape_of_hooks() {
+        let sample = Sample::with_hooks();
+        let of_hooks = |recorded: &&RecordedEvent| {
+            let kind = fields(&recorded.event).0;
+            kind.starts_with("hook_") || kind == "rollout_ended"
+        };
+        let lines: Vec<_> = sample
+            .events
+            .iter()
+            .filter(of_hooks)
+            .map(|recorded| event(recorded).to_string())
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
     fn a_stream_is_one_object_a_line_and_progress_is_not_in_it() {
         let written = Shared::default();
         let reporter = JsonReporter::new(Box::new(written.clone()));

@@ -404,14 +404,17 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     }
 }
 
-/// How a hook ended and how long it took, on one line.
+/// How a hook ended, how long it took, and what it wrote.
 fn hook_ended(end: &HookEnd) -> String {
-    let words = end.in_words();
-    let took = match end.took.is_zero() || !matches!(end.result, HookResult::Exited { .. }) {
-        true => String::new(),
-        false => format!(" ({:.1}s)", end.took.as_secs_f64()),
+    let took = match &end.result {
+        HookResult::Exited { .. } | HookResult::Killed => {
+            format!(" after {:.1}s", end.took.as_secs_f64())
+        }
+        HookResult::TimedOut | HookResult::NotRun { .. } | HookResult::Removed => String::new(),
     };
-    format!("{}{took}", printable(&words))
+    let told = end.told().map(|told| format!(": {told}"));
+    let words = format!("{}{took}{}", end.how(), told.unwrap_or_default());
+    printable(&words).into_owned()
 }
 
 fn marked(mark: &Mark, host: &HostName, about: &dyn About) -> String {
