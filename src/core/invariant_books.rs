@@ -48,6 +48,8 @@ pub(super) struct Book {
     stray: bool,
     /// Not passing when its switch was decided: then nobody waits for it after a revert.
     sick: bool,
+    /// The hook before its switch ended well.
+    prepared: bool,
     passing_since: Option<i64>,
     failing_polls: u32,
     restarted: bool,
@@ -113,6 +115,11 @@ impl Book {
                 .is_some_and(|since| now - since >= min_ready_ms)
     }
 
+    /// Whether the hook before its switch has ended well.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+
     pub(super) fn is_in_hand(&self) -> bool {
         self.stray
             || (self.present && self.traffic.as_ref().is_some_and(|one| one.cut))
@@ -163,6 +170,7 @@ impl Book {
     /// Another controller: nothing that was seen counts.
     pub(super) fn forget(&mut self, retry: bool) {
         self.looked = false;
+        self.prepared = false;
         self.stray = false;
         self.forget_health();
         if retry && matches!(self.place, Where::Back { .. }) {
@@ -235,8 +243,8 @@ impl Book {
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
             }
-            ActionKind::Stage
-            | ActionKind::Confirm
+            ActionKind::Stage => self.prepared = false,
+            ActionKind::Confirm
             | ActionKind::Attach
             | ActionKind::AfterInstance
             | ActionKind::Prune => {}
@@ -262,7 +270,9 @@ impl Book {
             traffic.end(action, outcome);
         }
         match (action, outcome) {
-            (ActionKind::BeforeInstance, _) => self.place = Where::Old,
+            (ActionKind::BeforeInstance, outcome) => {
+                (self.place, self.prepared) = (Where::Old, is_done(outcome));
+            }
             (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
             (ActionKind::AfterInstance, _) => self.place = Where::Failed,
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}

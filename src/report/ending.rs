@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hooks::hook_lines;
 use super::notice::Notice;
 use super::sink::To;
 use super::state::failed;
@@ -17,9 +18,6 @@ use crate::ports::{JournalExcerpt, ProbeAnswer, Progress};
 
 /// Hosts that are told about one by one; `describe` has the rest.
 const HOSTS_TOLD: usize = 20;
-
-/// So many lines of a hook's output are told.
-const HOOK_LINES: usize = 20;
 
 /// How a rollout ended, ready to be printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,17 +142,6 @@ impl Diagnoses {
             }
         }
     }
-}
-
-/// What a hook of the rollout did that failed, and the last lines that it wrote.
-fn hook_lines((hook, end): (&HookKind, &HookEnd)) -> Vec<String> {
-    let written: Vec<_> = end.output.lines().collect();
-    let skipped = written.len().saturating_sub(HOOK_LINES);
-    let indent = " ".repeat(hook.as_str().len() + 2);
-    let first = format!("{hook}: {}", end.how());
-    let last = written.iter().skip(skipped);
-    let last = last.map(|line| format!("{indent}{}", line.trim_end()));
-    std::iter::once(first).chain(last).collect()
 }
 
 fn of(recorded: &RecordedEvent, state: &RolloutState) -> String {

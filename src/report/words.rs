@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::escape::printable;
+use super::hooks::hook_ended;
 use super::time::span;
 use crate::core::event::{
     ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause,
     Runs, Sight,
 };
 use crate::core::health::Health;
-use crate::core::hooks::{HookEnd, HookResult};
 use crate::core::ids::{HostName, RolloutId};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::{RolloutKind, Spec};
@@ -402,19 +402,6 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         ActionKind::Revert => format!("{} started again", before(host, about)),
         ActionKind::Prune => "old revisions removed".to_owned(),
     }
-}
-
-/// How a hook ended, how long it took, and what it wrote.
-fn hook_ended(end: &HookEnd) -> String {
-    let took = match &end.result {
-        HookResult::Exited { .. } | HookResult::Killed => {
-            format!(" after {:.1}s", end.took.as_secs_f64())
-        }
-        HookResult::TimedOut | HookResult::NotRun { .. } | HookResult::Removed => String::new(),
-    };
-    let told = end.told().map(|told| format!(": {told}"));
-    let words = format!("{}{took}{}", end.how(), told.unwrap_or_default());
-    printable(&words).into_owned()
 }
 
 fn marked(mark: &Mark, host: &HostName, about: &dyn About) -> String {

@@ -56,6 +56,8 @@ impl World {
                 && !instance.is_given_up()
                 && !host.kept_out
                 && !host.in_traffic
+                // What it came to was settled before its last hook began; what was seen since is the next one's.
+                && state.hooks.rest.is_none()
             {
                 return wrong("it works and gets no traffic");
             }
