@@ -22,6 +22,7 @@ fn service() -> Service {
     Service {
         name: ServiceName::new("web"),
         hosts: Vec::new(),
+        spare_hosts: Vec::new(),
         out_of_service: Vec::new(),
         units: vec![UnitName::new("web.service")],
         scope: Scope::System,

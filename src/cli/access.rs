@@ -122,7 +122,7 @@ async fn check_hosts(
             None => LeftOut::new(),
         };
         let asked = fleet.hosts.iter().filter(|host| {
-            service.hosts.contains(&host.name)
+            service.is_carried_by(&host.name)
                 && selector.as_ref().is_none_or(|one| one.matches(host))
         });
         let asked: Vec<_> = asked.cloned().collect();

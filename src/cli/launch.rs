@@ -100,15 +100,15 @@ async fn with_lease(
     record: impl Future<Output = Result<Revision, CliError>>,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
+    let field = Field::of(launch.fleet, launch.service, launch.desk.store.clone())?;
+    let sights = look(&field.hosts, launch.service.carriers().cloned()).await;
+    launch.prepared.carry_surge(&sights);
     let Launch {
-        fleet,
         service,
         desk,
         prepared,
         ..
     } = &launch;
-    let field = Field::of(fleet, service, desk.store.clone())?;
-    let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
     if let Some(machines) = &launch.machines {
         refuse_misfits(&prepared.spec, &sights, machines)?;
     }
@@ -124,6 +124,7 @@ async fn with_lease(
         nothing(&launch, &known, screen)?;
         return Ok(ExitCode::Done);
     }
+    launch.prepared = launch.prepared.startable()?;
     if !idle && !agreed(&launch, &known, screen)? {
         return Ok(ExitCode::Paused);
     }

@@ -76,11 +76,11 @@ impl<'a> Overview<'a> {
     async fn service(&self, service: &Service, field: &Field) -> Result<StatusView, CliError> {
         let (view, sights) = tokio::join!(
             from_ledger(service, &*self.ledger, self.here.clock.now()),
-            look(&field.hosts, service.hosts.iter().cloned()),
+            look(&field.hosts, service.carriers().cloned()),
         );
         let mut view = view?;
         if self.verify {
-            view.verified = Some(verified(&*field.hosts, &service.hosts, &sights).await);
+            view.verified = Some(verified(&*field.hosts, service, &sights).await);
         }
         if view
             .rollout
@@ -96,8 +96,8 @@ impl<'a> Overview<'a> {
 }
 
 /// Compares hosts with the manifests of what they run, as many at once as are looked at.
-async fn verified(hosts: &dyn Hosts, names: &[HostName], sights: &Sights) -> Vec<Verified> {
-    futures::stream::iter(names)
+async fn verified(hosts: &dyn Hosts, service: &Service, sights: &Sights) -> Vec<Verified> {
+    futures::stream::iter(service.carriers())
         .map(|host| async move {
             Verified {
                 host: host.clone(),
@@ -124,7 +124,7 @@ async fn compared(hosts: &dyn Hosts, host: &HostName) -> Result<Compared, String
 }
 
 async fn seen(service: &Service, sights: &Sights, prober: &dyn Prober) -> Vec<InstanceView> {
-    let looks = service.hosts.iter().filter_map(|host| {
+    let looks = service.carriers().filter_map(|host| {
         let sight = sights.get(host)?;
         Some(async move {
             let (revision, state) = match sight {
@@ -137,6 +137,7 @@ async fn seen(service: &Service, sights: &Sights, prober: &dyn Prober) -> Vec<In
             };
             InstanceView {
                 host: host.clone(),
+                spare: service.spare_hosts.contains(host),
                 revision,
                 state: state.to_owned(),
                 since: None,

@@ -34,7 +34,7 @@ pub(crate) async fn plan_release(
     let (revisions, records) = read_ledger(fleet, service).await?;
     let target = name_of(service, &revisions, &content.digest(), None)?;
     let from = service_revision(&records, &revisions);
-    let prepared = prepare(
+    let mut prepared = prepare(
         fleet,
         service,
         &args.rollout,
@@ -44,8 +44,9 @@ pub(crate) async fn plan_release(
     )?;
     let store = store(fleet)?;
     let field = Field::of(fleet, service, store)?;
-    let sights = look(&field.hosts, service.hosts.iter().cloned()).await;
+    let sights = look(&field.hosts, service.carriers().cloned()).await;
     let machines = content.machines();
+    prepared.carry_surge(&sights);
     refuse_misfits(&prepared.spec, &sights, &machines)?;
     let mut known = known(&prepared.spec, &sights, &*field.prober).await;
     leave_out_misfits(&mut known, &sights, &machines);
@@ -125,6 +126,7 @@ fn switched(
     let ready = known.iter().any(|one| one.host == step.host && one.ready);
     let reason = match step.method {
         Method::Start => "absent: costs no availability",
+        Method::Spare => "carries the surge, and is stopped at the end",
         Method::InPlace | Method::None if ready => "",
         Method::InPlace | Method::None => "not ready: goes before those that are",
     };
@@ -135,6 +137,7 @@ fn switched(
         method: match step.method {
             Method::Start => shown::Method::Start,
             Method::InPlace => shown::Method::InPlace,
+            Method::Spare => shown::Method::Spare,
             Method::None => shown::Method::None,
         },
         wave: Some(step.wave),
@@ -147,6 +150,7 @@ fn left_alone(spec: &Spec, plan: &Plan, one: &Known) -> PlannedInstance {
         .hosts
         .iter()
         .any(|host| host.selected && host.name == one.host);
+    let spare = (spec.hosts.iter()).any(|host| host.spare && host.name == one.host);
     let skipped = plan
         .skipped
         .iter()
@@ -160,6 +164,7 @@ fn left_alone(spec: &Spec, plan: &Plan, one: &Known) -> PlannedInstance {
     let reason = match skipped {
         Some(reason) => format!("skipped: {reason}"),
         None if !selected => "not selected".to_owned(),
+        None if spare => "spare: not needed".to_owned(),
         None if on_target => "runs it already".to_owned(),
         None => "waits: too few others are available".to_owned(),
     };

@@ -16,7 +16,7 @@ use crate::core::ids::{HostName, RevisionName, RevisionRef};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
 use crate::core::rollout::{Instance, RolloutPhase, Stage};
-use crate::core::spec::{Gate, RolloutKind, Spec};
+use crate::core::spec::{Gate, HostSpec, RolloutKind, Spec};
 use crate::driver::{Finished, Sights, sight};
 use crate::inventory::check_budgets;
 use crate::ports::{InstanceRecord, Prober, RolloutRecord, UnitState};
@@ -43,6 +43,33 @@ impl Prepared {
                 host.taken_out = left_out.get(&host.name).cloned();
             }
         }
+    }
+
+    /// Takes in which spare hosts can be reached: a surge counts only as far as something can carry it.
+    pub(crate) fn carry_surge(&mut self, sights: &Sights) {
+        let spares = self.spec.hosts.iter().filter(|host| host.spare);
+        let can_carry =
+            |host: &&HostSpec| host.selected && matches!(sights.get(&host.name), Some(Ok(_)));
+        let (all, can) = (spares.clone().count(), spares.filter(can_carry).count());
+        let can = u32::try_from(can).unwrap_or(u32::MAX);
+        let budget = &mut self.spec.budget;
+        if all == 0 || can >= budget.max_surge {
+            return;
+        }
+        let wanted = std::mem::replace(&mut budget.max_surge, can);
+        let service = &self.spec.service;
+        if can > 0 || budget.max_unavailable > 0 {
+            self.warnings.push(format!(
+                "only {can} of {all} spare hosts can be reached: {can} more than desired can run, not {wanted}"
+            ));
+            return;
+        }
+        let what = format!(
+            "`{service}` cannot be rolled out: max_unavailable is 0, and no spare host can be reached to carry the surge"
+        );
+        self.warnings.push(what.clone());
+        let hint = "mend a spare host, or allow one to be unavailable: `--max-unavailable 1`";
+        self.refusal = Some(CliError::usage(what).hint(hint));
     }
 
     /// The same, if it may be begun and not only planned.
@@ -78,7 +105,7 @@ pub(crate) fn prepare(
     let mut budget = Budget::resolve(desired, max_surge, max_unavailable);
     let mut warnings = Vec::new();
     let mut refusal = None;
-    if budget.max_surge > 0 {
+    if budget.max_surge > 0 && service.spare_hosts.is_empty() {
         if budget.max_unavailable == 0 {
             let what = format!(
                 "`{}` cannot be rolled out: max_unavailable is 0 and nothing can carry max_surge = {max_surge}",
@@ -206,14 +233,21 @@ pub(crate) fn nothing_to_do(spec: &Spec, known: &[Known]) -> bool {
     if spec.kind == RolloutKind::Restart {
         return false;
     }
-    let selected = |name: &HostName| {
-        spec.hosts
-            .iter()
-            .any(|host| host.selected && host.name == *name)
+    let is_any = |name: &HostName, which: &dyn Fn(&HostSpec) -> bool| {
+        let mut hosts = spec.hosts.iter();
+        hosts.any(|host| host.name == *name && which(host))
     };
+    let carries =
+        |one: &Known| matches!(&one.sight, Sight::Reachable { runs, .. } if *runs != Runs::Nothing);
+    if known
+        .iter()
+        .any(|one| carries(one) && is_any(&one.host, &|host| host.spare))
+    {
+        return false;
+    }
     let mut reachable = known
         .iter()
-        .filter(|one| selected(&one.host))
+        .filter(|one| is_any(&one.host, &|host| host.selected && !host.spare))
         .filter_map(|one| match &one.sight {
             // What nobody ever confirmed would be put back by its dead-man's switch.
             Sight::Reachable { runs, unproven, .. } => {
@@ -235,7 +269,7 @@ pub(crate) fn is_settled(spec: &Spec, newest: Option<&RolloutRecord>) -> bool {
             "running" | "interrupted" | "paused"
         )
     });
-    let partial = spec.hosts.iter().any(|host| !host.selected);
+    let partial = spec.hosts.iter().any(|host| !host.selected && !host.spare);
     let is_current = spec
         .from
         .as_ref()
@@ -262,6 +296,7 @@ fn read_back(instance: &Instance, finished: &Finished) -> ReadBack {
     };
     let is_right = match &instance.stage {
         Stage::Updated { .. } => seen.is(&finished.state.spec.target),
+        Stage::Retired => *seen == Runs::Nothing,
         Stage::Reverted { .. } => match instance.before.as_ref().and_then(Runs::revision) {
             Some(before) => seen.is(before),
             None => *seen == Runs::Nothing,
@@ -286,7 +321,9 @@ pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
     let read: Vec<_> = selected().map(|i| read_back(i, finished)).collect();
     let skipped =
         sick || read.contains(&ReadBack::Skipped) || selected().any(|i| !i.is_reachable());
+    let surplus = selected().any(Instance::is_surplus);
     match state.phase {
+        RolloutPhase::Ended(_) if surplus => ExitCode::Mixed,
         RolloutPhase::Ended(Outcome::Failed | Outcome::Aborted) => ExitCode::Mixed,
         _ if read.contains(&ReadBack::Wrong) => ExitCode::Mixed,
         RolloutPhase::Ended(Outcome::RolledBack) => ExitCode::RolledBack,

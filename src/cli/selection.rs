@@ -9,7 +9,7 @@ use crate::inventory::{Selector, explain_no_match, parse_selector};
 /// The service's hosts as a rollout sees them. Budgets and domains are over all of them, selected or not.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    /// The ordinary hosts in service, in inventory order.
+    /// The ordinary hosts in service, in inventory order, then the spare ones.
     pub(crate) hosts: Vec<HostSpec>,
     /// The failure domains that [`HostSpec::values`] point into.
     pub(crate) domains: Vec<DomainBudget>,
@@ -18,7 +18,8 @@ pub(crate) struct Selection {
 impl Selection {
     /// How many hosts the rollout may touch.
     pub(crate) fn selected(&self) -> u32 {
-        let selected = self.hosts.iter().filter(|host| host.selected).count();
+        let ordinary = self.hosts.iter().filter(|host| !host.spare);
+        let selected = ordinary.filter(|host| host.selected).count();
         u32::try_from(selected).unwrap_or(u32::MAX)
     }
 }
@@ -46,7 +47,13 @@ pub(crate) fn selection(
         .out_of_service
         .iter()
         .filter_map(|name| fleet.host(name));
-    let all: Vec<&Host> = members.iter().copied().chain(aside).collect();
+    let spares = service
+        .spare_hosts
+        .iter()
+        .filter_map(|name| fleet.host(name));
+    let all: Vec<&Host> = (members.iter().copied().chain(aside))
+        .chain(spares.clone())
+        .collect();
     let except = args
         .exclude
         .iter()
@@ -65,6 +72,11 @@ pub(crate) fn selection(
     }
     place_in_order(&mut hosts, &service.strategy);
     let domains = place_in_domains(&mut hosts, &members, &service.strategy);
+    // Which hosts are updated, `--hosts` says; what carries the surge meanwhile is another question.
+    hosts.extend(spares.map(|host| HostSpec {
+        selected: !except.iter().any(|except| except.matches(host)),
+        ..HostSpec::spare(host.name.clone())
+    }));
     Ok(Selection { hosts, domains })
 }
 

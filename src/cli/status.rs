@@ -55,9 +55,11 @@ pub async fn from_ledger(
         up_to_date: 0,
         available: 0,
         instances: service
-            .hosts
-            .iter()
-            .map(|host| from_memory(host, &remembered, &revisions))
+            .carriers()
+            .map(|host| InstanceView {
+                spare: service.spare_hosts.contains(host),
+                ..from_memory(host, &remembered, &revisions)
+            })
             .collect(),
         live: false,
         out_of_service: service.out_of_service.clone(),
@@ -177,6 +179,7 @@ fn from_memory(
     match remembered.get(host) {
         Some(record) => InstanceView {
             host: host.clone(),
+            spare: false,
             revision: record
                 .digest
                 .as_ref()
@@ -186,6 +189,7 @@ fn from_memory(
         },
         None => InstanceView {
             host: host.clone(),
+            spare: false,
             revision: None,
             state: "unknown".to_owned(),
             since: None,

@@ -29,6 +29,7 @@ fn service(hosts: u32) -> Service {
         hosts: (1..=hosts)
             .map(|number| HostName::new(format!("web-{number:02}")))
             .collect(),
+        spare_hosts: Vec::new(),
         out_of_service: vec![],
         units: vec![UnitName::new("web.service")],
         scope: Scope::System,

@@ -152,6 +152,14 @@ impl Instance {
     fn begin(&mut self, action: ActionKind, around: &Surroundings<'_>) -> Option<()> {
         let at = around.at;
         match (action, &self.stage) {
+            (ActionKind::Drain, _) if self.is_at_peace_on_a_spare() && self.is_to_drain() => {
+                self.stage = Stage::Retiring;
+                self.take_out();
+            }
+            (ActionKind::Stop, Stage::Retiring) => {}
+            (ActionKind::Stop, _) if self.is_at_peace_on_a_spare() && !self.is_to_drain() => {
+                self.stage = Stage::Retiring;
+            }
             (ActionKind::Stage, Stage::Pending | Stage::Updated { started: None }) => {
                 self.stage = Stage::Staging;
                 self.prepared = false;
@@ -233,6 +241,10 @@ impl Instance {
         Some(())
     }
 
+    fn is_at_peace_on_a_spare(&self) -> bool {
+        self.is_surplus() && !self.is_in_hand()
+    }
+
     /// What it is believed to be now that its switch is decided.
     fn expects_now(&self) -> Expects {
         match () {
@@ -271,6 +283,7 @@ impl Instance {
         let next = match (action, &self.stage) {
             (ActionKind::Prune, stage) => stage.clone(),
             (ActionKind::Drain, stage) => self.drained(&stage.clone(), outcome, reason)?,
+            (ActionKind::Stop, Stage::Retiring) => self.stopped(outcome, reason),
             (ActionKind::Attach, stage) => self.attached(&stage.clone(), done, &reason),
             (ActionKind::Stage, Stage::Staging) if done => Stage::Staged,
             (ActionKind::Stage, Stage::Staging) => {
@@ -328,6 +341,31 @@ impl Instance {
         };
         self.stage = next;
         Some(done)
+    }
+
+    /// Where it leads that a spare host's instance was stopped, or could not be. What this rollout has started there once
+    /// is not started again.
+    fn stopped(&mut self, outcome: &ActionOutcome, reason: String) -> Stage {
+        match outcome {
+            ActionOutcome::Done { .. } => {
+                self.runs = Some(Runs::Nothing);
+                (self.unproven, self.ran_target) = (false, false);
+                if let Some(traffic) = &mut self.traffic {
+                    traffic.gone();
+                }
+                match self.before.replace(Runs::Nothing) {
+                    Some(Runs::Nothing) => Stage::Retired,
+                    // An earlier rollout had left it there: it is as free as any other now.
+                    _ => Stage::Pending,
+                }
+            }
+            ActionOutcome::Lost { .. } => Stage::Lost {
+                reason: format!("its host was lost while it was stopped: {reason}"),
+            },
+            _ => Stage::Broken {
+                reason: format!("it could not be stopped on its spare host: {reason}"),
+            },
+        }
     }
 
     /// Where a revert leads that came to an end.

@@ -38,7 +38,11 @@ impl Instance {
         Some(match (stage, outcome) {
             // What failed goes back whether or not its balancers answer.
             (Stage::Draining { .. }, ActionOutcome::Done { .. })
-            | (Stage::Failed { .. } | Stage::Settling { .. }, _) => stage.clone(),
+            | (Stage::Failed { .. } | Stage::Settling { .. }, _)
+            | (Stage::Retiring, ActionOutcome::Done { .. }) => stage.clone(),
+            (Stage::Retiring, _) => Stage::Broken {
+                reason: format!("it could not be taken out of traffic to be stopped: {reason}"),
+            },
             (Stage::Draining { started: None, .. }, ActionOutcome::Declined { .. }) => {
                 Stage::Staged
             }

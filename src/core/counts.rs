@@ -16,6 +16,8 @@ pub struct Counts {
     /// From the decision to start until the stop is read back; an unreachable host and one being replaced count 1.
     /// Printed as CURRENT.
     pub running: u32,
+    /// Of the running ones, those that are being stopped on their spare hosts: no new one may rely upon them.
+    pub leaving: u32,
     /// Those that run the target, or are being switched to it.
     pub up_to_date: u32,
     /// Ready for `min_ready`, and not in rollctl's hand.
@@ -26,7 +28,7 @@ pub struct Counts {
     pub in_flight: u32,
     /// Failed by us in this rollout, put back or not; those that were sick before do not count.
     pub failed: u32,
-    /// Of the selected hosts: those that are new, or on their way there or back. Steps count them.
+    /// Of the selected ordinary hosts: those that are new, or on their way there or back. Steps count them.
     pub new: u32,
     /// Of those, the ones that are on the target and available.
     pub new_and_available: u32,
@@ -75,12 +77,13 @@ impl Counts {
             let fresh = available && instance.fresh_until >= now;
             let in_flight = is_in_flight(instance, available);
             counts.running += u32::from(is_running(instance));
+            counts.leaving += u32::from(instance.stage == Stage::Retiring);
             counts.up_to_date += u32::from(is_up_to_date(instance, spec.kind, &spec.target));
             counts.available += u32::from(available);
             counts.available_and_fresh += u32::from(fresh);
             counts.in_flight += u32::from(in_flight);
             counts.failed += u32::from(instance.failure().is_some() && !instance.sick_before);
-            if instance.selected && instance.is_new() {
+            if instance.selected && !instance.spare && instance.is_new() {
                 let is_proven = available && instance.is_on_target();
                 counts.new += 1;
                 counts.new_and_available += u32::from(is_proven);
@@ -102,6 +105,25 @@ impl Counts {
             desired: spec.budget.desired,
             domains: domains.collect(),
             ..Self::default()
+        }
+    }
+
+    /// How many new instances may be in flight under R1: `unavailable`, and one for each that runs and stays beyond
+    /// `desired`.
+    pub fn flight_limit(&self, unavailable: u32) -> u32 {
+        let stay = self.running.saturating_sub(self.leaving);
+        unavailable.saturating_add(stay.saturating_sub(self.desired))
+    }
+
+    /// The same once it is decided that the instance is stopped for good.
+    pub(crate) fn without(&self, instance: &Instance, available: bool) -> Self {
+        let less = |count: u32, is: bool| count.saturating_sub(u32::from(is));
+        Self {
+            leaving: self.leaving + 1,
+            available: less(self.available, available),
+            available_and_fresh: less(self.available_and_fresh, available),
+            in_flight: less(self.in_flight, is_in_flight(instance, available)),
+            ..self.clone()
         }
     }
 
@@ -163,6 +185,8 @@ fn is_up_to_date(instance: &Instance, kind: RolloutKind, target: &RevisionRef) -
 pub(crate) fn is_in_flight(instance: &Instance, available: bool) -> bool {
     match instance.stage {
         Stage::Updated { started: Some(_) } => !available && !instance.is_kept_out(),
+        // It is on its way out, and runs until it was stopped.
+        Stage::Retiring => false,
         _ => instance.is_in_hand() || instance.unproven || instance.is_taken_out(),
     }
 }

@@ -45,6 +45,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     }
     draft.finish_what_is_begun();
     if draft.may_start() {
+        draft.retire_what_is_of_no_use();
         draft.ship();
         draft.switch();
     }
@@ -154,7 +155,8 @@ impl<'a> Draft<'a> {
 
     /// Whether as many are available as the gate asks for, or all that still can.
     pub(super) fn is_gate_reached(&self, to: u32) -> bool {
-        let left = self.candidates.iter().filter(|i| !i.is_new()).count();
+        let is_left = |i: &&&Instance| !i.is_new() && !i.spare;
+        let left = self.candidates.iter().filter(is_left).count();
         let provable = self.counts.new - self.counts.new_beyond_proof;
         let possible = provable + u32::try_from(left).unwrap_or(u32::MAX);
         let needed = to.min(possible);
@@ -182,6 +184,7 @@ impl<'a> Draft<'a> {
                 Stage::Draining { started, .. } => {
                     self.run(instance, self.after_drain(started.is_some()))
                 }
+                Stage::Retiring => self.run(instance, ActionKind::Stop),
                 Stage::Settling { .. } => {
                     if let Some(Health::Ready { since }) = instance.health
                         && self.now.since(since) >= self.state.spec.min_ready
@@ -291,28 +294,35 @@ impl<'a> Draft<'a> {
         let mut one_before_is_shipping = false;
         let gate = self.state.current_gate().map(|gate| gate.to);
         let mut new = self.counts.new;
+        let is_absent = |i: &&&Instance| i.is_absent() && !i.spare;
+        let absent = self.candidates.iter().filter(is_absent).count();
+        let mut absent = u32::try_from(absent).unwrap_or(u32::MAX);
         for instance in std::mem::take(&mut self.candidates) {
             self.candidates.push(instance);
             if !self.is_ready_to_switch(instance) {
-                one_before_is_shipping = true;
+                one_before_is_shipping |= !instance.spare;
                 continue;
             }
             if one_before_is_shipping && self.rules.expects(instance) == Expects::Running {
                 continue;
             }
-            let has_room = |to| instance.is_new() || (self.rules.gate_has_room)(new, to);
+            let has_room =
+                |to| instance.spare || instance.is_new() || (self.rules.gate_has_room)(new, to);
             if !gate.is_none_or(has_room) {
                 self.note_gate();
                 continue;
             }
             let available =
                 (self.rules.is_available)(instance, self.now, self.state.spec.min_ready);
-            match self
-                .rules
-                .may_switch(instance, available, &self.counts, &self.state.spec)
-            {
+            let spec = &self.state.spec;
+            let allowed = match instance.spare {
+                true => self.has_room_for_spare(absent),
+                false => (self.rules).may_switch(instance, available, &self.counts, spec),
+            };
+            match allowed {
                 Ok(()) => {
-                    new += u32::from(!instance.is_new());
+                    new += u32::from(!instance.is_new() && !instance.spare);
+                    absent -= u32::from(instance.is_absent() && !instance.spare);
                     self.charge(instance, available);
                     let kind = match self.state.goes_back() {
                         _ if self.awaits_hook(instance) => ActionKind::BeforeInstance,
@@ -359,6 +369,10 @@ impl<'a> Draft<'a> {
         if goes_back && candidates.iter().any(|i| !i.was_absent()) {
             candidates.retain(|i| !i.was_absent());
         }
+        if !goes_back {
+            let spares = self.find_spares(&candidates);
+            candidates.extend(spares);
+        }
         candidates.sort_by_key(|instance| {
             let urgency = match self.rules.expects(instance) {
                 Expects::Absent => 0,
@@ -366,13 +380,20 @@ impl<'a> Draft<'a> {
                 Expects::Running => 2,
             };
             // What was begun is finished first.
-            (!instance.prepared, urgency, instance.rank, &instance.values)
+            (
+                !instance.prepared,
+                urgency,
+                instance.spare,
+                instance.rank,
+                &instance.values,
+            )
         });
         candidates
     }
 
     fn is_candidate(&self, instance: &Instance) -> bool {
         instance.selected
+            && !instance.spare
             && instance.is_reachable()
             && match instance.stage {
                 Stage::Pending | Stage::Staging | Stage::Staged => true,
@@ -387,6 +408,7 @@ impl<'a> Draft<'a> {
     fn is_to_go_back(&self, instance: &Instance) -> bool {
         let is_last = instance.was_absent();
         instance.is_reachable()
+            && !instance.spare
             && instance.before.is_some()
             && self.state.spec.kind != RolloutKind::Restart
             && matches!(instance.stage, Stage::Updated { started: Some(_) })
@@ -398,7 +420,7 @@ impl<'a> Draft<'a> {
         self.state.instances.iter().filter(|i| i.is_in_work())
     }
 
-    fn run(&mut self, instance: &Instance, kind: ActionKind) {
+    pub(super) fn run(&mut self, instance: &Instance, kind: ActionKind) {
         self.decision.actions.push(Action::Run {
             host: instance.host.clone(),
             kind,

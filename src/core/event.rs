@@ -286,6 +286,8 @@ pub enum ActionKind {
     AfterInstance,
     /// Put back what ran before and restart.
     Revert,
+    /// Stop what runs on a spare host, and remove it there.
+    Stop,
     /// Remove revisions that nobody needs.
     Prune,
 }
@@ -301,6 +303,7 @@ impl std::fmt::Display for ActionKind {
             Self::Attach => "attach",
             Self::AfterInstance => "after_instance",
             Self::Revert => "revert",
+            Self::Stop => "stop",
             Self::Prune => "prune",
         })
     }

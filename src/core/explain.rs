@@ -105,10 +105,9 @@ impl Draft<'_> {
             InTheWay::InFlight => self.note_once(
                 |one| matches!(one, WaitReason::InFlight { .. }),
                 |draft| {
-                    let (running, desired) = (draft.counts.running, draft.counts.desired);
                     Some(WaitReason::InFlight {
                         in_flight: draft.counts.in_flight,
-                        limit: budget.max_unavailable + running.saturating_sub(desired),
+                        limit: draft.counts.flight_limit(budget.max_unavailable),
                     })
                 },
             ),
@@ -204,7 +203,7 @@ impl Draft<'_> {
         }
     }
 
-    fn is_available(&self, instance: &Instance) -> bool {
+    pub(super) fn is_available(&self, instance: &Instance) -> bool {
         instance.is_available(self.now, self.state.spec.min_ready)
     }
 

@@ -103,7 +103,9 @@ pub struct Service {
     pub name: ServiceName,
     /// The ordinary hosts in service, in inventory order: `desired` is their number.
     pub hosts: Vec<HostName>,
-    /// Hosts that the selector matches and that are out of service: listed, never touched.
+    /// The hosts that carry it only during a rollout, in inventory order.
+    pub spare_hosts: Vec<HostName>,
+    /// Hosts that one of the selectors matches and that are out of service: listed, never touched.
     pub out_of_service: Vec<HostName>,
     /// The units, restarted in this order; never empty.
     pub units: Vec<UnitName>,
@@ -137,6 +139,18 @@ pub struct Service {
     pub traffic: Option<Traffic>,
     /// What the operator runs around rollouts and switches.
     pub hooks: BTreeMap<HookKind, Program>,
+}
+
+impl Service {
+    /// All hosts that may carry it: the ordinary ones, then the spare ones.
+    pub fn carriers(&self) -> impl Iterator<Item = &HostName> {
+        self.hosts.iter().chain(&self.spare_hosts)
+    }
+
+    /// Whether that host may carry it.
+    pub fn is_carried_by(&self, host: &HostName) -> bool {
+        self.carriers().any(|one| one == host)
+    }
 }
 
 /// Where an artifact comes from.

@@ -16,6 +16,8 @@ pub struct Instance {
     pub host: HostName,
     /// Whether this rollout may touch it.
     pub selected: bool,
+    /// Whether its host carries the service only during a rollout.
+    pub spare: bool,
     /// Its place by `order`: lower goes first.
     pub rank: u32,
     /// For each failure domain, the place of its value there.
@@ -135,7 +137,11 @@ pub enum Stage {
         /// Why it failed; nothing when the rollout goes back and it had not failed.
         failure: Option<String>,
     },
-    /// It could not be put back: somebody must look.
+    /// Its spare host is not needed any more: it is being taken out of traffic, and stopped.
+    Retiring,
+    /// Its spare host runs nothing any more.
+    Retired,
+    /// It could not be put back, or stopped: somebody must look.
     Broken {
         /// Why.
         reason: String,
@@ -163,6 +169,7 @@ impl Instance {
         Self {
             host: host.name.clone(),
             selected: host.selected,
+            spare: host.spare,
             rank: host.rank,
             values: host.values.clone(),
             reach: None,
@@ -211,6 +218,7 @@ impl Instance {
                 | Stage::Staged
                 | Stage::Updated { .. }
                 | Stage::Reverted { .. }
+                | Stage::Retired
         )
     }
 
@@ -327,8 +335,13 @@ impl Instance {
         self.is_in_hand()
             || matches!(
                 self.stage,
-                Stage::Updated { started: Some(_) } | Stage::Reverted { .. }
+                Stage::Updated { started: Some(_) } | Stage::Reverted { .. } | Stage::Retired
             )
+    }
+
+    /// Whether something runs on a spare host, so that it has to be stopped before the rollout is over.
+    pub fn is_surplus(&self) -> bool {
+        self.spare && self.is_reachable() && !self.is_absent()
     }
 
     /// How its units were last started by us, where that can be compared with what runs.

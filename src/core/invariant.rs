@@ -93,7 +93,8 @@ impl Checker {
         }
         let (kind, goes_back) = (self.spec.kind, self.goes_back);
         if let Some(book) = self.books.get_mut(place) {
-            book.write(event, &self.spec.target, kind, goes_back);
+            let spare = self.spec.hosts.get(place).is_some_and(|host| host.spare);
+            book.write(event, &self.spec.target, kind, goes_back, spare);
             if book.is_broken_for_good() && !self.goes_back {
                 self.held = Some("an instance is broken");
             }
@@ -187,6 +188,14 @@ impl Checker {
             {
                 Err(("traffic", "it still gets traffic".to_owned()))
             }
+            ActionKind::Stop if own.place == Where::Leaving => Ok(()),
+            ActionKind::Stop if own.gets_traffic() => {
+                Err(("traffic", "it still gets traffic".to_owned()))
+            }
+            ActionKind::Stop | ActionKind::Drain if host.spare && own.is_at_peace() => {
+                self.may_leave(now, place)
+            }
+            ActionKind::Stop => start("only what runs on a spare host is stopped"),
             ActionKind::Attach => match own.may_get_traffic(now, self.min_ready_ms) {
                 true => Ok(()),
                 false => Err(("traffic", "it may not get traffic".to_owned())),
@@ -211,6 +220,9 @@ impl Checker {
                 if !own.may_go_forward() {
                     return start("it failed in this rollout, or is at work");
                 }
+                if host.spare {
+                    return self.may_surge(place);
+                }
                 self.within_gate(place)?;
                 self.within_budgets(now, place)
             }
@@ -226,7 +238,7 @@ impl Checker {
     }
 
     fn within_gate(&self, place: usize) -> Result<(), (&'static str, String)> {
-        let first_release = self.books.iter().all(|book| book.was_absent());
+        let first_release = self.ordinary().all(|(_, book)| book.was_absent());
         if self.spec.kind == RolloutKind::Rollback || first_release {
             return Ok(());
         }
@@ -234,14 +246,89 @@ impl Checker {
             return Ok(());
         };
         let is_new = |n: usize| self.books.get(n).is_some_and(Book::is_new);
-        let new = (0..self.books.len())
-            .filter(|n| *n != place && is_new(*n))
-            .filter(|n| self.spec.hosts.get(*n).is_some_and(|host| host.selected))
+        let new = self
+            .ordinary()
+            .filter(|(n, _)| *n != place && is_new(*n))
+            .filter(|(n, _)| self.spec.hosts.get(*n).is_some_and(|host| host.selected))
             .count();
         if new + 1 > usize::try_from(gate.to).unwrap_or(usize::MAX) && !is_new(place) {
             return Err(("step", format!("{new} are new, {} may be", gate.to)));
         }
         Ok(())
+    }
+
+    /// The books of ordinary hosts, with their places.
+    fn ordinary(&self) -> impl Iterator<Item = (usize, &Book)> {
+        let books = self.spec.hosts.iter().zip(&self.books).enumerate();
+        books.filter_map(|(n, (host, book))| (!host.spare).then_some((n, book)))
+    }
+
+    /// A spare host gets an instance only where one is absent, within R3, and only what hosts without one leave of it.
+    fn may_surge(&self, place: usize) -> Result<(), (&'static str, String)> {
+        if !self.books.get(place).is_some_and(Book::is_absent) {
+            return Err((
+                "start",
+                "what runs on a spare host is not replaced".to_owned(),
+            ));
+        }
+        let running = self.books.iter().filter(|book| book.is_running()).count();
+        let first = self.ordinary().filter(|(n, book)| {
+            let selected = self.spec.hosts.get(*n).is_some_and(|host| host.selected);
+            selected && book.is_absent() && book.can_be_reached() && book.may_go_forward()
+        });
+        let first = first.count();
+        let most = self
+            .spec
+            .budget
+            .desired
+            .saturating_add(self.spec.budget.max_surge);
+        match running + first < usize::try_from(most).unwrap_or(usize::MAX) {
+            true => Ok(()),
+            false => Err((
+                "R3",
+                format!("{running} run, {first} go first, {most} may run"),
+            )),
+        }
+    }
+
+    /// What runs on a spare host is stopped under R2 alone.
+    fn may_leave(&self, now: i64, place: usize) -> Result<(), (&'static str, String)> {
+        let (desired, unavailable) = (self.spec.budget.desired, self.spec.budget.max_unavailable);
+        let others = self.books.iter().enumerate().filter(|(n, _)| *n != place);
+        let remain = others
+            .filter(|(_, book)| self.is_available(now, book))
+            .count();
+        if self.books.get(place).is_some_and(Book::costs_nothing) {
+            return self.leaves_enough_for_those_in_flight(now, place);
+        }
+        let least = usize::try_from(desired.saturating_sub(unavailable)).unwrap_or(usize::MAX);
+        match remain >= least {
+            true => Ok(()),
+            false => Err(("R2", format!("{remain} remain available, {least} must"))),
+        }
+    }
+
+    /// R1 once the instance is gone.
+    fn leaves_enough_for_those_in_flight(
+        &self,
+        now: i64,
+        place: usize,
+    ) -> Result<(), (&'static str, String)> {
+        let others = || self.books.iter().enumerate().filter(|(n, _)| *n != place);
+        let flying = others()
+            .filter(|(_, book)| self.is_flying(now, book))
+            .count();
+        let stay = others().filter(|(_, book)| book.is_running() && book.place != Where::Leaving);
+        let of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let beyond = stay.count().saturating_sub(of(self.spec.budget.desired));
+        let limit = of(self.spec.budget.max_unavailable) + beyond;
+        match flying <= limit {
+            true => Ok(()),
+            false => Err((
+                "R1",
+                format!("{flying} in flight, {limit} may be without it"),
+            )),
+        }
     }
 
     fn is_available(&self, now: i64, book: &Book) -> bool {
@@ -278,7 +365,8 @@ impl Checker {
             };
         }
         let flying = number(&|n, book| n != place && self.is_flying(now, book));
-        let limit = unavailable + (running - desired).max(0);
+        let leaving = number(&|_, book| book.place == Where::Leaving);
+        let limit = unavailable + (running - leaving - desired).max(0);
         if !flies && flying + 1 > limit {
             return Err(("R1", format!("{flying} in flight, {limit} may be")));
         }

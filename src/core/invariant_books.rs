@@ -29,6 +29,8 @@ pub(super) enum Where {
     GoingBack { failed: bool },
     /// Put back.
     Back { failed: bool },
+    /// Decided to be stopped on its spare host.
+    Leaving,
     /// Nobody does anything about it any more: it could not be put back, or its host was lost.
     GivenUp { broken: bool },
 }
@@ -37,6 +39,7 @@ pub(super) enum Where {
 pub(super) struct Book {
     pub(super) place: Where,
     looked: bool,
+    reached: bool,
     present: bool,
     /// What it ran at first: nothing known, nothing at all, or something.
     before: Option<Runs>,
@@ -102,13 +105,16 @@ impl Book {
         self.traffic.as_ref().is_none_or(Traffic::is_sure) && self.works(now, min_ready_ms)
     }
 
-    fn works(&self, now: i64, min_ready_ms: i64) -> bool {
-        let at_peace = matches!(
+    pub(super) fn is_at_peace(&self) -> bool {
+        matches!(
             self.place,
             Where::Old | Where::OnTarget | Where::Confirmed | Where::Back { .. }
-        );
+        )
+    }
+
+    fn works(&self, now: i64, min_ready_ms: i64) -> bool {
         self.present
-            && at_peace
+            && self.is_at_peace()
             && !self.stray
             && self
                 .passing_since
@@ -121,8 +127,10 @@ impl Book {
     }
 
     pub(super) fn is_in_hand(&self) -> bool {
-        self.stray
-            || (self.present && self.traffic.as_ref().is_some_and(|one| one.cut))
+        (self.stray && self.place != Where::Leaving)
+            || (self.present
+                && self.place != Where::Leaving
+                && self.traffic.as_ref().is_some_and(|one| one.cut))
             || matches!(
                 self.place,
                 Where::Drained { .. }
@@ -140,6 +148,11 @@ impl Book {
 
     pub(super) fn is_absent(&self) -> bool {
         self.looked && !self.present && !self.is_in_hand()
+    }
+
+    /// Whether its host could be worked on when it was last looked at.
+    pub(super) fn can_be_reached(&self) -> bool {
+        self.reached
     }
 
     pub(super) fn was_absent(&self) -> bool {
@@ -188,6 +201,7 @@ impl Book {
         target: &RevisionRef,
         kind: RolloutKind,
         goes_back: bool,
+        spare: bool,
     ) {
         match event {
             Event::HostObserved { sight, traffic, .. } => {
@@ -207,7 +221,7 @@ impl Book {
                 }
             }
             Event::HostRebooted { .. } => self.forget_health(),
-            Event::ActionStarted { action, .. } => self.begin(*action),
+            Event::ActionStarted { action, .. } => self.begin(*action, spare),
             Event::ActionEnded {
                 action, outcome, ..
             } => self.end(*action, outcome),
@@ -223,7 +237,7 @@ impl Book {
         }
     }
 
-    fn begin(&mut self, action: ActionKind) {
+    fn begin(&mut self, action: ActionKind, spare: bool) {
         match action {
             ActionKind::Activate => {
                 if self.place != (Where::Drained { back: false }) {
@@ -239,6 +253,13 @@ impl Book {
                 self.forget_health();
             }
             ActionKind::BeforeInstance => self.place = Where::Announced,
+            ActionKind::Drain if spare && self.is_at_peace() => {
+                self.place = Where::Leaving;
+                if let Some(traffic) = &mut self.traffic {
+                    traffic.cut = true;
+                }
+            }
+            ActionKind::Stop => self.place = Where::Leaving,
             ActionKind::Drain => self.drain(),
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
@@ -276,6 +297,17 @@ impl Book {
             (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
             (ActionKind::AfterInstance, _) => self.place = Where::Failed,
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
+            (ActionKind::Drain, _) if self.place == Where::Leaving => {
+                self.place = Where::GivenUp { broken: true };
+            }
+            (ActionKind::Stop, ActionOutcome::Done { .. }) => {
+                (self.place, self.present, self.stray) = (Where::Old, false, false);
+                (self.before, self.ran_target) = (Some(Runs::Nothing), false);
+            }
+            (ActionKind::Stop, ActionOutcome::Lost { .. }) => {
+                self.place = Where::GivenUp { broken: false };
+            }
+            (ActionKind::Stop, _) => self.place = Where::GivenUp { broken: true },
             (ActionKind::Drain, ActionOutcome::Declined { .. }) => self.place = Where::Old,
             (ActionKind::Drain, _) if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Back { failed: true };
@@ -290,10 +322,12 @@ impl Book {
                 ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. },
             ) => {
                 (self.place, self.present) = (Where::Old, !self.was_absent());
+                self.reached &= matches!(outcome, ActionOutcome::Declined { .. });
             }
             (ActionKind::Activate, ActionOutcome::Done { .. }) => {
                 (self.stray, self.unanswered) = (false, false);
             }
+            (ActionKind::Stage, outcome) => self.reached &= is_done(outcome),
             (ActionKind::Confirm, ActionOutcome::Done { .. }) => self.place = Where::Confirmed,
             (ActionKind::Activate | ActionKind::Confirm, _) => {
                 (self.place, self.stray) = (Where::Failed, false);
@@ -319,6 +353,7 @@ impl Book {
 
     fn look(&mut self, sight: &Sight, target: &RevisionRef, kind: RolloutKind, goes_back: bool) {
         self.looked = true;
+        self.reached = shows(sight).is_some();
         let Some(runs) = shows(sight) else {
             match self.place {
                 Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
@@ -327,6 +362,7 @@ impl Book {
                 Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
                     self.place = Where::Old;
                 }
+                Where::Leaving => self.place = Where::GivenUp { broken: false },
                 Where::Drained { back: true } => self.place = Where::GivenUp { broken: false },
                 _ => {}
             }
@@ -346,7 +382,11 @@ impl Book {
                 .and_then(Runs::revision)
                 .is_some_and(|before| runs.is(before));
         match self.place {
-            Where::Old | Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
+            Where::Old
+            | Where::OnTarget
+            | Where::Announced
+            | Where::Leaving
+            | Where::Drained { back: false } => {
                 self.before = Some(runs.clone());
                 self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {

@@ -38,8 +38,7 @@ impl Traffic {
             return;
         };
         if !present {
-            (self.flows, self.cut) = (false, true);
-            self.others.clear();
+            self.gone();
         } else if self.cut {
             self.flows = seen.detached.iter().all(|one| self.others.contains(one));
             self.cut = !self.flows;
@@ -49,12 +48,18 @@ impl Traffic {
         }
     }
 
+    fn gone(&mut self) {
+        (self.flows, self.cut) = (false, true);
+        self.others.clear();
+    }
+
     pub(super) fn end(&mut self, action: ActionKind, outcome: &ActionOutcome) {
         match (action, outcome) {
             (ActionKind::Attach, ActionOutcome::Done { .. })
             | (ActionKind::Drain, ActionOutcome::Declined { .. }) => {
                 (self.flows, self.cut) = (true, false);
             }
+            (ActionKind::Stop, ActionOutcome::Done { .. }) => self.gone(),
             (ActionKind::Drain, outcome) => self.deaf = !is_done(outcome),
             _ => {}
         }

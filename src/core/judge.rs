@@ -24,7 +24,7 @@ impl Draft<'_> {
             .any(|i| matches!(i.stage, Stage::Broken { .. }));
         let may_wait = self.has_hope() && !self.is_stalled();
         let end = |outcome| Some(Verdict::End(outcome));
-        self.decision.verdict = match () {
+        let verdict = match () {
             () if state.abort.is_some() => end(Outcome::Aborted),
             () if has_broken && !state.goes_back() => end(Outcome::Failed),
             () if state.hooks.is_refused() && !state.goes_back() => end(Outcome::Refused),
@@ -36,6 +36,15 @@ impl Draft<'_> {
             () if self.candidates.is_empty() && self.reached_any() => end(Outcome::Completed),
             () => end(Outcome::StoodStill),
         };
+        // What spare hosts carry goes last.
+        self.decision.verdict = match verdict {
+            Some(Verdict::End(_)) if self.retire() => None,
+            // Something new is left that may not go.
+            Some(Verdict::End(Outcome::RolledBack)) if self.is_any_surplus() => {
+                end(Outcome::Failed)
+            }
+            verdict => verdict,
+        };
     }
 
     /// Whether nothing that this rollout has brought to the target still runs it.
@@ -43,6 +52,7 @@ impl Draft<'_> {
         let is_left = |i: &Instance| {
             i.is_given_up()
                 || (self.state.spec.kind != RolloutKind::Restart
+                    && !i.spare
                     && matches!(i.stage, Stage::Updated { started: Some(_) }))
         };
         !self.state.instances.iter().any(is_left)
@@ -63,18 +73,20 @@ impl Draft<'_> {
         self.state
             .instances
             .iter()
-            .any(|i| i.selected && matches!(i.stage, Stage::Updated { .. }))
+            .any(|i| i.selected && !i.spare && matches!(i.stage, Stage::Updated { .. }))
     }
 
     /// Whether waiting has a sense: some instance that is in the way may become available with nothing done.
     /// When nothing is left to switch, only those that run the target count.
     fn has_hope(&self) -> bool {
         let left = !self.candidates.is_empty();
-        self.has_hope_of(|i| left || (i.selected && matches!(i.stage, Stage::Updated { .. })))
+        self.has_hope_of(|i| {
+            left || (i.selected && !i.spare && matches!(i.stage, Stage::Updated { .. }))
+        })
     }
 
     /// Whether one of these may become available with nothing done.
-    fn has_hope_of(&self, counts: impl Fn(&Instance) -> bool) -> bool {
+    pub(super) fn has_hope_of(&self, counts: impl Fn(&Instance) -> bool) -> bool {
         let left = !self.candidates.is_empty();
         let (now, min_ready) = (self.now, self.state.spec.min_ready);
         self.state.instances.iter().any(|i| {

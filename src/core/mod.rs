@@ -26,6 +26,7 @@ pub mod revision;
 pub mod rollout;
 pub(crate) mod rules;
 pub mod spec;
+mod surge;
 pub mod time;
 pub mod traffic;
 pub mod traffic_state;
@@ -50,6 +51,8 @@ mod left_out_tests;
 mod resume_tests;
 #[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod surge_tests;
 #[cfg(test)]
 mod traffic_tests;
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub enum Method {
     Start,
     /// Stop the old, start the new.
     InPlace,
+    /// Start it on a spare host, and stop it there at the end.
+    Spare,
     /// It runs the target, or is not touched.
     None,
 }
@@ -66,6 +68,7 @@ impl Method {
         match self {
             Self::Start => "start",
             Self::InPlace => "in-place",
+            Self::Spare => "spare",
             Self::None => "none",
         }
     }
@@ -200,10 +203,10 @@ fn step(
     Ok(Some(PlannedStep {
         host: host.clone(),
         from: instance.before.clone().unwrap_or(Runs::Nothing),
-        method: if expects == Expects::Absent {
-            Method::Start
-        } else {
-            Method::InPlace
+        method: match expects {
+            Expects::Absent if instance.spare => Method::Spare,
+            Expects::Absent => Method::Start,
+            Expects::Broken | Expects::Running => Method::InPlace,
         },
         wave,
         gate: state.gate.step,

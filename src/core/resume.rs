@@ -20,7 +20,7 @@ impl Instance {
             traffic.forget();
         }
         self.stage = match &self.stage {
-            Stage::Staging | Stage::Staged => Stage::Pending,
+            Stage::Staging | Stage::Staged | Stage::Retired => Stage::Pending,
             Stage::Reverted { .. } if retry => Stage::Pending,
             stage => stage.clone(),
         };
@@ -35,6 +35,7 @@ impl Instance {
     /// | draining on the way back | updated | reverted | lost |
     /// | updated | updated | nothing was done; when going back: reverted | updated, as far as is known |
     /// | failed, reverting, recovering | failed: is put back | has to recover | lost |
+    /// | retiring | as at a first look | as at a first look | lost |
     /// | reverted | failed: is put back | reverted | reverted |
     /// | broken | broken | broken | broken |
     pub(super) fn look_again(&mut self, sight: &Sight, around: &Surroundings<'_>) {
@@ -55,7 +56,7 @@ impl Instance {
         let restarted = around.kind == RolloutKind::Restart;
         let next = match &self.stage {
             // It was only taken out of traffic: nothing was switched.
-            Stage::Preparing | Stage::Draining { started: None, .. } => {
+            Stage::Preparing | Stage::Draining { started: None, .. } | Stage::Retiring => {
                 return self.look_first(sight, around);
             }
             Stage::Draining {
@@ -107,6 +108,11 @@ impl Instance {
                     .clone()
                     .unwrap_or_else(|| "it runs the target again".to_owned()),
             },
+            Stage::Reverted { .. } => {
+                // What an earlier rollout never confirmed there is still to be put back by its dead-man's switch.
+                self.unproven = unproven.is_some();
+                self.stage.clone()
+            }
             stage => stage.clone(),
         };
         if matches!(next, Stage::Settling { .. } | Stage::Recovering { .. }) {

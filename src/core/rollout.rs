@@ -141,6 +141,11 @@ impl RolloutState {
             .and_then(|place| self.instances.get(*place))
     }
 
+    /// The instances of the ordinary hosts.
+    pub fn ordinary(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().filter(|instance| !instance.spare)
+    }
+
     /// Whether nothing more can happen, except that another rollout takes a paused one's place.
     pub fn is_over(&self) -> bool {
         !matches!(
@@ -157,9 +162,11 @@ impl RolloutState {
     /// The hosts that rollouts have taken out of traffic and not put back, with the endpoints at which an operator had
     /// taken them out before: the next rollout has to know.
     pub fn left_out(&self) -> BTreeMap<&HostName, &BTreeSet<String>> {
-        // Also of one that is believed to be absent: it may run after all, its removal cut off.
+        // Also of one that is believed to be absent: it may run after all, its removal cut off. Not of what was stopped
+        // where it is not needed.
         let left = self.instances.iter().filter_map(|i| {
-            let traffic = i.traffic.as_ref().filter(|traffic| traffic.taken_out)?;
+            let stopped = i.spare && i.is_absent() && !i.is_in_hand();
+            let traffic = i.traffic.as_ref().filter(|one| one.taken_out && !stopped)?;
             Some((&i.host, &traffic.kept_out))
         });
         left.collect()
@@ -168,7 +175,7 @@ impl RolloutState {
     /// The gate at which it stands, if gates hold for it: not on the way out, and not where nothing ran at the start
     /// (contract, section 3: a first release starts everywhere at once).
     pub fn current_gate(&self) -> Option<&Gate> {
-        let first_release = self.instances.iter().all(Instance::was_absent);
+        let first_release = self.ordinary().all(Instance::was_absent);
         if self.spec.kind == RolloutKind::Rollback || self.goes_back() || first_release {
             return None;
         }

@@ -41,7 +41,7 @@ pub(crate) struct Rules {
 /// started until the two are reverted, so the crash loop never costs more than its budget.
 pub(crate) const CONTRACT: Rules = Rules {
     flight_has_room: |counts, budget| {
-        counts.in_flight < budget.max_unavailable + counts.running.saturating_sub(counts.desired)
+        counts.in_flight < counts.flight_limit(budget.max_unavailable)
     },
     enough_remain: |remaining, budget| remaining >= budget.min_available(),
     fleet_has_room: |counts, budget| counts.running < budget.max_total(),

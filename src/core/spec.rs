@@ -50,10 +50,13 @@ pub struct HostSpec {
     /// had taken it out before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_out: Option<BTreeSet<String>>,
+    /// Whether it carries the service only during a rollout; it is not in [`Budget::desired`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spare: bool,
 }
 
 impl HostSpec {
-    /// A host in no domain, without a place in `order`, and not left out of traffic.
+    /// An ordinary host in no domain, without a place in `order`, and not left out of traffic.
     pub fn new(name: HostName, selected: bool) -> Self {
         Self {
             name,
@@ -61,6 +64,15 @@ impl HostSpec {
             rank: 0,
             values: Vec::new(),
             taken_out: None,
+            spare: false,
+        }
+    }
+
+    /// A spare host that this rollout may use.
+    pub fn spare(name: HostName) -> Self {
+        Self {
+            spare: true,
+            ..Self::new(name, true)
         }
     }
 }
@@ -112,7 +124,7 @@ pub struct Spec {
     pub from: Option<RevisionRef>,
     /// Resolved budgets.
     pub budget: Budget,
-    /// The service's ordinary hosts in service, in inventory order.
+    /// The service's ordinary hosts in service, in inventory order; after them its spare hosts.
     pub hosts: Vec<HostSpec>,
     /// Ready without a break for that long is available.
     #[serde(with = "millis")]

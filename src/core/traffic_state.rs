@@ -43,9 +43,7 @@ impl TrafficState {
     /// Takes a look. `is_absent`: nothing runs there, so that nobody took anything out.
     pub(super) fn see(&mut self, sight: &TrafficSight, is_absent: bool) {
         if is_absent {
-            // Whoever keeps what is not there out of traffic does not mean what will be started there.
-            self.kept_out.clear();
-            (self.attached, self.taken_out) = (Some(false), true);
+            self.gone();
         } else if self.taken_out {
             self.attached = Some(sight.detached.is_subset(&self.kept_out));
             self.taken_out = self.attached != Some(true);
@@ -54,6 +52,12 @@ impl TrafficState {
             self.kept_out.clone_from(&sight.detached);
         }
         self.flows = !sight.attached.is_empty();
+    }
+
+    /// Nothing runs there: whoever keeps what is not there out of traffic does not mean what will be started there.
+    pub(super) fn gone(&mut self) {
+        self.kept_out.clear();
+        (self.attached, self.taken_out) = (Some(false), true);
     }
 
     /// A new controller knows nothing for certain.

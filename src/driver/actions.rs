@@ -20,7 +20,12 @@ impl Driver {
             return Ok(());
         };
         let started = instance.started().cloned();
-        let before = instance.before.clone().unwrap_or(Runs::Nothing);
+        let before = match kind {
+            // What is there, whoever has started it.
+            ActionKind::Stop => instance.runs.clone(),
+            _ => instance.before.clone(),
+        };
+        let before = before.unwrap_or(Runs::Nothing);
         let subject = self.subject(instance);
         let was_drained = matches!(instance.stage, Stage::Draining { .. });
         let works = instance.health.is_some_and(Health::is_ready);
@@ -39,7 +44,10 @@ impl Driver {
             .watches
             .get(&host)
             .and_then(|watched| watched.last_answer.clone());
-        if matches!(kind, ActionKind::Activate | ActionKind::Revert) {
+        if matches!(
+            kind,
+            ActionKind::Activate | ActionKind::Revert | ActionKind::Stop
+        ) {
             self.stop_watching(&host);
         }
         let expects = match self.state.instance(&host).map(|instance| &instance.stage) {
@@ -132,6 +140,7 @@ impl Driver {
             | ActionKind::Drain
             | ActionKind::Attach
             | ActionKind::AfterInstance
+            | ActionKind::Stop
             | ActionKind::Prune => {}
         }
         Ok(())

@@ -33,7 +33,7 @@ pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
 pub(super) struct Order {
     pub(super) host: HostName,
     pub(super) kind: ActionKind,
-    /// What the host runs, and what it ran before the rollout.
+    /// What the host ran before the rollout; for a stop, what it runs.
     pub(super) before: Runs,
     /// How the units were started by us.
     pub(super) started: Option<Started>,
@@ -140,6 +140,17 @@ pub(super) async fn execute(
                 Refusal::Fails,
             );
             unmarked(&ports, &order.host, outcome).await.into()
+        }
+        ActionKind::Stop => {
+            let switch = Switch {
+                from: order.before.clone(),
+                to: Runs::Nothing,
+                event_hash: hash,
+                guarded: false,
+            };
+            let ask = || stop(&ports, &controller, &order.host, &switch);
+            let stopped = until_answered(&job, true, ask).await;
+            ended(stopped.map(|()| None), Refusal::Fails).into()
         }
         ActionKind::Prune => {
             // What this host ran before stays: a revert may still need it, and the ledger may have learned of it only
@@ -256,6 +267,18 @@ async fn put_back(
         },
     }
     ports.hosts.switch(host, controller, switch).await
+}
+
+/// Stops what a host runs, removes it from there, and reads that back.
+async fn stop(
+    ports: &Adapters,
+    controller: &Controller,
+    host: &HostName,
+    switch: &Switch,
+) -> Result<(), HostError> {
+    let stopped = put_back(ports, controller, host, switch).await?;
+    let confirmed = ports.hosts.confirm(host, controller, switch, &stopped);
+    confirmed.await.map(drop)
 }
 
 fn is_same(seen: &Runs, wanted: &Runs) -> bool {

@@ -58,7 +58,7 @@ impl ServiceProber {
         let check = &service.health;
         let hosts: BTreeMap<HostName, Host> = hosts
             .iter()
-            .filter(|host| service.hosts.contains(&host.name))
+            .filter(|host| service.is_carried_by(&host.name))
             .map(|host| (host.name.clone(), host.clone()))
             .collect();
         let mut prober = Self {

@@ -248,6 +248,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
     Service {
         name: ServiceName::new("web"),
         hosts: vec![HostName::new("web-01")],
+        spare_hosts: Vec::new(),
         out_of_service: Vec::new(),
         units: vec![UnitName::new("web.service")],
         scope: Scope::System,

@@ -3,7 +3,6 @@
 
 use super::mistake::Findings;
 use super::reader::{Entry, Table};
-use super::select::parse;
 
 /// Reads, checks, and refuses when nothing else was wrong with it.
 fn refuse(entry: &Entry<'_>, f: &mut Findings<'_>, check: impl FnOnce(&mut Findings<'_>)) {
@@ -16,22 +15,6 @@ fn refuse(entry: &Entry<'_>, f: &mut Findings<'_>, check: impl FnOnce(&mut Findi
             "leave it out for now",
         );
     }
-}
-
-/// `spare_hosts`, which a template unit excludes.
-pub(crate) fn spare_hosts(table: &mut Table<'_>, is_template: bool, f: &mut Findings<'_>) {
-    let Some(entry) = table.take("spare_hosts") else {
-        return;
-    };
-    refuse(&entry, f, |f| {
-        parse(&entry, f);
-        if is_template {
-            f.wrong(
-                &entry.key,
-                "`spare_hosts` and a template unit exclude each other: side by side needs no spare",
-            );
-        }
-    });
 }
 
 /// `ports = [8080, 8081]`; whether it is written.

@@ -53,13 +53,20 @@ pub(crate) fn read(
     let port = table.take("port");
     let ports = later::ports(&mut table, port.as_ref(), f);
     let is_template = units.iter().any(is_template);
-    later::spare_hosts(&mut table, is_template, f);
+    let spares = spare_hosts(&mut table, &hosts, is_template, around, f);
+    let all: Vec<&Host> = hosts.iter().chain(&spares).copied().collect();
+    let (all, ordinary): (&[_], &[_]) = if around.sound {
+        (&all, &hosts)
+    } else {
+        (&[], &[])
+    };
     let values = Values {
-        hosts: if around.sound { &hosts } else { &[] },
+        hosts: all,
         port: port.is_some() || ports,
     };
     let strategy_table = sub_table(&mut table, "strategy", f);
-    let strategy = ReadStrategy::read(strategy_table, values.hosts, f);
+    let strategy = ReadStrategy::read(strategy_table, ordinary, !spares.is_empty(), f);
+    warn_of_idle_spares(&spares, &strategy, &entry.key, f);
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
     let traffic = table
@@ -70,7 +77,11 @@ pub(crate) fn read(
     let service = Service {
         name: ServiceName::new(entry.name),
         hosts: names(&hosts, false),
-        out_of_service: names(&hosts, true),
+        spare_hosts: names(&spares, false),
+        out_of_service: names(&hosts, true)
+            .into_iter()
+            .chain(names(&spares, true))
+            .collect(),
         scope: table
             .take("scope")
             .and_then(|entry| entry.choice(f, &[("system", Scope::System), ("user", Scope::User)]))
@@ -199,6 +210,50 @@ fn selected<'h>(
     required(table, "hosts", "\"role=web\"", service, f)
         .and_then(|entry| select(&entry, around.hosts, around.sound, f))
         .unwrap_or_default()
+}
+
+/// `spare_hosts`: hosts of their own, which a template unit does not need.
+fn spare_hosts<'h>(
+    table: &mut Table<'_>,
+    ordinary: &[&Host],
+    is_template: bool,
+    around: Around<'h>,
+    f: &mut Findings<'_>,
+) -> Vec<&'h Host> {
+    let Some(entry) = table.take("spare_hosts") else {
+        return Vec::new();
+    };
+    let spares = select(&entry, around.hosts, around.sound, f).unwrap_or_default();
+    if is_template {
+        f.wrong(
+            &entry.key,
+            "`spare_hosts` and a template unit exclude each other: side by side needs no spare",
+        );
+    }
+    let is_both = |spare: &&&Host| ordinary.iter().any(|host| host.name == spare.name);
+    if let Some(both) = spares.iter().find(is_both) {
+        f.wrong_help(
+            &entry.at,
+            format!("host `{}` is in `hosts` and in `spare_hosts`", both.name),
+            "a spare host carries the service only during a rollout: leave it out of one of them",
+        );
+    }
+    spares
+}
+
+fn warn_of_idle_spares(
+    spares: &[&Host],
+    strategy: &ReadStrategy,
+    service: &At,
+    f: &mut Findings<'_>,
+) {
+    if !spares.is_empty() && strategy.strategy.max_surge.is_zero() {
+        f.warn(
+            service,
+            "`spare_hosts` carry nothing: `max_surge` is 0",
+            "write `max_surge = 1` in its `strategy`",
+        );
+    }
 }
 
 /// Exactly one of `unit` and `units`.

@@ -31,8 +31,13 @@ pub(crate) struct ReadStrategy {
 }
 
 impl ReadStrategy {
-    /// `hosts` are the service's; nothing when they are not known.
-    pub(crate) fn read(table: Option<Table<'_>>, hosts: &[&Host], f: &mut Findings<'_>) -> Self {
+    /// `hosts` are the service's ordinary ones; nothing when they are not known. `carried`: something can carry a surge.
+    pub(crate) fn read(
+        table: Option<Table<'_>>,
+        hosts: &[&Host],
+        carried: bool,
+        f: &mut Findings<'_>,
+    ) -> Self {
         let mut read = Self {
             strategy: Strategy {
                 max_surge: MAX_SURGE,
@@ -50,7 +55,7 @@ impl ReadStrategy {
             sound: true,
         };
         if let Some(mut table) = table {
-            read.budgets(&mut table, f);
+            read.budgets(&mut table, carried, f);
             let before = f.errors();
             read.times(&mut table, f);
             read.sound = f.errors() == before;
@@ -63,7 +68,7 @@ impl ReadStrategy {
         read
     }
 
-    fn budgets(&mut self, table: &mut Table<'_>, f: &mut Findings<'_>) {
+    fn budgets(&mut self, table: &mut Table<'_>, carried: bool, f: &mut Findings<'_>) {
         let surge = table.take("max_surge");
         let unavailable = table.take("max_unavailable");
         let (mut surge_is_sound, mut unavailable_is_sound) = (true, true);
@@ -79,11 +84,12 @@ impl ReadStrategy {
         }
         if let Some(entry) = &surge
             && !self.strategy.max_surge.is_zero()
+            && !carried
         {
             f.warn(
                 &entry.at,
-                "`max_surge` is carried by nothing: neither by spare hosts nor by a template unit",
-                "both come later; until then instances are replaced in place, within `max_unavailable`",
+                "`max_surge` is carried by nothing: there are no spare hosts",
+                "name some with `spare_hosts`; until then instances are replaced in place, within `max_unavailable`",
             );
         }
         if !unavailable_is_sound {

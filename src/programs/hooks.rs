@@ -43,10 +43,6 @@ pub fn hooks_of(
     machines: Arc<dyn Machines>,
     mask: Mask,
 ) -> Arc<dyn HookRunner> {
-    let address = |host: &HostName| {
-        let host = fleet.host(host)?;
-        Some((host.name.clone(), host.address.clone()))
-    };
     Arc::new(Hooks {
         runner: Runner {
             folder: fleet.folder.clone(),
@@ -54,7 +50,11 @@ pub fn hooks_of(
         },
         hooks: service.hooks.clone(),
         service: service.name.clone(),
-        addresses: service.hosts.iter().filter_map(address).collect(),
+        addresses: fleet
+            .hosts
+            .iter()
+            .map(|host| (host.name.clone(), host.address.clone()))
+            .collect(),
         port: service.port,
         mask,
     })

@@ -153,7 +153,7 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
     let (done, all) = reached(state);
     let target = &state.spec.target;
     let took = span(recorded.at.since(state.started_at));
-    let selected = if all == state.instances.len() {
+    let selected = if all == state.ordinary().count() {
         ""
     } else {
         " selected hosts"
@@ -332,6 +332,9 @@ fn trouble(instance: &Instance) -> Option<String> {
         (_, Some(Reach::Refused { reason })) => {
             Some(format!("cannot take part, left alone: {reason}"))
         }
+        _ if instance.is_surplus() => {
+            Some("still carries the service: too few others are available to stop it".to_owned())
+        }
         _ if instance.is_broken() => Some("not ready".to_owned()),
         _ if instance.is_absent() || instance.is_attached() => None,
         _ => Some(out_of_traffic(instance)),
@@ -354,10 +357,10 @@ fn out_of_traffic(instance: &Instance) -> String {
 /// `fleet: 4 on `v1.4.2`, 6 on `v1.4.1`, 2 unavailable (3 allowed)`.
 fn fleet(state: &RolloutState, now: Timestamp) -> String {
     let mut on: Vec<(String, usize)> = Vec::new();
-    let mut unavailable = 0;
+    let mut unavailable = 0_u32;
     for instance in &state.instances {
         if !instance.is_available(now, state.spec.min_ready) {
-            unavailable += 1;
+            unavailable += u32::from(!instance.spare);
             continue;
         }
         let name = match instance.runs.as_ref().and_then(Runs::revision) {

@@ -62,6 +62,8 @@ pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'stat
         (Stage::Recovering { .. }, _) => "recovering",
         (Stage::Reverted { failure: Some(_) }, _) => "reverted",
         (Stage::Reverted { failure: None }, _) => "returned",
+        (Stage::Retiring, _) => "stopping",
+        (Stage::Retired, _) => "absent",
         (Stage::Lost { .. }, _) => "lost",
         (Stage::Broken { .. }, _) => "broken",
         (_, Some(Reach::Unreachable { .. })) => "unreachable",

@@ -91,7 +91,7 @@ impl StatusView {
         let current = count(&|one| one.revision.is_some() || one.state == "unreachable");
         let up_to_date = count(&|one| wanted.is_some() && one.revision == wanted);
         let available = count(&|one| one.state == "available");
-        self.desired = count(&|_| true);
+        self.desired = count(&|one| !one.spare);
         (self.current, self.up_to_date, self.available) = (current, up_to_date, available);
         self
     }
@@ -102,6 +102,8 @@ impl StatusView {
 pub struct InstanceView {
     /// Its name.
     pub host: HostName,
+    /// Whether it carries the service only during a rollout.
+    pub spare: bool,
     /// What it runs; nothing: no instance, or nobody knows.
     pub revision: Option<RevisionName>,
     /// A word: see [`super::state`].
@@ -195,7 +197,10 @@ fn hosts_table(view: &StatusView) -> String {
         .iter()
         .map(|one| {
             vec![
-                one.host.as_str().to_owned(),
+                match one.spare {
+                    true => format!("{} (spare)", one.host),
+                    false => one.host.as_str().to_owned(),
+                },
                 one.revision
                     .as_ref()
                     .map_or_else(dash, |name| name.as_str().to_owned()),
@@ -299,6 +304,9 @@ pub fn status_json(view: &StatusView) -> Value {
                 "state": one.state,
                 "since": one.since.map_or(Value::Null, moment),
             });
+            if one.spare {
+                object["spare"] = json!(true);
+            }
             if let Some(verified) = &view.verified {
                 verify::add_json(verified, &one.host, &mut object);
             }

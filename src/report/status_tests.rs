@@ -22,6 +22,7 @@ pub(crate) fn release(number: u32, names: &[&str]) -> Revision {
 fn instance(name: &str, revision: &str, state: &str, age: Option<i64>) -> InstanceView {
     InstanceView {
         host: host(name),
+        spare: false,
         revision: RevisionName::parse(revision).ok(),
         state: state.to_owned(),
         since: age.map(|seconds| at(-seconds * 1000)),

@@ -138,6 +138,7 @@ fn gerund(action: ActionKind) -> &'static str {
         ActionKind::Attach => "attaching",
         ActionKind::AfterInstance => "running the after_instance hook of",
         ActionKind::Revert => "putting back",
+        ActionKind::Stop => "stopping",
         ActionKind::Prune => "cleaning up",
     }
 }

@@ -100,15 +100,14 @@ pub(crate) fn reached(state: &RolloutState) -> (usize, usize) {
                 .is_some_and(|runs| runs.is(&state.spec.target))
     };
     let count =
-        |which: &dyn Fn(&Instance) -> bool| state.instances.iter().filter(|one| which(one)).count();
+        |which: &dyn Fn(&Instance) -> bool| state.ordinary().filter(|one| which(one)).count();
     (count(&on_target), count(&|one| one.selected))
 }
 
 /// Whether a host that could take part is left: then a larger budget would help.
 pub(crate) fn is_budget_in_the_way(state: &RolloutState) -> bool {
     state
-        .instances
-        .iter()
+        .ordinary()
         .filter(|one| one.selected && !matches!(one.stage, Stage::Updated { .. }))
         // What failed is not tried again, however large the budget.
         .filter(|one| one.failure().is_none())
@@ -199,7 +198,7 @@ fn missing(state: &RolloutState) -> Option<String> {
             format!("`rollctl restart {service} --hosts HOST` restarts one that is missing")
         }
         // What only some hosts were to get is not the service's revision.
-        _ if all < state.instances.len() => {
+        _ if all < state.ordinary().count() => {
             format!(
                 "to bring the hosts that are missing up to date, {}",
                 once_more(state)

@@ -356,6 +356,7 @@ fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         ActionKind::AfterInstance => "running its after_instance hook".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
         ActionKind::Revert => format!("putting {} back", before(host, about)),
+        ActionKind::Stop => "stopping it: its spare host is not needed any more".to_owned(),
         ActionKind::Prune => "removing old revisions".to_owned(),
     }
 }
@@ -400,6 +401,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         ActionKind::AfterInstance => format!("runs {target}, and its hook is content"),
         ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
         ActionKind::Revert => format!("{} started again", before(host, about)),
+        ActionKind::Stop => "stopped; the spare host runs nothing any more".to_owned(),
         ActionKind::Prune => "old revisions removed".to_owned(),
     }
 }

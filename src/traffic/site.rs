@@ -10,7 +10,7 @@ use crate::ports::{Member, TrafficError};
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) service: ServiceName,
-    /// The ordinary hosts, in inventory order.
+    /// The hosts that may carry it: the ordinary ones, then the spare ones.
     pub(crate) members: Vec<HostName>,
     port: Option<u16>,
     hosts: BTreeMap<HostName, Host>,
@@ -20,7 +20,7 @@ impl Site {
     pub(crate) fn new(service: &Service, fleet: &Fleet) -> Self {
         Self {
             service: service.name.clone(),
-            members: service.hosts.clone(),
+            members: service.carriers().cloned().collect(),
             port: service.port,
             hosts: fleet
                 .hosts

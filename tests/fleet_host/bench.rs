@@ -207,6 +207,7 @@ fn service(login: Login) -> Service {
     Service {
         name: ServiceName::new(name),
         hosts: vec![HostName::new("web-01")],
+        spare_hosts: Vec::new(),
         out_of_service: Vec::new(),
         units: vec![UnitName::new(login.unit)],
         scope: login.scope,

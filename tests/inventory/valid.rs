@@ -136,6 +136,7 @@ fn web() -> Service {
     Service {
         name: ServiceName::new("web"),
         hosts: names(&["web-02", "web-01"]),
+        spare_hosts: Vec::new(),
         out_of_service: names(&["web-03"]),
         units: vec![
             UnitName::new("web.service"),
@@ -215,6 +216,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
     Service {
         name: ServiceName::new(name),
         hosts: names(hosts),
+        spare_hosts: Vec::new(),
         out_of_service: names(out_of_service),
         units: vec![UnitName::new(format!("{name}.service"))],
         scope: Scope::System,

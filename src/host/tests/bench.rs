@@ -141,6 +141,7 @@ pub(super) fn service() -> Service {
     Service {
         name: ServiceName::new("web"),
         hosts: vec![host()],
+        spare_hosts: Vec::new(),
         out_of_service: Vec::new(),
         units: vec![unit()],
         scope: Scope::User,

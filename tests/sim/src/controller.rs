@@ -100,11 +100,13 @@ impl Controller {
             ActionKind::Activate if declined => self.watch_seen(host),
             ActionKind::Activate | ActionKind::Revert => self.watch_started(host),
             ActionKind::Confirm => self.watch_confirmed(host),
+            ActionKind::Stop if self.state.instances[host].is_absent() => self.watches[host] = None,
             ActionKind::Stage
             | ActionKind::BeforeInstance
             | ActionKind::Drain
             | ActionKind::Attach
             | ActionKind::AfterInstance
+            | ActionKind::Stop
             | ActionKind::Prune => {}
         }
     }

@@ -142,24 +142,57 @@ pub(crate) fn hosts(rng: &mut SmallRng) -> Vec<Host> {
             Host {
                 runs,
                 up: runs != 0,
-                started_at: -1_000_000,
-                starts: 1,
-                boot: 1,
-                epoch: 0,
-                armed: None,
-                busy: None,
-                begun: None,
-                cut_until: 0,
                 ssh_gone_until: if rng.random_bool(0.02) { 120_000 } else { 0 },
-                off_until: 0,
                 behaviours,
-                dead_until: 0,
                 lag: rng.random_range(20..800),
-                in_traffic: true,
-                kept_out: false,
+                ..Host::default()
             }
         })
         .collect()
+}
+
+/// Spare hosts after the ordinary ones, and a surge that they may carry. Drawn apart, so that a seed's world is otherwise
+/// what it was; by this salt the worlds that once failed have none.
+pub(crate) fn surge(seed: u64, hosts: &mut Vec<Host>, spec: &mut Spec) {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x5a1e_0000_0000_0001);
+    if !rng.random_bool(0.35) {
+        return;
+    }
+    let desired = spec.budget.desired;
+    spec.budget.max_surge = match rng.random_bool(0.6) {
+        true => rng.random_range(1..=3),
+        false => Quantity::Percent(rng.random_range(1..=50)).rounded_up(desired),
+    };
+    if rng.random_bool(0.6) {
+        spec.budget.max_unavailable = 0;
+    }
+    for _ in 0..rng.random_range(1..=3) {
+        let mut spare = host(&mut rng, 0.1);
+        // What a rollout that nobody ended has left there.
+        (spare.runs, spare.up) = match rng.random_bool(0.1) {
+            true => (1, true),
+            false => (0, false),
+        };
+        let name = HostName::new(format!("h{:03}", hosts.len()));
+        spec.hosts.push(HostSpec::spare(name));
+        hosts.push(spare);
+    }
+}
+
+fn host(rng: &mut SmallRng, bad: f64) -> Host {
+    let good = |rng: &mut SmallRng| Behaviour::Good {
+        ready_after: rng.random_range(0..6_000),
+    };
+    let either = |rng: &mut SmallRng| match rng.random_bool(bad) {
+        true => Behaviour::Dead,
+        false => good(rng),
+    };
+    let behaviours = vec![Behaviour::Dead, either(rng), either(rng), good(rng)];
+    Host {
+        behaviours,
+        lag: rng.random_range(20..800),
+        ..Host::default()
+    }
 }
 
 /// The strategy of the service: the same for all its rollouts.

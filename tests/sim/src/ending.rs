@@ -1,8 +1,8 @@
 //! What must be true once everything has come to rest.
 
-use rollctl::core::event::Outcome;
+use rollctl::core::event::{Event, Outcome};
 use rollctl::core::health::Health;
-use rollctl::core::rollout::{RolloutPhase, Stage};
+use rollctl::core::rollout::{Instance, RolloutPhase, RolloutState, Stage};
 
 use crate::order::Coming;
 use crate::world::{World, release_of};
@@ -24,6 +24,20 @@ impl World {
         self.check_end()
     }
 
+    /// Whether R2 would have let a spare host's instance go, by what was believed when the rollout ended.
+    fn could_go(&self, state: &RolloutState, instance: &Instance) -> bool {
+        let last = self.ledger.rollouts.last();
+        let Some((ended, Event::RolloutEnded { .. })) = last.and_then(|one| one.events.last())
+        else {
+            return false;
+        };
+        let available = |one: &&Instance| one.is_available(*ended, state.spec.min_ready);
+        let others = state.instances.iter().filter(|i| i.host != instance.host);
+        let remain = others.filter(available).count();
+        let least = usize::try_from(state.spec.budget.min_available()).unwrap_or(0);
+        !instance.is_in_hand() && !instance.is_broken() && !instance.unproven && remain >= least
+    }
+
     fn check_end(&self) -> Result<(), String> {
         let last = self.ledger.rollouts.len() - 1;
         let state = self.ledger.fold(last)?;
@@ -31,6 +45,8 @@ impl World {
         let target = release_of(Some(&rollctl::core::event::Runs::Revision {
             revision: target,
         }));
+        // What it came to was settled before its last hook began; what was seen since is the next one's.
+        let settled = state.hooks.rest.is_some();
         for (instance, host) in state.instances.iter().zip(&self.hosts) {
             let wrong = |why: &str| {
                 Err(format!(
@@ -56,13 +72,15 @@ impl World {
                 && !instance.is_given_up()
                 && !host.kept_out
                 && !host.in_traffic
-                // What it came to was settled before its last hook began; what was seen since is the next one's.
-                && state.hooks.rest.is_none()
+                && !settled
             {
                 return wrong("it works and gets no traffic");
             }
             if !instance.is_reachable() {
                 continue;
+            }
+            if !settled && instance.is_surplus() && self.could_go(&state, instance) {
+                return wrong("its spare host still carries it");
             }
             let before = release_of(instance.before.as_ref());
             match &instance.stage {

@@ -57,6 +57,30 @@ pub(crate) struct Host {
     pub(crate) lag: i64,
 }
 
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            runs: 0,
+            up: false,
+            started_at: -1_000_000,
+            starts: 1,
+            boot: 1,
+            epoch: 0,
+            armed: None,
+            busy: None,
+            begun: None,
+            cut_until: 0,
+            ssh_gone_until: 0,
+            off_until: 0,
+            behaviours: Vec::new(),
+            dead_until: 0,
+            in_traffic: true,
+            kept_out: false,
+            lag: 0,
+        }
+    }
+}
+
 impl Host {
     pub(crate) fn answers_ssh(&self, now: i64) -> bool {
         now >= self.cut_until && now >= self.off_until && now >= self.ssh_gone_until

@@ -109,7 +109,7 @@ impl World {
             ActionKind::Prune => self.answer(order, ActionOutcome::Done { started: None }),
             ActionKind::Activate => self.activate(order, fails),
             ActionKind::Confirm => self.confirm(order),
-            ActionKind::Revert => self.revert(order, fails),
+            ActionKind::Revert | ActionKind::Stop => self.revert(order, fails),
             ActionKind::BeforeInstance
             | ActionKind::AfterInstance
             | ActionKind::Drain
@@ -168,7 +168,9 @@ impl World {
             return;
         }
         host.start(order.to, self.now);
-        if order.action == ActionKind::Revert {
+        // Whoever had it out of traffic did not mean what may be started there later.
+        host.kept_out &= order.action != ActionKind::Stop;
+        if matches!(order.action, ActionKind::Revert | ActionKind::Stop) {
             host.armed = None;
         }
         let outcome = done(host);

@@ -27,6 +27,10 @@ pub struct Tally {
     pub domain: u64,
     /// Balancers stood before the service.
     pub balanced: u64,
+    /// Spare hosts carried a surge.
+    pub spares: u64,
+    /// What ran on a spare host was stopped.
+    pub stop: u64,
     /// A balancer did not do what it was told.
     pub deaf_balancer: u64,
     /// The service had hooks.
@@ -47,7 +51,7 @@ pub struct Tally {
 
 impl Tally {
     /// Every figure with its name.
-    pub fn rows(&self) -> [(&'static str, u64); 17] {
+    pub fn rows(&self) -> [(&'static str, u64); 19] {
         [
             ("crash", self.crash),
             ("revert", self.revert),
@@ -58,6 +62,8 @@ impl Tally {
             ("step", self.step),
             ("failure domain", self.domain),
             ("balancers", self.balanced),
+            ("spare hosts", self.spares),
+            ("spare host stopped", self.stop),
             ("deaf balancer", self.deaf_balancer),
             ("hooks", self.hooks),
             ("failed hook", self.failed_hook),
@@ -84,6 +90,8 @@ impl Tally {
             step: one(self.step),
             domain: one(self.domain),
             balanced: one(self.balanced),
+            spares: one(self.spares),
+            stop: one(self.stop),
             deaf_balancer: one(self.deaf_balancer),
             hooks: one(self.hooks),
             failed_hook: one(self.failed_hook),
@@ -109,6 +117,8 @@ impl AddAssign for Tally {
         self.step += other.step;
         self.domain += other.domain;
         self.balanced += other.balanced;
+        self.spares += other.spares;
+        self.stop += other.stop;
         self.deaf_balancer += other.deaf_balancer;
         self.hooks += other.hooks;
         self.failed_hook += other.failed_hook;

@@ -71,12 +71,14 @@ impl World {
         let mut hosts = draw::hosts(&mut rng);
         let temper = draw::temper(&mut rng);
         let mut spec = draw::spec(&mut rng, hosts.len());
+        draw::surge(seed, &mut hosts, &mut spec);
         spec.balanced = draw::balance(seed, &mut hosts);
         spec.hooks = hooks::draw(seed);
         let tally = Tally {
             hooks: u64::from(!spec.hooks.is_empty()),
             domain: u64::from(!spec.domains.is_empty()),
             balanced: u64::from(spec.balanced),
+            spares: u64::from(spec.hosts.iter().any(|host| host.spare)),
             ..Tally::default()
         };
         Self {
@@ -189,6 +191,10 @@ impl World {
                 action: ActionKind::Revert,
                 ..
             } => self.tally.revert += 1,
+            Event::ActionStarted {
+                action: ActionKind::Stop,
+                ..
+            } => self.tally.stop += 1,
             Event::RollbackStarted { .. } => self.tally.rollback += 1,
             Event::ActionEnded {
                 action: ActionKind::Drain | ActionKind::Attach,
@@ -298,13 +304,16 @@ impl World {
             } => Some(*expects),
             _ => None,
         };
+        let retires = after.stage == Stage::Retiring;
         let before = release_of(after.before.as_ref());
+        let runs = release_of(after.runs.as_ref());
         let target = self.ledger.rollouts[controller.rollout].spec.target.clone();
         let target = release_of(Some(&rollctl::core::event::Runs::Revision {
             revision: target,
         }));
         let (from, to) = match action {
             ActionKind::Revert => (target, before),
+            ActionKind::Stop => (runs, 0),
             _ => (before, target),
         };
         let order = Order {
@@ -326,7 +335,7 @@ impl World {
         let counts = Counts::of(&self.controllers[who].state, at(self.now));
         let most = self.spec.budget.max_unavailable;
         self.tally.full_budget += u64::from(counts.in_flight >= most.max(1));
-        if expects == Some(Expects::Running) || action == ActionKind::Revert {
+        if expects == Some(Expects::Running) || action == ActionKind::Revert || retires {
             self.truly_within(place)?;
         }
         let order = Order {
