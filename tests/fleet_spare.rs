@@ -141,8 +141,8 @@ fn no_request_fails_while_a_spare_host_carries_the_surge() {
             .release(&format!("v{}", round + 2), &Behaviour::default())
             .exits(0);
         let at = |words: &str| {
-            let found = run.stdout.find(words);
-            found.unwrap_or_else(|| panic!("{words:?} is not in {}", run.stdout))
+            let found = run.stderr.find(words);
+            found.unwrap_or_else(|| panic!("{words:?} is not in {}", run.stderr))
         };
         assert!(at("web-07: starting") < at("web-01: switching"));
         assert!(at("web-06: runs") < at("web-07: stopping it"));

@@ -36,7 +36,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     if state.is_over() {
         return draft.decision;
     }
-    if draft.is_looking() || draft.conclude() || draft.turn() {
+    if draft.is_looking() || draft.stands_at_hook() || draft.conclude() || draft.turn() {
         return draft.decision;
     }
     draft.candidates = draft.find_candidates();
@@ -51,6 +51,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     }
     draft.attach();
     draft.judge();
+    draft.run_last_hook();
     draft.explain();
     draft.decision
 }
@@ -192,6 +193,14 @@ impl<'a> Draft<'a> {
                     }
                 }
                 Stage::Updated { started: Some(_) }
+                    if instance.owes_hook()
+                        && instance.is_reachable()
+                        && !self.state.goes_back()
+                        && instance.is_settled(self.now, self.state.spec.min_ready) =>
+                {
+                    self.run(instance, ActionKind::AfterInstance);
+                }
+                Stage::Updated { started: Some(_) }
                     if instance.is_reachable()
                         && !instance.pruned
                         && !self.state.goes_back()
@@ -245,6 +254,7 @@ impl<'a> Draft<'a> {
         let is_broken = |i: &Instance| matches!(i.stage, Stage::Broken { .. });
         state.pause.is_none()
             && state.abort.is_none()
+            && !state.hooks.is_refused()
             && (state.goes_back() || !state.instances.iter().any(is_broken))
     }
 
@@ -315,6 +325,7 @@ impl<'a> Draft<'a> {
                     absent -= u32::from(instance.is_absent() && !instance.spare);
                     self.charge(instance, available);
                     let kind = match self.state.goes_back() {
+                        _ if self.awaits_hook(instance) => ActionKind::BeforeInstance,
                         _ if instance.is_to_drain() => ActionKind::Drain,
                         true => ActionKind::Revert,
                         false => ActionKind::Activate,
@@ -368,7 +379,14 @@ impl<'a> Draft<'a> {
                 Expects::Broken => 1,
                 Expects::Running => 2,
             };
-            (urgency, instance.spare, instance.rank, &instance.values)
+            // What was begun is finished first.
+            (
+                !instance.prepared,
+                urgency,
+                instance.spare,
+                instance.rank,
+                &instance.values,
+            )
         });
         candidates
     }

@@ -17,6 +17,8 @@ pub(super) enum Where {
     OnTarget,
     /// Decided to be switched, and taken out of traffic first; on the way there, or back.
     Drained { back: bool },
+    /// Decided to be switched, and its hook runs first.
+    Announced,
     /// Decided to be switched, or started and not confirmed.
     Unproved,
     /// Confirmed.
@@ -49,6 +51,8 @@ pub(super) struct Book {
     stray: bool,
     /// Not passing when its switch was decided: then nobody waits for it after a revert.
     sick: bool,
+    /// The hook before its switch ended well.
+    prepared: bool,
     passing_since: Option<i64>,
     failing_polls: u32,
     restarted: bool,
@@ -122,6 +126,11 @@ impl Book {
                 .is_some_and(|since| now - since >= min_ready_ms)
     }
 
+    /// Whether the hook before its switch has ended well.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+
     pub(super) fn is_in_hand(&self) -> bool {
         (self.stray && self.place != Where::Leaving)
             || (self.present
@@ -130,6 +139,7 @@ impl Book {
             || matches!(
                 self.place,
                 Where::Drained { .. }
+                    | Where::Announced
                     | Where::Unproved
                     | Where::Failed
                     | Where::GoingBack { .. }
@@ -178,6 +188,7 @@ impl Book {
     /// Another controller: nothing that was seen counts.
     pub(super) fn forget(&mut self, retry: bool) {
         self.looked = false;
+        self.prepared = false;
         self.stray = false;
         self.forget_health();
         if retry && matches!(self.place, Where::Back { .. }) {
@@ -246,6 +257,7 @@ impl Book {
                 self.place = Where::GoingBack { failed };
                 self.forget_health();
             }
+            ActionKind::BeforeInstance => self.place = Where::Announced,
             ActionKind::Drain if spare && self.is_at_peace() && self.present => {
                 self.place = Where::Leaving;
                 if let Some(traffic) = &mut self.traffic {
@@ -257,7 +269,11 @@ impl Book {
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
             }
-            ActionKind::Stage | ActionKind::Confirm | ActionKind::Attach | ActionKind::Prune => {}
+            ActionKind::Stage => self.prepared = false,
+            ActionKind::Confirm
+            | ActionKind::Attach
+            | ActionKind::AfterInstance
+            | ActionKind::Prune => {}
         }
     }
 
@@ -280,6 +296,11 @@ impl Book {
             traffic.end(action, outcome);
         }
         match (action, outcome) {
+            (ActionKind::BeforeInstance, outcome) => {
+                (self.place, self.prepared) = (Where::Old, is_done(outcome));
+            }
+            (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
+            (ActionKind::AfterInstance, _) => self.place = Where::Failed,
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
             (ActionKind::Drain, _) if self.place == Where::Leaving => {
                 self.place = Where::GivenUp { broken: true };
@@ -343,7 +364,9 @@ impl Book {
                 Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
                     self.place = Where::GivenUp { broken: false };
                 }
-                Where::OnTarget | Where::Drained { back: false } => self.place = Where::Old,
+                Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
+                    self.place = Where::Old;
+                }
                 Where::Leaving => self.place = Where::GivenUp { broken: false },
                 Where::Drained { back: true } => self.place = Where::GivenUp { broken: false },
                 _ => {}
@@ -364,7 +387,11 @@ impl Book {
                 .and_then(Runs::revision)
                 .is_some_and(|before| runs.is(before));
         match self.place {
-            Where::Old | Where::OnTarget | Where::Leaving | Where::Drained { back: false } => {
+            Where::Old
+            | Where::OnTarget
+            | Where::Announced
+            | Where::Leaving
+            | Where::Drained { back: false } => {
                 self.before = Some(runs.clone());
                 self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {

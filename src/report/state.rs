@@ -8,7 +8,7 @@ use crate::core::time::Timestamp;
 pub const OUT_OF_SERVICE: &str = "out-of-service";
 
 /// All words that [`word`] and `status` use, with what they mean.
-pub const WORDS: [(&str, &str); 22] = [
+pub const WORDS: [(&str, &str); 23] = [
     ("available", "ready without a break for min_ready"),
     ("ready", "its health check passes, not for min_ready yet"),
     ("not-ready", "its health check fails"),
@@ -27,6 +27,10 @@ pub const WORDS: [(&str, &str); 22] = [
     (
         "draining",
         "being taken out of traffic, to be switched next",
+    ),
+    (
+        "preparing",
+        "the before_instance hook runs; it is switched next",
     ),
     ("activating", "being switched"),
     ("settling", "started, has to prove itself"),
@@ -52,6 +56,7 @@ pub const WORDS: [(&str, &str); 22] = [
 pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'static str {
     match (&instance.stage, &instance.reach) {
         (Stage::Staging, _) => "staging",
+        (Stage::Preparing, _) => "preparing",
         (Stage::Draining { .. }, _) => "draining",
         (Stage::Activating { .. }, _) => "activating",
         (Stage::Settling { .. }, _) => "settling",

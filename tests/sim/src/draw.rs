@@ -247,6 +247,7 @@ pub(crate) fn spec(rng: &mut SmallRng, hosts: usize) -> Spec {
         hosts: list,
         domains,
         balanced: false,
+        hooks: Default::default(),
     }
 }
 

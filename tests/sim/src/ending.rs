@@ -45,6 +45,8 @@ impl World {
         let target = release_of(Some(&rollctl::core::event::Runs::Revision {
             revision: target,
         }));
+        // What it came to was settled before its last hook began; what was seen since is the next one's.
+        let settled = state.hooks.rest.is_some();
         for (instance, host) in state.instances.iter().zip(&self.hosts) {
             let wrong = |why: &str| {
                 Err(format!(
@@ -70,13 +72,14 @@ impl World {
                 && !instance.is_given_up()
                 && !host.kept_out
                 && !host.in_traffic
+                && !settled
             {
                 return wrong("it works and gets no traffic");
             }
             if !instance.is_reachable() {
                 continue;
             }
-            if instance.is_surplus() && self.could_go(&state, instance) {
+            if !settled && instance.is_surplus() && self.could_go(&state, instance) {
                 return wrong("its spare host still carries it");
             }
             let before = release_of(instance.before.as_ref());

@@ -25,6 +25,7 @@ impl World {
             Coming::Arrive(order) => self.arrive(order),
             Coming::Finish(order) => self.finish(order),
             Coming::Reply(order, outcome) => return self.reply(order, outcome),
+            Coming::HookEnds { controller, hook } => return self.hook_ends(controller, hook),
             Coming::Guard { host, number } => self.fire(host, number),
             Coming::Boot { host } => self.boot(host),
         }
@@ -55,6 +56,9 @@ impl World {
     fn arrive(&mut self, order: Order) {
         if matches!(order.action, ActionKind::Drain | ActionKind::Attach) {
             return self.balance(order);
+        }
+        if is_hook(order.action) {
+            return self.run_hook(order);
         }
         let host = &self.hosts[order.host];
         if !host.answers_ssh(self.now) {
@@ -106,7 +110,10 @@ impl World {
             ActionKind::Activate => self.activate(order, fails),
             ActionKind::Confirm => self.confirm(order),
             ActionKind::Revert | ActionKind::Stop => self.revert(order, fails),
-            ActionKind::Drain | ActionKind::Attach => {}
+            ActionKind::BeforeInstance
+            | ActionKind::AfterInstance
+            | ActionKind::Drain
+            | ActionKind::Attach => {}
         }
     }
 
@@ -211,7 +218,8 @@ impl World {
         else {
             return Ok(());
         };
-        let by_ssh = !matches!(order.action, ActionKind::Drain | ActionKind::Attach);
+        let by_ssh = !matches!(order.action, ActionKind::Drain | ActionKind::Attach)
+            && !is_hook(order.action);
         let unreachable = by_ssh && !self.hosts[order.host].answers_ssh(self.now);
         let is_answer = !matches!(
             outcome,
@@ -302,4 +310,11 @@ impl World {
             );
         }
     }
+}
+
+fn is_hook(action: ActionKind) -> bool {
+    matches!(
+        action,
+        ActionKind::BeforeInstance | ActionKind::AfterInstance
+    )
 }
