@@ -1,8 +1,6 @@
 //! Spare hosts on real machines behind real HAProxies: a fleet that may never be short of one is rolled all the same.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "real time, and a test that cannot go on fails"
 )]
