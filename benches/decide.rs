@@ -93,6 +93,7 @@ fn spec(hosts: u32) -> Spec {
         }],
         domains: vec![budget],
         balanced: false,
+        hooks: Default::default(),
     }
 }
 

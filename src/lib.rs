@@ -9,6 +9,7 @@ pub mod host;
 pub mod inventory;
 pub mod ledger;
 pub mod ports;
+pub mod programs;
 pub mod report;
 pub mod ssh;
 pub mod traffic;

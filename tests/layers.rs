@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms that it may name. Only `cli` may name them all.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("core", &["core"]),
     ("ports", &["core"]),
     ("inventory", &["core", "inventory"]),
@@ -14,7 +14,8 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("ssh", &["core", "ports", "ssh"]),
     ("artifact", &["core", "ports", "artifact"]),
     ("health", &["core", "ports", "health"]),
-    ("traffic", &["core", "ports", "traffic"]),
+    ("programs", &["core", "ports", "programs"]),
+    ("traffic", &["core", "ports", "programs", "traffic"]),
     ("ledger", &["core", "ports", "ledger"]),
     ("driver", &["core", "ports", "driver"]),
     ("host", &["core", "ports", "ssh", "artifact", "host"]),
@@ -28,6 +29,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
             "ssh",
             "artifact",
             "health",
+            "programs",
             "traffic",
             "ledger",
             "driver",

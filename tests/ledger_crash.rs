@@ -66,6 +66,7 @@ fn started() -> Event {
             steps: Vec::new(),
             domains: Vec::new(),
             balanced: false,
+            hooks: Default::default(),
         }),
         by: "anna@laptop".to_owned(),
         cause: None,

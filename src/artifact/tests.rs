@@ -56,6 +56,7 @@ fn service() -> Service {
             deadline: Duration::ZERO,
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

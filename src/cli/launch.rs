@@ -137,7 +137,10 @@ async fn with_lease(
 fn nothing(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<(), CliError> {
     let spec = &launch.prepared.spec;
     if screen.output == Output::Json {
-        return show(&view(spec, known, &launch.prepared.warnings)?, screen);
+        return show(
+            &view(launch.service, spec, known, &launch.prepared.warnings)?,
+            screen,
+        );
     }
     for one in known {
         if let Sight::Unreachable { reason } | Sight::Refused { reason } = &one.sight {
@@ -165,6 +168,7 @@ fn agreed(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<b
         return Ok(true);
     }
     screen.note(&plan_table(&view(
+        launch.service,
         &prepared.spec,
         known,
         &prepared.warnings,
@@ -187,6 +191,7 @@ async fn roll(
     let mut spec = launch.prepared.spec.clone();
     spec.target = target.reference();
     let work = Work {
+        fleet: launch.fleet,
         service: launch.service,
         desk: launch.desk,
         revisions: launch.revisions,

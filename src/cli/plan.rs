@@ -9,6 +9,7 @@ use super::rollout::{known, prepare};
 use super::screen::Screen;
 use super::wire::{Field, inventory_files, service, store};
 use crate::core::event::{Runs, Sight};
+use crate::core::fleet::Service;
 use crate::core::plan::{Known, Method, Plan, plan};
 use crate::core::spec::{RolloutKind, Spec};
 use crate::driver::look;
@@ -49,7 +50,8 @@ pub(crate) async fn plan_release(
     refuse_misfits(&prepared.spec, &sights, &machines)?;
     let mut known = known(&prepared.spec, &sights, &*field.prober).await;
     leave_out_misfits(&mut known, &sights, &machines);
-    show(&view(&prepared.spec, &known, &prepared.warnings)?, screen)?;
+    let view = view(service, &prepared.spec, &known, &prepared.warnings)?;
+    show(&view, screen)?;
     Ok(match skips(&prepared.spec, &known) {
         _ if prepared.startable().is_err() => ExitCode::Usage,
         true => ExitCode::Skipped,
@@ -86,6 +88,7 @@ pub(crate) fn show(view: &PlanView, screen: &mut Screen) -> Result<(), CliError>
 /// # Errors
 /// When planning met an event that does not fit, which is a mistake of ours.
 pub(crate) fn view(
+    service: &Service,
     spec: &Spec,
     known: &[Known],
     warnings: &[String],
@@ -106,6 +109,7 @@ pub(crate) fn view(
         to: spec.target.to_string(),
         budget: spec.budget,
         instances,
+        hooks: service.hooks.clone(),
         warnings: warnings.to_vec(),
     })
 }

@@ -122,6 +122,7 @@ impl Drive<'_> {
         let hosts = spec.hosts.iter().map(|host| host.name.clone());
         let sights = look(&field.hosts, hosts).await;
         let work = Work {
+            fleet: self.fleet,
             service,
             desk,
             revisions: &revisions,

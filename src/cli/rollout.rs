@@ -11,6 +11,7 @@ use crate::core::budget::Budget;
 use crate::core::event::{Outcome, Runs, Sight};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::history::Past;
+use crate::core::hooks::HookKind;
 use crate::core::ids::{HostName, RevisionName, RevisionRef};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
@@ -143,6 +144,7 @@ pub(crate) fn prepare(
         domains: selection.domains,
         side_by_side: false,
         balanced: service.traffic.is_some(),
+        hooks: service.hooks.keys().copied().collect(),
     };
     Ok(Prepared {
         spec,
@@ -328,12 +330,17 @@ pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
         RolloutPhase::Ended(Outcome::RolledBack) => ExitCode::RolledBack,
         RolloutPhase::Ended(Outcome::Completed) if failed => ExitCode::Mixed,
         RolloutPhase::Ended(Outcome::Completed) if skipped => ExitCode::Skipped,
+        RolloutPhase::Ended(Outcome::Completed)
+            if state.hooks.failures.contains_key(&HookKind::AfterRollout) =>
+        {
+            ExitCode::Unexpected
+        }
         RolloutPhase::Ended(Outcome::Completed) => ExitCode::Done,
         // All that failed was put back: mixed only where something else was brought to the target.
         RolloutPhase::Ended(Outcome::StoodStill) if failed && updated => ExitCode::Mixed,
         RolloutPhase::Ended(Outcome::StoodStill) if failed => ExitCode::RolledBack,
         RolloutPhase::Ended(Outcome::StoodStill) if changed => ExitCode::Skipped,
-        RolloutPhase::Ended(Outcome::StoodStill)
+        RolloutPhase::Ended(Outcome::Refused | Outcome::StoodStill)
         | RolloutPhase::Paused
         | RolloutPhase::Superseded(_)
         | RolloutPhase::Observing

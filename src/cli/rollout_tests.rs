@@ -8,6 +8,7 @@ use crate::core::budget::{Budget, Quantity};
 use crate::core::event::{ActionKind, ActionOutcome, Event, Mark, Started};
 use crate::core::fleet::OnFailure;
 use crate::core::health::Health;
+use crate::core::hooks::HookEnd;
 use crate::core::ids::{BootId, Digest, RolloutId, ServiceName};
 use crate::core::revision::Architecture;
 use crate::core::rollout::RolloutState;
@@ -51,6 +52,7 @@ fn spec(hosts: usize) -> Spec {
         steps: Vec::new(),
         domains: Vec::new(),
         balanced: false,
+        hooks: Default::default(),
     }
 }
 
@@ -188,6 +190,13 @@ fn the_exit_code_is_what_was_read_back() {
             ["v2", "v2"],
             completed(),
             ExitCode::Done,
+        ),
+        (
+            "its hook refused it",
+            "oo",
+            ["v1", "v1"],
+            ended(Outcome::Refused),
+            ExitCode::Paused,
         ),
         (
             "one could not be reached",
@@ -346,5 +355,20 @@ fn when_nothing_to_do_is_not_the_whole_truth() {
         spec.hosts[0].selected = !partial;
         let newest = newest.map(record);
         assert_eq!(is_settled(&spec, newest.as_ref()), settled, "{sentence}");
+    }
+}
+
+#[test]
+fn a_last_hook_that_failed_is_told_where_nothing_worse_is() {
+    for (letters, read, code) in [
+        ("un", ["v2", "v2"], ExitCode::Unexpected),
+        ("ux", ["v2", "?"], ExitCode::Skipped),
+    ] {
+        let outcome = Outcome::Completed;
+        let mut finished = finished(letters, &read, Event::RolloutEnded { outcome });
+        let failure = HookEnd::not_run("no such file");
+        let failures = &mut finished.state.hooks.failures;
+        failures.insert(HookKind::AfterRollout, failure);
+        assert_eq!(exit_code(&finished), code, "{letters}");
     }
 }

@@ -63,6 +63,7 @@ fn service(hosts: u32) -> Service {
             deadline: second,
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::health::ServiceProber;
 use crate::host::{FleetMachines, ServiceHosts};
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
 use crate::ledger::{self, Here};
-use crate::ports::{Artifacts, Hosts, Ledger, Owner, Prober, Traffic};
+use crate::ports::{Artifacts, Hosts, Ledger, Machines, Owner, Prober, Traffic};
 use crate::report::Output;
 use crate::ssh::{Connector, SshConfig, Tuning, check_key};
 use crate::traffic::traffic_of;
@@ -199,6 +199,8 @@ pub(crate) struct Field {
     pub(crate) prober: Arc<dyn Prober>,
     /// The balancers; nothing where rollctl moves no traffic.
     pub(crate) traffic: Option<Arc<dyn Traffic>>,
+    /// The machines, one connection each.
+    pub(crate) machines: Arc<dyn Machines>,
 }
 
 impl Field {
@@ -222,7 +224,7 @@ impl Field {
         ));
         let prober = ServiceProber::new(service, &fleet.hosts, hosts.clone())
             .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
-        let traffic = traffic_of(service, fleet, machines).map_err(|error| CliError {
+        let traffic = traffic_of(service, fleet, machines.clone()).map_err(|error| CliError {
             hint: error.hint.clone(),
             ..CliError::of(ExitCode::Unexpected, &error)
         })?;
@@ -230,6 +232,7 @@ impl Field {
             hosts,
             prober: Arc::new(prober),
             traffic,
+            machines,
         })
     }
 }

@@ -9,17 +9,19 @@ use super::rollout::{exit_code, instance_records, keep, last_seen};
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
 use crate::artifact::FileStore;
-use crate::core::fleet::{EnvironmentValue, Service};
+use crate::core::fleet::{EnvironmentValue, Fleet, Service};
 use crate::core::ids::Digest;
 use crate::core::revision::Revision;
 use crate::core::spec::Spec;
 use crate::driver::{Adapters, DriverError, Job, Resumed, Sights, SteadyClock, run, signals};
 use crate::ports::{Lease, LedgerError, Reporter};
+use crate::programs::hooks_of;
 use crate::report::mask::{Masking, Secrets};
 use crate::report::reporter;
 
 /// A rollout that is begun, or gone on with.
 pub(crate) struct Work<'a> {
+    pub(crate) fleet: &'a Fleet,
     pub(crate) service: &'a Service,
     pub(crate) desk: &'a Desk,
     pub(crate) revisions: &'a [Revision],
@@ -60,6 +62,13 @@ impl Work<'_> {
             lease: lease.clone(),
             resumed: self.resumed,
         };
+        let masked = secrets.clone();
+        let hooks = hooks_of(
+            service,
+            self.fleet,
+            field.machines,
+            Box::new(move |text| masked.mask(text)),
+        );
         let reporter: Arc<dyn Reporter> = Arc::new(Masking::new(
             reporter(screen.style(self.verbose), desk.here.clock.clone()),
             secrets,
@@ -68,6 +77,7 @@ impl Work<'_> {
             hosts: field.hosts.clone(),
             prober: field.prober,
             traffic: field.traffic,
+            hooks: Some(hooks),
             ledger: desk.ledger.clone(),
             reporter: reporter.clone(),
             clock: Arc::new(SteadyClock::from(&*desk.here.clock)),
@@ -138,7 +148,8 @@ fn stopped(error: &DriverError, service: &Service) -> CliError {
     }
 }
 
-/// The secrets of every revision that a host may show something of: of the target, and of what runs now.
+/// The secrets of every revision that a host may show something of: of the target, and of what runs now. Hooks have our
+/// own environment, whose secrets may be newer.
 fn secrets(service: &Service, store: &FileStore, target: &Revision, sights: &Sights) -> Secrets {
     let running = sights
         .values()
@@ -155,6 +166,14 @@ fn secrets(service: &Service, store: &FileStore, target: &Revision, sights: &Sig
             .iter()
             .flat_map(|digest| store.environment(digest))
             .filter(|(name, _)| !is_plain(name))
-            .map(|(_, value)| value),
+            .map(|(_, value)| value)
+            .chain(service.environment.values().filter_map(in_our_environment)),
     )
+}
+
+fn in_our_environment(value: &EnvironmentValue) -> Option<String> {
+    match value {
+        EnvironmentValue::Secret { env } => std::env::var(env).ok(),
+        EnvironmentValue::Plain(_) => None,
+    }
 }

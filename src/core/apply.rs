@@ -1,7 +1,10 @@
 //! What an event makes of one instance: one match over (stage, event). A pair that is not listed cannot happen.
 
 use super::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight, Started};
+use std::collections::BTreeSet;
+
 use super::health::Health;
+use super::hooks::HookKind;
 use super::ids::RevisionRef;
 use super::instance::{Expects, Instance, Reach, Stage};
 use super::spec::RolloutKind;
@@ -13,6 +16,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) at: Timestamp,
     pub(super) target: &'a RevisionRef,
     pub(super) kind: RolloutKind,
+    /// The hooks that the service has.
+    pub(super) hooks: &'a BTreeSet<HookKind>,
     /// Whether every host goes back to what it ran before.
     pub(super) goes_back: bool,
 }
@@ -67,6 +72,9 @@ impl Instance {
                     Some(ActionKind::Drain | ActionKind::DrainSibling)
                 ) =>
             {
+                Some(false)
+            }
+            Event::HookEnded { hook, .. } if self.open.is_some() && self.open == hook.action() => {
                 Some(false)
             }
             Event::ActionStarted { action, .. } if self.open.is_none() => {
@@ -220,10 +228,16 @@ impl Instance {
             }
             (ActionKind::Stage, Stage::Pending | Stage::Updated { started: None }) => {
                 self.stage = Stage::Staging;
+                self.prepared = false;
             }
+            (ActionKind::BeforeInstance, Stage::Staged) if !around.goes_back => {
+                self.stage = Stage::Preparing;
+            }
+            (ActionKind::AfterInstance, _) if self.owes_hook() => {}
             (ActionKind::Drain, Stage::Staged) if self.is_to_drain() => {
                 let expects = self.expects_now();
-                self.sick_before = !self.health.is_some_and(Health::is_ready);
+                self.sick_before =
+                    expects != Expects::Absent && !self.health.is_some_and(Health::is_ready);
                 self.stage = Stage::Draining {
                     expects,
                     started: None,
@@ -273,6 +287,7 @@ impl Instance {
                 },
             ) if around.goes_back => self.go_back(None),
             (ActionKind::Confirm, Stage::Settling { since, started }) => {
+                self.hook_due = around.hooks.contains(&HookKind::AfterInstance);
                 self.stage = Stage::Confirming {
                     since: *since,
                     started: started.clone(),
@@ -381,6 +396,20 @@ impl Instance {
                     reason: broken(None, &reason),
                 },
             },
+            (ActionKind::BeforeInstance, Stage::Preparing) if done => {
+                self.prepared = true;
+                Stage::Staged
+            }
+            // Nothing was done yet: it runs what it ran, and is left alone.
+            (ActionKind::BeforeInstance, Stage::Preparing) => {
+                self.reach = Some(Reach::Refused { reason });
+                Stage::Pending
+            }
+            (ActionKind::AfterInstance, stage) if done => {
+                self.hook_due = false;
+                stage.clone()
+            }
+            (ActionKind::AfterInstance, Stage::Updated { .. }) => Stage::Failed { reason },
             // The deadline runs from the start: how long the old one took to stop is not the new one's fault.
             (ActionKind::Activate | ActionKind::Start, Stage::Activating { .. }) if done => {
                 self.unproven = false;

@@ -39,7 +39,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     if state.is_over() {
         return draft.decision;
     }
-    if draft.is_looking() || draft.conclude() || draft.turn() {
+    if draft.is_looking() || draft.stands_at_hook() || draft.conclude() || draft.turn() {
         return draft.decision;
     }
     draft.candidates = draft.find_candidates();
@@ -55,6 +55,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     }
     draft.attach();
     draft.judge();
+    draft.run_last_hook();
     draft.explain();
     draft.decision
 }
@@ -198,6 +199,14 @@ impl<'a> Draft<'a> {
                     }
                 }
                 Stage::Updated { started: Some(_) }
+                    if instance.owes_hook()
+                        && instance.is_reachable()
+                        && !self.state.goes_back()
+                        && instance.is_settled(self.now, self.state.spec.min_ready) =>
+                {
+                    self.run(instance, ActionKind::AfterInstance);
+                }
+                Stage::Updated { started: Some(_) }
                     if instance.is_reachable()
                         && !instance.pruned
                         && !self.state.goes_back()
@@ -251,6 +260,7 @@ impl<'a> Draft<'a> {
         let is_broken = |i: &Instance| matches!(i.stage, Stage::Broken { .. });
         state.pause.is_none()
             && state.abort.is_none()
+            && !state.hooks.is_refused()
             && (state.goes_back() || !state.instances.iter().any(is_broken))
     }
 
@@ -316,6 +326,7 @@ impl<'a> Draft<'a> {
                     absent -= u32::from(instance.is_absent() && !instance.spare);
                     self.charge_switch(instance, how);
                     let kind = match (how, self.state.goes_back()) {
+                        _ if self.awaits_hook(instance) => ActionKind::BeforeInstance,
                         (Switching::AttachSibling, _) => ActionKind::AttachSibling,
                         (Switching::Beside, _) => ActionKind::Start,
                         _ if instance.is_to_drain() => ActionKind::Drain,
@@ -363,7 +374,14 @@ impl<'a> Draft<'a> {
                 Expects::Broken => 1,
                 Expects::Running => 2,
             };
-            (urgency, instance.spare, instance.rank, &instance.values)
+            // What was begun is finished first.
+            (
+                !instance.prepared,
+                urgency,
+                instance.spare,
+                instance.rank,
+                &instance.values,
+            )
         });
         candidates
     }

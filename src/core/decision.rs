@@ -1,6 +1,7 @@
 //! What [`decide`](super::decide::decide) answers, as plain values.
 
 use super::event::{ActionKind, Mark, Outcome, PauseCause, RollbackCause};
+use super::hooks::{HookKind, Rest};
 use super::ids::HostName;
 use super::time::Timestamp;
 
@@ -48,6 +49,13 @@ pub enum Verdict {
     ReachStep(usize),
     /// The step's bake and approval are over.
     OpenStep(usize),
+    /// A hook of the rollout is to run.
+    RunHook {
+        /// Which.
+        hook: HookKind,
+        /// What the rollout comes to after it; nothing before it has begun.
+        rest: Option<Rest>,
+    },
     /// Nothing is in flight any more.
     Paused,
     /// It is over.
@@ -153,6 +161,11 @@ pub enum WaitReason {
         available: u32,
         /// How few may be.
         min_available: u32,
+    },
+    /// A hook of the rollout runs.
+    Hook {
+        /// Which.
+        hook: HookKind,
     },
     /// A pause was asked for, and something is still in flight.
     Pausing,

@@ -1,11 +1,12 @@
 //! Everything that can happen in a rollout. Events are appended to the ledger and never changed.
 //!
 //! An event carries what folding needs and what a person asks for later; never a secret, a probe's body or a
-//! journal's line.
+//! journal's line. What a hook wrote is kept: it is the operator's own word.
 
 use serde::{Deserialize, Serialize};
 
 use super::health::Health;
+use super::hooks::{HookEnd, HookKind, Rest};
 use super::ids::{BootId, HostName, InvocationId, RevisionRef, RolloutId, UnitName};
 use super::spec::Spec;
 use super::time::Timestamp;
@@ -123,6 +124,24 @@ pub enum Event {
         /// Why: a person, a signal, or a policy.
         cause: PauseCause,
     },
+    /// A hook of the rollout was decided; it runs only after this is in the ledger.
+    HookStarted {
+        /// Which.
+        hook: HookKind,
+        /// What the rollout comes to after it; nothing before it has begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rest: Option<Rest>,
+    },
+    /// A hook came to an end.
+    HookEnded {
+        /// Which.
+        hook: HookKind,
+        /// Of which instance; nothing: of the rollout.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<HostName>,
+        /// How.
+        end: HookEnd,
+    },
     /// Nothing is in flight any more; the rollout waits for somebody.
     RolloutPaused,
     /// Another rollout of the service takes its place.
@@ -148,6 +167,7 @@ impl Event {
             | Self::ActionStarted { host, .. }
             | Self::ActionEnded { host, .. }
             | Self::InstanceMarked { host, .. } => Some(host),
+            Self::HookEnded { host, .. } => host.as_ref(),
             Self::RolloutStarted { .. }
             | Self::RolloutResumed { .. }
             | Self::StepReached { .. }
@@ -156,6 +176,7 @@ impl Event {
             | Self::RollbackStarted { .. }
             | Self::AbortRequested { .. }
             | Self::PauseRequested { .. }
+            | Self::HookStarted { .. }
             | Self::RolloutPaused
             | Self::RolloutSuperseded { .. }
             | Self::RolloutEnded { .. } => None,
@@ -274,6 +295,8 @@ impl Runs {
 pub enum ActionKind {
     /// Ship and verify; nothing goes down.
     Stage,
+    /// Run the hook before the switch; nothing goes down.
+    BeforeInstance,
     /// Take out of traffic, and wait for what is under way there.
     Drain,
     /// Switch to the target and restart.
@@ -284,6 +307,8 @@ pub enum ActionKind {
     Confirm,
     /// Put into traffic, and read that back.
     Attach,
+    /// Run the hook after the switch.
+    AfterInstance,
     /// Put back what ran before and restart.
     Revert,
     /// Stop what runs on a spare host, and remove it there.
@@ -302,11 +327,13 @@ impl std::fmt::Display for ActionKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Self::Stage => "stage",
+            Self::BeforeInstance => "before_instance",
             Self::Drain => "drain",
             Self::Activate => "activate",
             Self::Start => "start",
             Self::Confirm => "confirm",
             Self::Attach => "attach",
+            Self::AfterInstance => "after_instance",
             Self::Revert => "revert",
             Self::Stop => "stop",
             Self::DrainSibling => "drain_sibling",
@@ -432,6 +459,8 @@ pub enum Outcome {
     Failed,
     /// Somebody ended it where it stood.
     Aborted,
+    /// Its `before_rollout` hook failed: nothing was touched.
+    Refused,
 }
 
 impl std::fmt::Display for Outcome {
@@ -442,6 +471,7 @@ impl std::fmt::Display for Outcome {
             Self::RolledBack => "rolled_back",
             Self::Failed => "failed",
             Self::Aborted => "aborted",
+            Self::Refused => "refused",
         })
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::budget::Quantity;
+use super::hooks::HookKind;
 use super::ids::{FleetName, HostName, ServiceName, UnitName};
+use super::program::Program;
 use super::revision::Architecture;
 use super::traffic::Traffic;
 
@@ -135,6 +137,8 @@ pub struct Service {
     pub health: HealthCheck,
     /// The balancers in front of it; nothing: rollctl moves no traffic.
     pub traffic: Option<Traffic>,
+    /// What the operator runs around rollouts and switches.
+    pub hooks: BTreeMap<HookKind, Program>,
 }
 
 impl Service {

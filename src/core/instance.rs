@@ -43,6 +43,10 @@ pub struct Instance {
     pub stage: Stage,
     /// The action that was started and has not ended.
     pub open: Option<ActionKind>,
+    /// Whether the hook before its switch ended well, so that it can be switched as soon as it may be.
+    pub prepared: bool,
+    /// Whether the hook after its switch has still to end well.
+    pub hook_due: bool,
     /// Whether old revisions were removed from it, or that was tried.
     pub pruned: bool,
     /// Where it stands with its balancers; nothing for a service without traffic of its own.
@@ -77,6 +81,8 @@ pub enum Stage {
     Staging,
     /// The revision is on the host, verified.
     Staged,
+    /// The switch was decided; the hook before it runs, and nothing was done yet.
+    Preparing,
     /// The switch was decided; it is being taken out of traffic first, or is out.
     Draining {
         /// What the instance was when that was decided.
@@ -179,6 +185,8 @@ impl Instance {
             fresh_until: Timestamp::LONG_AGO,
             stage: Stage::Pending,
             open: None,
+            prepared: false,
+            hook_due: false,
             pruned: false,
             traffic: balanced.then(|| TrafficState::new(host.taken_out.as_ref())),
             sibling: None,
@@ -236,9 +244,10 @@ impl Instance {
         matches!(self.stage, Stage::Broken { .. } | Stage::Lost { .. })
     }
 
-    /// Whether it was ready without a break for `min_ready`, is not in rollctl's hand, and traffic reaches it.
+    /// Whether it was ready without a break for `min_ready`, is not in rollctl's hand, traffic reaches it, and the hook
+    /// after its switch ended well.
     pub fn is_available(&self, now: Timestamp, min_ready: Duration) -> bool {
-        self.is_proven(now, min_ready) && self.is_attached()
+        self.is_proven(now, min_ready) && self.is_attached() && !self.owes_hook()
     }
 
     /// Whether nothing more can be asked of it: it is available, or only an operator keeps traffic from it.
@@ -273,9 +282,10 @@ impl Instance {
                 .is_some_and(|traffic| traffic.taken_out)
     }
 
-    /// Whether it has to be taken out of traffic before anything is done to it.
+    /// Whether it has to be taken out of traffic before anything is done to it; also where nothing runs, since a balancer
+    /// would send requests to what is started there before it has proved itself.
     pub fn is_to_drain(&self) -> bool {
-        !self.is_absent() && self.traffic.as_ref().is_some_and(|traffic| traffic.flows)
+        self.traffic.as_ref().is_some_and(|traffic| traffic.flows)
     }
 
     /// Whether it is out of traffic because of us, and works, or is as it was: it is to be put back.

@@ -2,6 +2,7 @@
 //! keeps its own books, shares no code with `decide` or the counts, and is never used by them.
 
 use super::event::{ActionKind, ActionOutcome, Event, Runs, Sight};
+use super::hooks::HookKind;
 use super::ids::HostName;
 use super::spec::{RolloutKind, Spec};
 use super::time::Timestamp;
@@ -43,6 +44,8 @@ pub struct Checker {
     gate: usize,
     reached_at: Option<i64>,
     approved: bool,
+    /// Whether `before_rollout`, where there is one, ended well.
+    open: bool,
 }
 
 impl Checker {
@@ -64,6 +67,7 @@ impl Checker {
             gate: 0,
             reached_at: None,
             approved: false,
+            open: !spec.hooks.contains(&HookKind::BeforeRollout),
         })
     }
 
@@ -138,6 +142,9 @@ impl Checker {
                 }
                 self.reached_at = Some(now);
             }
+            Event::HookEnded { hook, end, .. } if *hook == HookKind::BeforeRollout => {
+                self.open |= end.is_well();
+            }
             Event::StepApproved { .. } => self.approved = true,
             Event::StepOpened { step } => {
                 let Some((gate, since)) = self.spec.steps.get(*step).zip(self.reached_at) else {
@@ -165,13 +172,22 @@ impl Checker {
             return Ok(());
         };
         let start = |why: &str| Err(("start", why.to_owned()));
+        let has_hook = self.spec.hooks.contains(&HookKind::BeforeInstance);
         match action {
-            ActionKind::Activate | ActionKind::Stage if !host.selected => {
+            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+                if !host.selected =>
+            {
                 start("the host is not selected")
             }
-            ActionKind::Activate | ActionKind::Stage if self.goes_back => {
+            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+                if self.goes_back =>
+            {
                 start("the rollout goes back")
             }
+            ActionKind::Activate if own.would_get_traffic() => {
+                Err(("traffic", "it would get traffic at once".to_owned()))
+            }
+            ActionKind::Stage if !self.open => start("the rollout's first hook has not ended well"),
             // Out of traffic for it: what was begun is finished.
             ActionKind::Activate | ActionKind::Revert if own.is_drained_for(action) => Ok(()),
             ActionKind::Activate | ActionKind::Revert
@@ -207,7 +223,9 @@ impl Checker {
             ActionKind::Stop if own.gets_traffic() => {
                 Err(("traffic", "it still gets traffic".to_owned()))
             }
-            ActionKind::Stop | ActionKind::Drain if host.spare && own.is_at_peace() => {
+            ActionKind::Stop | ActionKind::Drain
+                if host.spare && own.is_at_peace() && !own.is_absent() =>
+            {
                 self.may_leave(now, place)
             }
             ActionKind::Stop => start("only what runs on a spare host is stopped"),
@@ -220,9 +238,17 @@ impl Checker {
             ActionKind::Drain if !self.goes_back && !host.selected => {
                 start("the host is not selected")
             }
-            ActionKind::Activate | ActionKind::Drain if !self.goes_back => {
+            ActionKind::AfterInstance if own.place != Where::Confirmed => {
+                start("nothing was confirmed")
+            }
+            ActionKind::Activate | ActionKind::BeforeInstance | ActionKind::Drain
+                if !self.goes_back =>
+            {
                 if let Some(why) = self.held {
                     return start(why);
+                }
+                if action != ActionKind::BeforeInstance && has_hook && !own.is_prepared() {
+                    return start("its hook has not ended well");
                 }
                 if !own.may_go_forward() {
                     return start("it failed in this rollout, or is at work");

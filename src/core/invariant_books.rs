@@ -18,6 +18,8 @@ pub(super) enum Where {
     OnTarget,
     /// Decided to be switched, and taken out of traffic first; on the way there, or back.
     Drained { back: bool },
+    /// Decided to be switched, and its hook runs first.
+    Announced,
     /// Decided to be switched, or started and not confirmed.
     Unproved,
     /// Confirmed.
@@ -58,6 +60,8 @@ pub(super) struct Book {
     pub(super) beside: Option<Beside>,
     /// What that runs, while a look is taken in.
     pub(super) other_runs: Option<Runs>,
+    /// The hook before its switch ended well.
+    pub(super) prepared: bool,
 }
 
 impl Book {
@@ -70,6 +74,11 @@ impl Book {
 
     pub(super) fn gets_traffic(&self) -> bool {
         self.present && self.traffic.as_ref().is_some_and(Traffic::is_sure)
+    }
+
+    /// Nothing runs there, and a balancer would send requests to what is started.
+    pub(super) fn would_get_traffic(&self) -> bool {
+        self.traffic.as_ref().is_some_and(|one| one.open)
     }
 
     pub(super) fn may_fail_to_drain(&self) -> bool {
@@ -122,6 +131,11 @@ impl Book {
                 .is_some_and(|since| now - since >= min_ready_ms)
     }
 
+    /// Whether the hook before its switch has ended well.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+
     pub(super) fn is_in_hand(&self) -> bool {
         (self.stray && self.place != Where::Leaving)
             || (self.present
@@ -130,6 +144,7 @@ impl Book {
             || matches!(
                 self.place,
                 Where::Drained { .. }
+                    | Where::Announced
                     | Where::Unproved
                     | Where::Failed
                     | Where::GoingBack { .. }
@@ -188,6 +203,7 @@ impl Book {
     /// Another controller: nothing that was seen counts.
     pub(super) fn forget(&mut self, retry: bool) {
         self.looked = false;
+        self.prepared = false;
         self.stray = false;
         self.forget_health();
         if retry && matches!(self.place, Where::Back { .. }) {
@@ -279,7 +295,8 @@ impl Book {
                 self.place = Where::GoingBack { failed };
                 self.forget_health();
             }
-            ActionKind::Drain if spare && self.is_at_peace() => {
+            ActionKind::BeforeInstance => self.place = Where::Announced,
+            ActionKind::Drain if spare && self.is_at_peace() && self.present => {
                 self.place = Where::Leaving;
                 if let Some(traffic) = &mut self.traffic {
                     traffic.cut = true;
@@ -294,14 +311,18 @@ impl Book {
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
             }
-            ActionKind::Stage | ActionKind::Confirm | ActionKind::Attach | ActionKind::Prune => {}
+            ActionKind::Stage => self.prepared = false,
+            ActionKind::Confirm
+            | ActionKind::Attach
+            | ActionKind::AfterInstance
+            | ActionKind::Prune => {}
         }
     }
 
     fn drain(&mut self) {
         match self.place {
             Where::Old | Where::OnTarget => {
-                self.sick = self.passing_since.is_none();
+                self.sick = self.present && self.passing_since.is_none();
                 self.place = Where::Drained { back: false };
             }
             Where::Confirmed => self.place = Where::Drained { back: true },
@@ -328,6 +349,11 @@ impl Book {
                     self.place = Where::Back { failed };
                 }
             }
+            (ActionKind::BeforeInstance, outcome) => {
+                (self.place, self.prepared) = (Where::Old, is_done(outcome));
+            }
+            (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
+            (ActionKind::AfterInstance, _) => self.place = Where::Failed,
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
             (ActionKind::Drain, _) if self.place == Where::Leaving => {
                 self.place = Where::GivenUp { broken: true };
@@ -391,7 +417,9 @@ impl Book {
                 Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
                     self.place = Where::GivenUp { broken: false };
                 }
-                Where::OnTarget | Where::Drained { back: false } => self.place = Where::Old,
+                Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
+                    self.place = Where::Old;
+                }
                 Where::Leaving => self.place = Where::GivenUp { broken: false },
                 Where::Drained { back: true } => self.place = Where::GivenUp { broken: false },
                 _ => {}
@@ -412,7 +440,11 @@ impl Book {
                 .and_then(Runs::revision)
                 .is_some_and(|before| runs.is(before));
         match self.place {
-            Where::Old | Where::OnTarget | Where::Leaving | Where::Drained { back: false } => {
+            Where::Old
+            | Where::OnTarget
+            | Where::Announced
+            | Where::Leaving
+            | Where::Drained { back: false } => {
                 self.before = Some(runs.clone());
                 self.ran_target = on_target && !restarts && unproven.is_none();
                 self.place = match unproven {

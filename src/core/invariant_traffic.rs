@@ -15,6 +15,8 @@ pub(super) struct Traffic {
     pub(super) cut: bool,
     /// Where it was out when nobody of us had taken it out.
     others: BTreeSet<String>,
+    /// A balancer would send it traffic though nothing runs there.
+    pub(super) open: bool,
     /// Its drain failed: it goes back all the same.
     pub(super) deaf: bool,
 }
@@ -37,6 +39,7 @@ impl Traffic {
             self.flows = false;
             return;
         };
+        self.open = !present && !seen.attached.is_empty();
         if !present {
             self.gone();
         } else if self.cut {
@@ -55,6 +58,7 @@ impl Traffic {
             cut: self.flows || self.cut,
             others: self.others.clone(),
             deaf: false,
+            open: false,
         }
     }
 
@@ -75,6 +79,7 @@ impl Traffic {
                 cut,
                 others: others.clone(),
                 deaf: false,
+                open: false,
             }
         };
         *self = noted(own);
@@ -87,6 +92,7 @@ impl Traffic {
     }
 
     pub(super) fn end(&mut self, action: ActionKind, outcome: &ActionOutcome) {
+        self.open &= action != ActionKind::Drain;
         match (action, outcome) {
             (ActionKind::Attach, ActionOutcome::Done { .. })
             | (ActionKind::Drain, ActionOutcome::Declined { .. }) => {

@@ -27,6 +27,7 @@ impl Draft<'_> {
         let verdict = match () {
             () if state.abort.is_some() => end(Outcome::Aborted),
             () if has_broken && !state.goes_back() => end(Outcome::Failed),
+            () if state.hooks.is_refused() && !state.goes_back() => end(Outcome::Refused),
             () if state.pause.is_some() => Some(Verdict::Paused),
             () if state.goes_back() && !self.candidates.is_empty() && may_wait => None,
             () if state.goes_back() && self.is_back() => end(Outcome::RolledBack),

@@ -14,11 +14,13 @@ mod explain;
 pub mod fleet;
 pub mod health;
 pub mod history;
+pub mod hooks;
 pub mod ids;
 pub mod instance;
 pub mod invariant;
 mod judge;
 pub mod plan;
+pub mod program;
 mod resume;
 pub mod revision;
 pub mod rollout;
@@ -43,6 +45,8 @@ mod failure_tests;
 mod gate_tests;
 #[cfg(test)]
 mod going_back_tests;
+#[cfg(test)]
+mod hooks_tests;
 #[cfg(test)]
 mod left_out_tests;
 #[cfg(test)]

@@ -74,6 +74,7 @@ impl Instance {
         self.fresh_until = Timestamp::LONG_AGO;
         self.open = None;
         self.unproven = false;
+        self.prepared = false;
         if let Some(traffic) = &mut self.traffic {
             traffic.forget();
         }
@@ -93,7 +94,7 @@ impl Instance {
     /// | it was | seen on the target | seen as before | cannot be reached |
     /// |---|---|---|---|
     /// | activating, settling, confirming, lost | proves itself anew | nothing was done | lost |
-    /// | draining, not switched yet | as at a first look | nothing was done | nothing was done |
+    /// | before its switch: draining, or its hook runs | as at a first look | nothing was done | nothing was done |
     /// | draining on the way back | updated | reverted | lost |
     /// | updated | updated | nothing was done; when going back: reverted | updated, as far as is known |
     /// | failed, reverting, recovering | failed: is put back | has to recover | lost |
@@ -118,7 +119,7 @@ impl Instance {
         let restarted = around.kind == RolloutKind::Restart;
         let next = match &self.stage {
             // It was only taken out of traffic: nothing was switched.
-            Stage::Draining { started: None, .. } | Stage::Retiring => {
+            Stage::Preparing | Stage::Draining { started: None, .. } | Stage::Retiring => {
                 return self.look_first(sight, around);
             }
             Stage::Draining {
@@ -221,7 +222,10 @@ impl Instance {
             Sight::Unreachable { reason } | Sight::Refused { reason } => reason.clone(),
             Sight::Reachable { .. } => return,
         };
-        if matches!(self.stage, Stage::Draining { started: None, .. }) {
+        if matches!(
+            self.stage,
+            Stage::Preparing | Stage::Draining { started: None, .. }
+        ) {
             self.stage = Stage::Pending;
         } else if self.is_in_hand() && !self.is_given_up() {
             let reason = match self.failure() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::apply::Surroundings;
 use super::event::{Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause};
+use super::hooks::HookState;
 use super::ids::{HostName, RolloutId};
 pub use super::instance::{Expects, Instance, Reach, Stage};
 use super::spec::{Gate, RolloutKind, Spec};
@@ -24,6 +25,8 @@ pub struct RolloutState {
     pub rollback: Option<RollbackCause>,
     /// The gate at which it stands.
     pub gate: GateState,
+    /// Where it is with its own hooks.
+    pub hooks: HookState,
     /// Where the rollout as a whole stands.
     pub phase: RolloutPhase,
     /// When it started.
@@ -109,6 +112,7 @@ impl RolloutState {
             abort: None,
             rollback: None,
             gate: GateState::default(),
+            hooks: HookState::default(),
             phase: RolloutPhase::Observing,
             started_at: at,
             progress_at: at,
@@ -238,6 +242,11 @@ impl RolloutState {
             Event::PauseRequested { cause } => {
                 self.pause.get_or_insert_with(|| cause.clone());
             }
+            Event::HookStarted { .. } | Event::HookEnded { host: None, .. } => {
+                let state = format!("{:?}", self.hooks);
+                self.run_hook(at, event)
+                    .ok_or_else(|| out_of_place(state))?;
+            }
             Event::RolloutPaused => self.phase = RolloutPhase::Paused,
             Event::RolloutSuperseded { by } => self.phase = RolloutPhase::Superseded(*by),
             Event::RolloutEnded { outcome } => self.phase = RolloutPhase::Ended(*outcome),
@@ -247,6 +256,9 @@ impl RolloutState {
             | Event::DrainCutShort { host, .. }
             | Event::ActionStarted { host, .. }
             | Event::ActionEnded { host, .. }
+            | Event::HookEnded {
+                host: Some(host), ..
+            }
             | Event::InstanceMarked { host, .. } => self.apply_to(host, at, event)?,
         }
         Ok(())
@@ -262,6 +274,7 @@ impl RolloutState {
             at,
             target: &self.spec.target,
             kind: self.spec.kind,
+            hooks: &self.spec.hooks,
             goes_back: self.rollback.is_some(),
         };
         let instance = self
@@ -304,12 +317,27 @@ impl RolloutState {
         self.phase = RolloutPhase::Observing;
         self.pause = None;
         self.gate.reached_at = None;
+        self.hooks.forget();
         self.progress_at = at;
         let retry = retry && !self.goes_back();
         for instance in &mut self.instances {
             instance.forget_looks(retry);
         }
         self.unseen = self.instances.len();
+    }
+
+    /// A hook of the rollout began or ended.
+    fn run_hook(&mut self, at: Timestamp, event: &Event) -> Option<()> {
+        match event {
+            Event::HookStarted { hook, rest } if self.phase == RolloutPhase::Progressing => {
+                self.hooks.start(*hook, *rest, &self.spec.hooks)
+            }
+            Event::HookEnded { hook, end, .. } => {
+                self.progress_at = at;
+                self.hooks.end(*hook, end)
+            }
+            _ => None,
+        }
     }
 
     fn pass_gate(&mut self, at: Timestamp, event: &Event) -> Option<()> {

@@ -54,6 +54,7 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         steps: Vec::new(),
         domains: Vec::new(),
         balanced: false,
+        hooks: Default::default(),
     }
 }
 

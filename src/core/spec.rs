@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 use super::fleet::{Domain, OnFailure, Step};
+use super::hooks::HookKind;
 use super::ids::{HostName, RevisionRef, ServiceName};
 use super::time::millis;
 
@@ -152,6 +153,9 @@ pub struct Spec {
     /// Whether instances are taken out of traffic and put back by us.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub balanced: bool,
+    /// The hooks that the service had when the rollout began.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hooks: BTreeSet<HookKind>,
 }
 
 impl Gate {

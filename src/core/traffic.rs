@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ids::HostName;
+use super::program::Program;
 
 /// How instances are taken out of traffic and put back.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +40,7 @@ pub enum TrafficDriver {
         nginx: Vec<String>,
     },
     /// Commands of the operator's own; `observe` ends with 0 (it is in) or 1 (it is out).
-    Command(Box<Moves<TrafficCommand>>),
+    Command(Box<Moves<Program>>),
     /// Requests to an admin endpoint; what `observe` answers as expected is in, otherwise out.
     Http(Box<Moves<TrafficRequest>>),
     /// The instance's own health answers 503, for balancers that poll.
@@ -106,26 +107,6 @@ pub struct Moves<T> {
     pub drain: T,
     /// Says where it is.
     pub observe: T,
-}
-
-/// A command that moves or looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrafficCommand {
-    /// Where it runs.
-    pub on: RunsOn,
-    /// The program and its arguments; never empty.
-    pub run: Vec<String>,
-    /// How long it may take.
-    pub timeout: Duration,
-}
-
-/// Where a command runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunsOn {
-    /// On this machine, in the inventory's folder.
-    Controller,
-    /// On the instance's host.
-    Host,
 }
 
 /// A request that moves or looks.

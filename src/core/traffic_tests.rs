@@ -1,10 +1,12 @@
 //! Taking instances out of traffic and putting them back: what is waited for, and who decides.
 
 use super::decision::Verdict;
-use super::event::{ActionKind, ActionOutcome, Event, Outcome, PauseCause, RollbackCause};
+use super::event::{
+    ActionKind, ActionOutcome, Event, Outcome, PauseCause, RollbackCause, Runs, Sight,
+};
 use super::health::Health;
 use super::rollout::Stage;
-use super::scene::{NONE, Scene, spec_of};
+use super::scene::{NONE, Scene, balancer, name, spec_of};
 use super::spec::Spec;
 
 fn balanced(hosts: u32, unavailable: u32) -> Spec {
@@ -211,4 +213,29 @@ fn what_refuses_its_switch_once_it_is_drained_gets_its_traffic_again() {
     assert_eq!(scene.decide().verdict, None);
     scene.wait(600);
     assert_eq!(scene.decide().verdict, over);
+}
+
+#[test]
+fn nothing_is_started_where_a_balancer_would_send_requests_at_once() {
+    let spec = Spec {
+        balanced: true,
+        ..spec_of(1, 0, 1)
+    };
+    let mut scene = Scene::unseen(spec);
+    scene.happen(Event::HostObserved {
+        host: name(0),
+        sight: Sight::reachable(Runs::Nothing),
+        traffic: Some(balancer(true)),
+    });
+    scene.done(0, ActionKind::Stage);
+    assert_eq!(scene.runs(ActionKind::Activate), NONE);
+    assert_eq!(scene.runs(ActionKind::Drain), [0]);
+    scene.done(0, ActionKind::Drain);
+    assert_eq!(scene.runs(ActionKind::Activate), [0]);
+    scene.update(0);
+    assert_eq!(scene.runs(ActionKind::Attach), [0]);
+    scene.done(0, ActionKind::Attach);
+    scene.done(0, ActionKind::Prune);
+    let ended = Some(Verdict::End(Outcome::Completed));
+    assert_eq!(scene.decide().verdict, ended);
 }

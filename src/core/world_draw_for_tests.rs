@@ -1,5 +1,6 @@
 //! What a random world is drawn from: its hosts and its rollout.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::Rng;
@@ -8,6 +9,7 @@ use rand::rngs::StdRng;
 use super::budget::{Budget, Quantity};
 use super::event::{ActionKind, Runs, Sight};
 use super::fleet::{Domain, OnFailure};
+use super::hooks::HookKind;
 use super::ids::{HostName, ServiceName};
 use super::spec::{DomainBudget, Gate, HostSpec, RolloutKind, Spec};
 use super::world_for_tests::{Behaviour, Host, nothing, revision};
@@ -73,8 +75,17 @@ pub(super) fn draw_hosts(rng: &mut StdRng) -> Vec<Host> {
                 action_ms: rng.random_range(1..5_000),
                 refuses: rng.random_bool(0.5),
                 fails: rng.random_bool(bad / 4.0).then(|| {
-                    use ActionKind::{Activate, Confirm, Prune, Revert, Stage};
-                    [Stage, Activate, Confirm, Revert, Prune][rng.random_range(0..5)]
+                    use ActionKind::*;
+                    let kinds = [
+                        Stage,
+                        BeforeInstance,
+                        Activate,
+                        Confirm,
+                        AfterInstance,
+                        Revert,
+                        Prune,
+                    ];
+                    kinds[rng.random_range(0..kinds.len())]
                 }),
             }
         })
@@ -126,6 +137,13 @@ pub(super) fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
         steps,
         domains,
         balanced: false,
+        hooks: match rng.random_bool(0.3) {
+            true => HookKind::ALL
+                .into_iter()
+                .filter(|_| rng.random_bool(0.6))
+                .collect(),
+            false => BTreeSet::new(),
+        },
     }
 }
 

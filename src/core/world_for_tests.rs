@@ -12,6 +12,7 @@ use super::event::{
     ActionKind, ActionOutcome, Event, PauseCause, Runs, Sight, Started, StartedUnit,
 };
 use super::health::{HealthTracker, Poll};
+use super::hooks::{HookEnd, HookKind, HookResult};
 use super::ids::{BootId, Digest, HostName, InvocationId, RevisionName, RevisionRef, UnitName};
 use super::invariant::Checker;
 use super::rollout::{Expects, RolloutPhase, RolloutState, Stage};
@@ -108,6 +109,8 @@ pub(super) struct World {
     pub(super) ends: BTreeSet<(i64, HostName, ActionKind)>,
     pub(super) events: Vec<Event>,
     pub(super) pause_at: Option<i64>,
+    /// The hook of the rollout that runs, and when it ends.
+    pub(super) hook: Option<(i64, HookKind)>,
 }
 
 impl World {
@@ -135,6 +138,7 @@ impl World {
             ends: BTreeSet::new(),
             events: vec![first],
             pause_at,
+            hook: None,
             rng,
         }
     }
@@ -171,6 +175,15 @@ impl World {
             self.happen(Event::PauseRequested {
                 cause: PauseCause::Asked { by: "t".into() },
             })?;
+        }
+        if let Some((_, hook)) = self.hook.take_if(|(at, _)| self.now >= *at) {
+            let status = i32::from(self.rng.random_bool(0.2));
+            let end = HookEnd {
+                result: HookResult::Exited { status },
+                ..HookEnd::not_run("")
+            };
+            let host = None;
+            self.happen(Event::HookEnded { hook, host, end })?;
         }
         while let Some(first) = self
             .ends
@@ -252,6 +265,10 @@ impl World {
                 Some(Verdict::RollBack(cause)) => self.happen(Event::RollbackStarted { cause })?,
                 Some(Verdict::ReachStep(step)) => self.happen(Event::StepReached { step })?,
                 Some(Verdict::OpenStep(step)) => self.happen(Event::StepOpened { step })?,
+                Some(Verdict::RunHook { hook, rest }) => {
+                    self.happen(Event::HookStarted { hook, rest })?;
+                    self.hook = Some((self.now + self.rng.random_range(1..=5_000), hook));
+                }
                 Some(Verdict::Paused) => self.happen(Event::RolloutPaused)?,
                 Some(Verdict::End(outcome)) => self.happen(Event::RolloutEnded { outcome })?,
                 None => {}

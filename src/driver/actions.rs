@@ -118,6 +118,9 @@ impl Driver {
             let (host, sessions) = (host.clone(), ending.sessions_left);
             self.record(Event::DrainCutShort { host, sessions }).await?;
         }
+        if let Some((hook, end)) = ending.hook {
+            self.hook_ended(hook, Some(host.clone()), end).await?;
+        }
         let declined = matches!(
             ending.outcome,
             ActionOutcome::Declined { .. } | ActionOutcome::Refused { .. }
@@ -133,8 +136,10 @@ impl Driver {
             ActionKind::Activate | ActionKind::Revert => self.watch_started(&host),
             ActionKind::Confirm => self.watch_confirmed(&host),
             ActionKind::Stage
+            | ActionKind::BeforeInstance
             | ActionKind::Drain
             | ActionKind::Attach
+            | ActionKind::AfterInstance
             | ActionKind::Stop
             | ActionKind::Start
             | ActionKind::DrainSibling

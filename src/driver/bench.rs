@@ -82,6 +82,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         steps: Vec::new(),
         domains: Vec::new(),
         balanced: false,
+        hooks: Default::default(),
     };
     let ledger = Arc::new(FakeLedger::default());
     let fleet = Arc::new(FakeFleet {
@@ -94,6 +95,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         hosts: fleet.clone(),
         prober: fleet.clone(),
         traffic: None,
+        hooks: None,
         ledger: ledger.clone(),
         reporter: reporter.clone(),
         clock: Arc::new(FakeClock(tokio::time::Instant::now())),

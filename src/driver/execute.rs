@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::hooks::instance_hook;
 use super::job::{Adapters, Job};
 use super::traffic::{move_traffic, unmarked};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
 use crate::core::health::Poll;
+use crate::core::hooks::{HookEnd, HookKind};
 use crate::core::ids::HostName;
 use crate::core::revision::Manifest;
 use crate::core::rollout::Expects;
@@ -55,6 +57,8 @@ pub(super) struct Ending {
     pub(super) adopted: Option<Manifest>,
     /// Sessions that were still open when the time to drain was over.
     pub(super) sessions_left: u64,
+    /// The hook that it was.
+    pub(super) hook: Option<(HookKind, HookEnd)>,
 }
 
 impl From<ActionOutcome> for Ending {
@@ -63,6 +67,7 @@ impl From<ActionOutcome> for Ending {
             outcome,
             adopted: None,
             sessions_left: 0,
+            hook: None,
         }
     }
 }
@@ -80,6 +85,9 @@ pub(super) async fn execute(
     let hash = order.event_hash.clone();
     match order.kind {
         ActionKind::Drain | ActionKind::Attach => move_traffic(&ports, &job, &order).await,
+        ActionKind::BeforeInstance | ActionKind::AfterInstance => {
+            instance_hook(&ports, &job, &controller, &order).await
+        }
         ActionKind::Stage => stage(&ports, &job, &controller, &order).await,
         ActionKind::Activate => {
             if let Some(outcome) = take_fresh_look(&ports, &job, &order).await {
@@ -173,9 +181,8 @@ async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Ord
         .await
     {
         Ok(staged) => Ending {
-            outcome: ActionOutcome::Done { started: None },
             adopted: staged.adopted,
-            sessions_left: 0,
+            ..ActionOutcome::Done { started: None }.into()
         },
         Err(error) => ended(Err(error), Refusal::Untouched).into(),
     }

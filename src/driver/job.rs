@@ -9,13 +9,14 @@ use super::stop::Stop;
 use super::watch::Look;
 use crate::core::event::{ActionKind, RecordedEvent};
 use crate::core::fleet::HealthCheck;
+use crate::core::hooks::{HookEnd, HookKind};
 use crate::core::ids::{HostName, RevisionName, RolloutId};
 use crate::core::revision::Revision;
 use crate::core::rollout::{IllegalEvent, RolloutState};
 use crate::core::spec::Spec;
 use crate::core::time::Timestamp;
 use crate::ports::{
-    Clock, Hosts, Lease, Ledger, LedgerError, Owner, Prober, Reporter, Request, Traffic,
+    Clock, HookRunner, Hosts, Lease, Ledger, LedgerError, Owner, Prober, Reporter, Request, Traffic,
 };
 
 /// All that the driver works with.
@@ -26,6 +27,8 @@ pub struct Adapters {
     pub prober: Arc<dyn Prober>,
     /// What sends the service its traffic, if rollctl sees to that.
     pub traffic: Option<Arc<dyn Traffic>>,
+    /// What the operator runs around rollouts and switches; nothing: there is none.
+    pub hooks: Option<Arc<dyn HookRunner>>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
     /// Who shows what happens.
@@ -129,6 +132,8 @@ pub(super) enum Input {
         action: ActionKind,
         ending: Box<Ending>,
     },
+    /// A hook of the rollout ended.
+    HookEnded { hook: HookKind, end: HookEnd },
     /// Another command asks for something.
     Asked(Request),
     /// The lease could not be renewed.

@@ -7,6 +7,7 @@ mod actions;
 mod claim;
 mod clock;
 mod execute;
+mod hooks;
 mod job;
 mod lease;
 mod look;
@@ -23,6 +24,8 @@ mod bench;
 mod fakes;
 #[cfg(test)]
 mod going_on_tests;
+#[cfg(test)]
+mod hooks_tests;
 #[cfg(test)]
 mod lost_tests;
 #[cfg(test)]

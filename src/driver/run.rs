@@ -267,6 +267,7 @@ impl Driver {
                 })
                 .await
             }
+            Input::HookEnded { hook, end } => self.hook_ended(hook, None, end).await,
             Input::Asked(request) => self.asked(request).await,
             Input::LeaseLost(source) => Err(DriverError::Ledger { rollout, source }),
             Input::Looked {
@@ -376,6 +377,7 @@ impl Driver {
                 }
                 Some(Verdict::ReachStep(step)) => self.record(Event::StepReached { step }).await?,
                 Some(Verdict::OpenStep(step)) => self.record(Event::StepOpened { step }).await?,
+                Some(Verdict::RunHook { hook, rest }) => self.begin_hook(hook, rest).await?,
                 Some(Verdict::Paused) => self.record(Event::RolloutPaused).await?,
                 Some(Verdict::End(outcome)) => self.record(Event::RolloutEnded { outcome }).await?,
                 None => {}

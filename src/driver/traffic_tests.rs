@@ -18,6 +18,7 @@ fn balanced(letters: &str) -> (Bench, Arc<FakeTraffic>) {
         hosts: bench.ports.hosts.clone(),
         prober: bench.ports.prober.clone(),
         traffic: Some(traffic.clone()),
+        hooks: None,
         ledger: bench.ports.ledger.clone(),
         reporter: bench.ports.reporter.clone(),
         clock: bench.ports.clock.clone(),

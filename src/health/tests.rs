@@ -282,6 +282,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
             deadline: Duration::ZERO,
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

@@ -43,8 +43,7 @@ impl ServiceHosts {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let machines = service
-            .hosts
-            .iter()
+            .carriers()
             .filter_map(|name| fleet.host(name))
             .map(|host| {
                 let shell = shared.shell(host);

@@ -50,18 +50,8 @@ fn shared<'r>(
     }
 }
 
-fn common_host<'r>(one: &ReadService, other: &'r ReadService) -> Option<&'r HostName> {
-    let all = |read: &'r ReadService| {
-        read.service
-            .hosts
-            .iter()
-            .chain(&read.service.out_of_service)
-    };
-    let of_one: BTreeSet<_> = one
-        .service
-        .hosts
-        .iter()
-        .chain(&one.service.out_of_service)
-        .collect();
+fn common_host<'r>(one: &'r ReadService, other: &'r ReadService) -> Option<&'r HostName> {
+    let all = |read: &'r ReadService| (read.service.carriers()).chain(&read.service.out_of_service);
+    let of_one: BTreeSet<_> = all(one).collect();
     all(other).find(|host| of_one.contains(host))
 }

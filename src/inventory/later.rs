@@ -41,58 +41,6 @@ pub(crate) fn ports(table: &mut Table<'_>, port: Option<&Entry<'_>>, f: &mut Fin
     true
 }
 
-/// `[services.web.hooks]`
-pub(crate) fn hooks(table: &mut Table<'_>, f: &mut Findings<'_>) {
-    let Some(entry) = table.take("hooks") else {
-        return;
-    };
-    refuse(&entry, f, |f| {
-        let Some(mut table) = entry.table(f) else {
-            return;
-        };
-        for key in ["before_rollout", "after_rollout", "on_failure"] {
-            if let Some(hook) = table.take(key) {
-                hook_table(&hook, &[("controller", ())], f);
-            }
-        }
-        for key in ["before_instance", "after_instance"] {
-            if let Some(hook) = table.take(key) {
-                hook_table(&hook, &[("controller", ()), ("host", ())], f);
-            }
-        }
-        table.finish(f, |_| None);
-    });
-}
-
-fn hook_table(hook: &Entry<'_>, places: &[(&'static str, ())], f: &mut Findings<'_>) {
-    let Some(mut table) = hook.table(f) else {
-        return;
-    };
-    if let Some(on) = table.take("on") {
-        on.choice(f, places);
-    }
-    match table.take("run") {
-        None => f.wrong_help(
-            &hook.key,
-            "`run` is missing",
-            "write `run = [\"./script\"]`",
-        ),
-        Some(run) => {
-            let words = run.list(f);
-            if words.as_ref().is_some_and(Vec::is_empty) {
-                f.wrong(&run.at, "`run` is empty");
-            }
-            for word in words.unwrap_or_default() {
-                word.any_text(f);
-            }
-        }
-    }
-    if let Some(timeout) = table.take("timeout") {
-        timeout.duration(f);
-    }
-    table.finish(f, |_| None);
-}
-
 /// Sections whose form is not settled: known by name, refused unread.
 pub(crate) fn unread(table: &mut Table<'_>, key: &'static str, f: &mut Findings<'_>) {
     if let Some(entry) = table.take(key) {

@@ -11,6 +11,7 @@ mod cross;
 mod domains;
 mod files;
 mod health;
+mod hooks;
 mod hosts;
 mod later;
 mod load;

@@ -1,6 +1,7 @@
 //! Paths: on the controller (joined with the file's folder, `~` expanded) and on the hosts (kept as written).
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::load::Loaded;
@@ -12,16 +13,21 @@ use super::source::presentable;
 #[derive(Debug, Clone)]
 pub(crate) struct NamedFile {
     pub(crate) path: PathBuf,
+    /// Whether it is to be run, not read; without a `/` it is looked for where the shell looks.
+    pub(crate) is_program: bool,
     /// A mistake without a message, at the place that names the file.
     pub(crate) at: Mistake,
 }
 
 /// Looks whether the files on the controller that the inventory names are there and can be read: identities,
-/// unit files and `files`. Artifacts are not looked at (only a release needs them), `known_hosts` neither (it may
+/// unit files and `files`; and whether the programs of hooks can be run. Artifacts are not looked at (only a release needs them), `known_hosts` neither (it may
 /// be yet to come).
 pub fn check_files(loaded: &Loaded) -> Vec<Mistake> {
     let problem = |file: &NamedFile| {
-        let message = unreadable(&file.path)?;
+        let message = match file.is_program {
+            true => unrunnable(&file.path)?,
+            false => unreadable(&file.path)?,
+        };
         Some(Mistake {
             message,
             ..file.at.clone()
@@ -53,6 +59,56 @@ fn unreadable(path: &Path) -> Option<String> {
     }
 }
 
+fn unrunnable(path: &Path) -> Option<String> {
+    let shown = path.display();
+    let is_executable = |path: &Path| match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(format!("`{shown}` is not a program")),
+        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
+            Err(format!("program `{shown}` is not executable"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("program `{shown}` cannot be run: {error}")),
+    };
+    if path.is_absolute() {
+        return is_executable(path).err();
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).any(|one| is_executable(&one.join(path)).is_ok());
+    (!found).then(|| {
+        format!(
+            "program `{shown}` is not in the PATH; write `./{shown}` for one beside the inventory"
+        )
+    })
+}
+
+/// A program on the controller that [`check_files`] is to look at: a bare name stays as it is, a path is joined with the
+/// inventory's folder.
+pub(crate) fn named_program(
+    entry: &Entry<'_>,
+    f: &mut Findings<'_>,
+    files: &mut Vec<NamedFile>,
+) -> Option<String> {
+    let text = entry.text(f)?;
+    let path = match text.contains('/') || text.starts_with('~') {
+        // It is run in that folder, so that only a whole path says the same there.
+        true => std::path::absolute(resolve(text, entry, f)?).ok()?,
+        false => PathBuf::from(text),
+    };
+    let Some(program) = path.to_str().map(str::to_owned) else {
+        f.wrong(
+            &entry.at,
+            format!("`{text}` lies in a folder whose name is not UTF-8"),
+        );
+        return None;
+    };
+    files.push(NamedFile {
+        path,
+        is_program: true,
+        at: f.draft(&entry.at, ""),
+    });
+    Some(program)
+}
+
 /// A path on the controller: absolute, `~/...` or relative to the inventory file.
 pub(crate) fn on_controller(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<PathBuf> {
     let text = entry.text(f)?;
@@ -68,6 +124,7 @@ pub(crate) fn named_file(
     let path = on_controller(entry, f)?;
     files.push(NamedFile {
         path: path.clone(),
+        is_program: false,
         at: f.draft(&entry.at, ""),
     });
     Some(path)

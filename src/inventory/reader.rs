@@ -191,6 +191,11 @@ impl<'t> Entry<'t> {
         self.value.is_table()
     }
 
+    /// Whether it is that text.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.value.as_str() == Some(text)
+    }
+
     pub(crate) fn is_text(&self) -> bool {
         self.value.is_str()
     }

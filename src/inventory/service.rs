@@ -6,12 +6,13 @@ use crate::core::traffic::Traffic;
 
 use super::content;
 use super::health;
+use super::hooks;
 use super::later;
 use super::mistake::Findings;
 use super::paths::{self, NamedFile};
 use super::placeholder::Values;
 use super::reader::{Entry, Table};
-use super::select::select;
+use super::select::{explain_no_match, parse, select};
 use super::source::At;
 use super::strategy::ReadStrategy;
 use super::traffic;
@@ -113,9 +114,9 @@ pub(crate) fn read(
         strategy: strategy.strategy,
         health: health.check,
         traffic,
+        hooks: hooks::read(&mut table, f, files),
     };
     warn_of_empty(&service, &entry.key, around, f);
-    later::hooks(&mut table, f);
     later::unread(&mut table, "window", f);
     later::unread(&mut table, "trust", f);
     table.finish(f, hint);
@@ -222,7 +223,19 @@ fn spare_hosts<'h>(
     let Some(entry) = table.take("spare_hosts") else {
         return Vec::new();
     };
-    let spares = select(&entry, around.hosts, around.sound, f).unwrap_or_default();
+    let selector = parse(&entry, f);
+    let matching = selector.iter().flat_map(|(_, selector)| {
+        let hosts = around.hosts.iter();
+        hosts.filter(|host| selector.matches(host))
+    });
+    let spares: Vec<&Host> = matching.collect();
+    if let (Some((text, selector)), true, true) = (&selector, spares.is_empty(), around.sound) {
+        f.warn(
+            &entry.at,
+            format!("`spare_hosts` = `{text}` matches no host: nothing carries the surge"),
+            explain_no_match(selector, around.hosts),
+        );
+    }
     if is_template {
         f.wrong(
             &entry.key,

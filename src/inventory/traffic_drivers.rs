@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::core::traffic::{
-    DrainMark, Moves, RunsOn, TrafficCommand, TrafficDriver, TrafficRequest,
-};
+use crate::core::program::{Program, RunsOn};
+use crate::core::traffic::{DrainMark, Moves, TrafficDriver, TrafficRequest};
 
 use super::mistake::Findings;
 use super::placeholder::{check_url, filled};
@@ -219,11 +218,7 @@ fn command_line(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<Vec<String>> 
     Some(words)
 }
 
-fn one_command(
-    entry: &Entry<'_>,
-    timeout: Duration,
-    f: &mut Findings<'_>,
-) -> Option<TrafficCommand> {
+fn one_command(entry: &Entry<'_>, timeout: Duration, f: &mut Findings<'_>) -> Option<Program> {
     let mut table = entry.table(f)?;
     let places = [("controller", RunsOn::Controller), ("host", RunsOn::Host)];
     let on = match table.take("on") {
@@ -238,7 +233,7 @@ fn one_command(
     table.finish(f, |key| {
         (key == "command").then(|| "write `run = [\"./script\", \"argument\"]`".to_owned())
     });
-    Some(TrafficCommand {
+    Some(Program {
         on: on?,
         run: run?,
         timeout: timeout?,

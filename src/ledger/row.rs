@@ -89,6 +89,8 @@ impl RolloutRow {
             | Event::StepOpened { .. }
             | Event::RollbackStarted { .. }
             | Event::AbortRequested { .. }
+            | Event::HookStarted { .. }
+            | Event::HookEnded { .. }
             | Event::PauseRequested { .. } => (RUNNING.to_owned(), false),
         };
         self.record.outcome = outcome;

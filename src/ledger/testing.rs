@@ -177,6 +177,7 @@ pub(crate) fn spec(of: &str, to: char) -> Spec {
         steps: Vec::new(),
         domains: Vec::new(),
         balanced: false,
+        hooks: Default::default(),
     }
 }
 

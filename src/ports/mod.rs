@@ -3,6 +3,7 @@
 mod artifacts;
 mod clock;
 mod health;
+mod hooks;
 mod hosts;
 mod ledger;
 mod machines;
@@ -12,6 +13,7 @@ mod traffic;
 pub use artifacts::*;
 pub use clock::Clock;
 pub use health::{ProbeAnswer, Prober};
+pub use hooks::{HookCall, HookRunner};
 pub use hosts::*;
 pub use ledger::*;
 pub use machines::{Machines, ScriptEnd};

@@ -352,6 +352,7 @@ fn is_told(event: &Event) -> bool {
         | Event::RollbackStarted { .. }
         | Event::AbortRequested { .. }
         | Event::PauseRequested { .. } => true,
+        Event::HookEnded { end, .. } => !end.is_well(),
         Event::HostObserved { sight, .. } => !matches!(sight, Sight::Reachable { .. }),
         Event::ActionEnded {
             action, outcome, ..
@@ -360,6 +361,8 @@ fn is_told(event: &Event) -> bool {
         Event::RolloutPaused | Event::RolloutSuperseded { .. } | Event::RolloutEnded { .. } => {
             false
         }
-        Event::HealthChanged { .. } | Event::ActionStarted { .. } => false,
+        Event::HealthChanged { .. } | Event::ActionStarted { .. } | Event::HookStarted { .. } => {
+            false
+        }
     }
 }

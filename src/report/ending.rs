@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hooks::hook_lines;
 use super::notice::Notice;
 use super::sink::To;
 use super::state::failed;
@@ -9,6 +10,7 @@ use super::time::span;
 use super::way_out::{is_budget_in_the_way, left_on_target, next, reached};
 use super::words::{cause_in_words, hosts, rollback_in_words};
 use crate::core::event::{Event, Outcome, PauseCause, RecordedEvent, RollbackCause, Runs};
+use crate::core::hooks::{HookEnd, HookKind};
 use crate::core::ids::HostName;
 use crate::core::rollout::{Instance, Reach, RolloutState, Stage};
 use crate::core::time::Timestamp;
@@ -68,7 +70,9 @@ impl Diagnoses {
     pub fn ending(&self, recorded: &RecordedEvent, state: &RolloutState) -> Option<Ending> {
         let (completed, message) = match &recorded.event {
             Event::RolloutEnded { outcome } => (
-                *outcome == Outcome::Completed && failed(state) == 0,
+                *outcome == Outcome::Completed
+                    && failed(state) == 0
+                    && !state.hooks.failures.contains_key(&HookKind::AfterRollout),
                 ended(*outcome, recorded, state),
             ),
             Event::RolloutPaused => (false, paused(recorded, state)),
@@ -98,7 +102,7 @@ impl Diagnoses {
             .filter(|instance| instance.selected)
             .filter_map(|instance| Some((instance, trouble(instance)?)))
             .collect();
-        let mut lines = Vec::new();
+        let mut lines: Vec<_> = state.hooks.failures.iter().flat_map(hook_lines).collect();
         for (instance, trouble) in told.iter().take(HOSTS_TOLD) {
             self.detail(instance, trouble, &mut lines);
         }
@@ -159,6 +163,11 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
             "{of} ended: {}; {done} of {all}{selected} on `{target}`",
             failures(state)
         ),
+        Outcome::Completed if state.hooks.failures.contains_key(&HookKind::AfterRollout) => {
+            format!(
+                "{of} is complete, {done} of {all}{selected} on `{target}`; its after_rollout hook failed"
+            )
+        }
         Outcome::Completed => {
             format!("{of} completed: {done} of {all}{selected} on `{target}` in {took}")
         }
@@ -180,6 +189,11 @@ fn ended(outcome: Outcome, recorded: &RecordedEvent, state: &RolloutState) -> St
         }
         Outcome::Aborted => {
             format!("{of} was aborted where it stood: {done} of {all}{selected} on `{target}`")
+        }
+        Outcome::Refused => {
+            let how = state.hooks.failures.get(&HookKind::BeforeRollout);
+            let how = how.map_or_else(|| "failed".to_owned(), HookEnd::how);
+            format!("{of} did not begin, nothing was touched: its before_rollout hook {how}")
         }
         Outcome::Failed => {
             let (what, left) = (given_up(state), left_on_target(state));

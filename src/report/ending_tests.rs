@@ -169,6 +169,54 @@ fn nothing_is_new_where_all_that_was_tried_failed() {
 }
 
 #[test]
+fn a_rollout_that_is_complete_and_whose_last_hook_failed() {
+    let ending = ending(&Sample::with_hooks(), &Diagnoses::default());
+    assert!(!ending.completed, "it is told as an error");
+    insta::assert_snapshot!(ending.text(false), @r"
+    error: rollout 12 of `web` is complete, 1 of 1 on `v1.4.2`; its after_rollout hook failed
+      after_rollout: ended with exit status 3
+                     posting
+                     �[31mno such channel
+    fleet: 1 on `v1.4.2`, 0 unavailable (1 allowed)
+
+    hint: hosts stay as they are; run the hook by hand if it has to have run
+    ");
+}
+
+#[test]
+fn a_rollout_that_its_hook_refused() {
+    let hook = HookKind::BeforeRollout;
+    let mut sample = Sample::hooked(2, 1, &[hook]);
+    sample
+        .sees_old(100, "web-01")
+        .sees_old(100, "web-02")
+        .push(200, Event::HookStarted { hook, rest: None })
+        .push(
+            1_200,
+            Event::HookEnded {
+                hook,
+                host: None,
+                end: crate::report::sample::hook_end(1, "frozen until Monday,\nask \u{1b}[1mann"),
+            },
+        )
+        .push(
+            1_200,
+            Event::RolloutEnded {
+                outcome: Outcome::Refused,
+            },
+        );
+    insta::assert_snapshot!(ending(&sample, &Diagnoses::default()).text(false), @r"
+    error: rollout 12 of `web` did not begin, nothing was touched: its before_rollout hook ended with exit status 1
+      before_rollout: ended with exit status 1
+                      frozen until Monday,
+                      ask \x1b[1mann
+    fleet: 2 on `v1.4.1`, 0 unavailable (1 allowed)
+
+    hint: release `v1.4.2` once more when the hook lets it
+    ");
+}
+
+#[test]
 fn aborted_says_where_hosts_stand() {
     let (mut sample, _) = one_failed();
     let by = "bob@desk".to_owned();

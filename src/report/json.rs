@@ -10,6 +10,7 @@ use crate::core::budget::Budget;
 use crate::core::decision::Decision;
 use crate::core::event::{ActionOutcome, Event, Mark, PauseCause, RecordedEvent, Runs, Sight};
 use crate::core::health::Health;
+use crate::core::hooks::{HookEnd, HookKind, HookResult};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::Spec;
 use crate::core::time::Timestamp;
@@ -106,10 +107,34 @@ fn fields(event: &Event) -> (&'static str, Value) {
         Event::StepOpened { step } => ("step_opened", json!({"step": step + 1})),
         Event::RollbackStarted { cause } => ("rollback_started", json!(cause)),
         Event::AbortRequested { by } => ("abort_requested", json!({"by": by})),
+        Event::HookStarted { hook, rest } => {
+            let fields = json!({"hook": hook, "outcome": rest.map(|rest| rest.to_string())});
+            ("hook_started", without_null(fields, "outcome"))
+        }
+        Event::HookEnded { hook, end, .. } => ("hook_ended", hook_fields(*hook, end)),
         Event::RolloutPaused => ("rollout_paused", json!({})),
         Event::RolloutSuperseded { by } => ("rollout_superseded", json!({"by": by})),
         Event::RolloutEnded { outcome } => ("rollout_ended", json!({"outcome": outcome})),
     }
+}
+
+fn hook_fields(hook: HookKind, end: &HookEnd) -> Value {
+    let (word, status, reason) = match &end.result {
+        HookResult::Exited { status } => ("exited", Some(status), None),
+        HookResult::Killed => ("killed", None, None),
+        HookResult::TimedOut => ("timed_out", None, None),
+        HookResult::NotRun { reason } => ("not_run", None, Some(reason)),
+        HookResult::Removed => ("removed", None, None),
+    };
+    json!({
+        "hook": hook,
+        "ok": end.is_well(),
+        "result": word,
+        "status": status,
+        "reason": reason,
+        "seconds": end.took.as_secs_f64(),
+        "output": end.output,
+    })
 }
 
 fn with_traffic(mut fields: Value, traffic: Option<&TrafficSight>) -> Value {
@@ -289,6 +314,22 @@ mod tests {
                 }
                 Value::Object(fields).to_string()
             })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn the_shape_of_hooks() {
+        let sample = Sample::with_hooks();
+        let of_hooks = |recorded: &&RecordedEvent| {
+            let kind = fields(&recorded.event).0;
+            kind.starts_with("hook_") || kind == "rollout_ended"
+        };
+        let lines: Vec<_> = sample
+            .events
+            .iter()
+            .filter(of_hooks)
+            .map(|recorded| event(recorded).to_string())
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
     }

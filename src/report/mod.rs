@@ -8,6 +8,7 @@ pub mod describe;
 pub mod ending;
 mod escape;
 pub mod history;
+mod hooks;
 pub mod json;
 pub mod live;
 pub mod mask;

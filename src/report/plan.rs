@@ -1,5 +1,6 @@
 //! `plan`: what a release would do, in which order. Contract, section 6.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Value, json};
@@ -8,7 +9,9 @@ use super::json::budget;
 use super::printable;
 use super::table::table;
 use crate::core::budget::Budget;
+use crate::core::hooks::HookKind;
 use crate::core::ids::{HostName, ServiceName};
+use crate::core::program::{Program, RunsOn};
 
 /// What a rollout would do. Pure data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct PlanView {
     pub budget: Budget,
     /// Every host, in the order in which its turn would come; those with nothing to do last.
     pub instances: Vec<PlannedInstance>,
+    /// What the operator's programs would be run for, and which.
+    pub hooks: BTreeMap<HookKind, Program>,
     /// What a person should know before.
     pub warnings: Vec<String>,
 }
@@ -108,6 +113,7 @@ pub fn plan_table(view: &PlanView) -> String {
         b.desired,
     );
     text.push_str(&instances(view));
+    text.push_str(&hooks(view));
     text.push_str(&warnings(view));
     text.push_str(
         "\nhosts of one wave are in work at once; there is no pause between waves: each begins when there is room\n",
@@ -132,6 +138,45 @@ fn instances(view: &PlanView) -> String {
         })
         .collect();
     table(0, &["WAVE", "HOST", "FROM", "TO", "METHOD", "WHY"], &rows)
+}
+
+/// `hooks: before_rollout `check-freeze`, after_instance `smoke` on the host`: programs, whose arguments nobody needs here.
+fn hooks(view: &PlanView) -> String {
+    let told: Vec<_> = view
+        .hooks
+        .iter()
+        .map(|(kind, hook)| {
+            let place = match hook.on {
+                RunsOn::Controller => "",
+                RunsOn::Host => " on the host",
+            };
+            format!("{kind} `{}`{place}", printable(program(hook)))
+        })
+        .collect();
+    match told.is_empty() {
+        true => String::new(),
+        false => format!("\nhooks: {}\n", told.join(", ")),
+    }
+}
+
+fn program(hook: &Program) -> &str {
+    hook.run.first().map_or("", String::as_str)
+}
+
+fn hooks_json(view: &PlanView) -> Vec<Value> {
+    let one = |(kind, hook): (&HookKind, &Program)| {
+        let on = match hook.on {
+            RunsOn::Controller => "controller",
+            RunsOn::Host => "host",
+        };
+        json!({
+            "hook": kind,
+            "on": on,
+            "program": program(hook),
+            "timeout_seconds": hook.timeout.as_secs_f64(),
+        })
+    };
+    view.hooks.iter().map(one).collect()
 }
 
 fn warnings(view: &PlanView) -> String {
@@ -162,12 +207,15 @@ pub fn plan_json(view: &PlanView) -> Value {
         "to": view.to,
         "budget": budget(&view.budget),
         "instances": instances,
+        "hooks": hooks_json(view),
         "warnings": view.warnings,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::report::sample::host;
 
@@ -185,6 +233,14 @@ mod tests {
             method,
             wave,
             reason: reason.to_owned(),
+        }
+    }
+
+    fn hook(on: RunsOn, program: &str) -> Program {
+        Program {
+            on,
+            run: vec![program.to_owned(), "--token".to_owned()],
+            timeout: Duration::from_secs(30),
         }
     }
 
@@ -228,6 +284,13 @@ mod tests {
                     "runs it already",
                 ),
             ],
+            hooks: BTreeMap::from([
+                (
+                    HookKind::BeforeRollout,
+                    hook(RunsOn::Controller, "/etc/fleet/check-freeze"),
+                ),
+                (HookKind::AfterInstance, hook(RunsOn::Host, "smoke")),
+            ]),
             warnings: vec!["strip the artifact: 45 MB of debug information".to_owned()],
         }
     }
@@ -266,6 +329,10 @@ mod tests {
                     {"host": "web-01", "from": "v1.4.1", "to": "v1.4.2", "method": "in-place"},
                     {"host": "web-02", "from": "v1.4.1", "to": "v1.4.2", "method": "in-place"},
                     {"host": "web-03", "from": "v1.4.2", "to": "v1.4.2", "method": "none"},
+                ],
+                "hooks": [
+                    {"hook": "before_rollout", "on": "controller", "program": "/etc/fleet/check-freeze", "timeout_seconds": 30.0},
+                    {"hook": "after_instance", "on": "host", "program": "smoke", "timeout_seconds": 30.0},
                 ],
                 "warnings": ["strip the artifact: 45 MB of debug information"],
             })

@@ -9,6 +9,7 @@ use crate::core::event::{
 };
 use crate::core::fleet::OnFailure;
 use crate::core::health::Health;
+use crate::core::hooks::{HookEnd, HookKind, HookResult, Rest};
 use crate::core::ids::{
     BootId, Digest, HostName, InvocationId, RevisionName, RevisionRef, RolloutId, ServiceName,
     UnitName,
@@ -79,6 +80,7 @@ impl Sample {
             steps: Vec::new(),
             domains: Vec::new(),
             balanced: false,
+            hooks: Default::default(),
         };
         let first = Event::RolloutStarted {
             spec: Box::new(spec),
@@ -102,6 +104,63 @@ impl Sample {
             event,
             hash: String::new(),
         });
+    }
+
+    /// [`Sample::new`] of a service with these hooks.
+    pub(crate) fn hooked(hosts: u32, unavailable: u32, hooks: &[HookKind]) -> Self {
+        let mut sample = Self::new(hosts, unavailable);
+        if let Some(Event::RolloutStarted { spec, .. }) =
+            sample.events.first_mut().map(|first| &mut first.event)
+        {
+            spec.hooks = hooks.iter().copied().collect();
+            sample.state.spec = (**spec).clone();
+        }
+        sample
+    }
+
+    /// Every hook of a host, which all end well but the last.
+    pub(crate) fn with_hooks() -> Self {
+        let mut sample = Self::hooked(1, 1, &HookKind::ALL);
+        let of_rollout = |sample: &mut Self, millis, hook, rest, status, output: &str| {
+            let end = hook_end(status, output);
+            let host = None;
+            sample
+                .push(millis, Event::HookStarted { hook, rest })
+                .push(millis + 1_200, Event::HookEnded { hook, host, end });
+        };
+        let of_instance = |sample: &mut Self, millis, hook: HookKind| {
+            let (action, host) = (hook.action().unwrap(), Some(host("web-01")));
+            let end = hook_end(0, "");
+            sample
+                .begins(millis, "web-01", action)
+                .push(millis + 1_200, Event::HookEnded { hook, host, end })
+                .ends(millis + 1_200, "web-01", action);
+        };
+        sample.sees_old(100, "web-01");
+        of_rollout(
+            &mut sample,
+            200,
+            HookKind::BeforeRollout,
+            None,
+            0,
+            "no freeze",
+        );
+        sample
+            .begins(2_000, "web-01", ActionKind::Stage)
+            .ends(3_000, "web-01", ActionKind::Stage);
+        of_instance(&mut sample, 3_000, HookKind::BeforeInstance);
+        sample
+            .begins(5_000, "web-01", ActionKind::Activate)
+            .ends(5_500, "web-01", ActionKind::Activate)
+            .health(6_000, "web-01", Health::Ready { since: at(6_000) })
+            .begins(16_000, "web-01", ActionKind::Confirm)
+            .ends(16_100, "web-01", ActionKind::Confirm);
+        of_instance(&mut sample, 16_100, HookKind::AfterInstance);
+        let rest = Some(Rest::Ended(Outcome::Completed));
+        let output = "posting\n\u{fffd}[31mno such channel";
+        of_rollout(&mut sample, 18_000, HookKind::AfterRollout, rest, 3, output);
+        sample.completes(20_000);
+        sample
     }
 
     /// Adds an event, which must be possible.
@@ -274,5 +333,13 @@ pub(crate) fn diagnosis(name: &str) -> Progress {
             "10:41:07 web[812]: starting".to_owned(),
             "10:41:07 web[812]: panicked at src/main.rs:31: \x1b]0;owned\x07no database".to_owned(),
         ]),
+    }
+}
+
+pub(crate) fn hook_end(status: i32, output: &str) -> HookEnd {
+    HookEnd {
+        result: HookResult::Exited { status },
+        took: Duration::from_millis(1_200),
+        output: output.to_owned(),
     }
 }

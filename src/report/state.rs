@@ -8,7 +8,7 @@ use crate::core::time::Timestamp;
 pub const OUT_OF_SERVICE: &str = "out-of-service";
 
 /// All words that [`word`] and `status` use, with what they mean.
-pub const WORDS: [(&str, &str); 21] = [
+pub const WORDS: [(&str, &str); 23] = [
     ("available", "ready without a break for min_ready"),
     ("ready", "its health check passes, not for min_ready yet"),
     ("not-ready", "its health check fails"),
@@ -28,6 +28,10 @@ pub const WORDS: [(&str, &str); 21] = [
         "draining",
         "being taken out of traffic, to be switched next",
     ),
+    (
+        "preparing",
+        "the before_instance hook runs; it is switched next",
+    ),
     ("activating", "being switched"),
     ("settling", "started, has to prove itself"),
     ("confirming", "proved itself; that is being read back"),
@@ -36,6 +40,10 @@ pub const WORDS: [(&str, &str); 21] = [
     ("recovering", "put back, has to become available"),
     ("reverted", "failed by us; what ran before is back"),
     ("returned", "the rollout goes back; what ran before is back"),
+    (
+        "stopping",
+        "its spare host is not needed any more: out of traffic, and stopped",
+    ),
     (
         "lost",
         "its host was lost while it was in work; its dead-man's switch puts it back",
@@ -48,6 +56,7 @@ pub const WORDS: [(&str, &str); 21] = [
 pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'static str {
     match (&instance.stage, &instance.reach) {
         (Stage::Staging, _) => "staging",
+        (Stage::Preparing, _) => "preparing",
         (Stage::Draining { .. }, _) => "draining",
         (Stage::Activating { .. }, _) => "activating",
         (Stage::Settling { .. }, _) => "settling",

@@ -362,6 +362,7 @@ fn waiting(reason: &WaitReason, budget: &Budget, now: Timestamp) -> Value {
         WaitReason::Approval { .. } => ("approval", &[]),
         WaitReason::OtherValues { .. } => ("other_values", &[]),
         WaitReason::NoHeadroomInside { .. } => ("no_headroom_inside", &[]),
+        WaitReason::Hook { .. } => ("hook", &[]),
         WaitReason::Pausing => ("pausing", &[]),
         WaitReason::Aborting => ("aborting", &[]),
         WaitReason::GoingBack => ("going_back", &[]),

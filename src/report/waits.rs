@@ -90,6 +90,7 @@ pub fn wait_in_words(reason: &WaitReason, budget: &Budget, now: Timestamp) -> St
         } => format!(
             "in {label} {value} {available} are available, at least {min_available} must be"
         ),
+        WaitReason::Hook { hook } => format!("running the {hook} hook"),
         WaitReason::Pausing => "finishing what is in flight, then pausing".to_owned(),
         WaitReason::Aborting => "finishing what is in flight, then ending".to_owned(),
         WaitReason::GoingBack => "every host goes back to what it ran before".to_owned(),
@@ -130,10 +131,12 @@ pub fn waits_in_words(reasons: &[WaitReason], budget: &Budget, now: Timestamp) -
 fn gerund(action: ActionKind) -> &'static str {
     match action {
         ActionKind::Stage => "shipping to",
+        ActionKind::BeforeInstance => "running the before_instance hook of",
         ActionKind::Drain => "draining",
         ActionKind::Activate => "switching",
         ActionKind::Confirm => "reading back",
         ActionKind::Attach => "attaching",
+        ActionKind::AfterInstance => "running the after_instance hook of",
         ActionKind::Revert => "putting back",
         ActionKind::Start => "starting beside the other on",
         ActionKind::Stop => "stopping",

@@ -2,6 +2,7 @@
 
 use super::state::failed;
 use crate::core::event::{Event, Outcome, RecordedEvent};
+use crate::core::hooks::HookKind;
 use crate::core::ids::{RevisionName, ServiceName};
 use crate::core::rollout::{Instance, Reach, RolloutState, Stage};
 use crate::core::spec::RolloutKind;
@@ -121,6 +122,14 @@ pub(crate) fn next(recorded: &RecordedEvent, state: &RolloutState) -> Option<Str
     match &recorded.event {
         Event::RolloutPaused => Some(format!("{}{back}", way_out.resume_paused())),
         Event::RolloutEnded { outcome } => match outcome {
+            Outcome::Completed
+                if state.hooks.failures.contains_key(&HookKind::AfterRollout)
+                    && missing(state).is_none() =>
+            {
+                Some(
+                    "hosts stay as they are; run the hook by hand if it has to have run".to_owned(),
+                )
+            }
             Outcome::Completed => missing(state).map(|hint| match failed(state) {
                 0 => hint,
                 _ => format!("{hint}{back}"),
@@ -136,6 +145,7 @@ pub(crate) fn next(recorded: &RecordedEvent, state: &RolloutState) -> Option<Str
                     recorded.rollout
                 ))
             }
+            Outcome::Refused => Some(format!("{} when the hook lets it", once_more(state))),
             Outcome::Aborted => Some(format!(
                 "hosts stay on what they run; to bring the others on, {}{back}",
                 once_more(state)

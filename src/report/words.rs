@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::escape::printable;
+use super::hooks::hook_ended;
 use super::time::span;
 use crate::core::event::{
     ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause,
@@ -149,6 +150,11 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
             printable(by)
         ),
         Event::PauseRequested { cause } => format!("{}: {}", service(), pausing(cause, about)),
+        Event::HookStarted { hook, .. } => format!("{}: running its {hook} hook", service()),
+        Event::HookEnded { hook, host, end } => {
+            let whose = host.as_ref().map_or_else(service, ToString::to_string);
+            format!("{whose}: {hook} hook {}", hook_ended(end))
+        }
         Event::RolloutPaused => format!("{} paused", service()),
         Event::RolloutSuperseded { by } => format!("{} gave way to rollout {by}", service()),
         Event::RolloutEnded { outcome } => format!("{} {}", service(), outcome_in_words(*outcome)),
@@ -162,6 +168,7 @@ pub fn outcome_in_words(outcome: Outcome) -> &'static str {
         Outcome::StoodStill => "ended: only unreachable, sick or failed hosts are in the way",
         Outcome::RolledBack => "failed and was rolled back: every host runs what it ran before",
         Outcome::Aborted => "was aborted where it stood",
+        Outcome::Refused => "did not begin: its before_rollout hook failed",
         Outcome::Failed => "failed: an instance could not be put back, somebody must look",
     }
 }
@@ -378,11 +385,13 @@ fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("shipping {target}"),
+        ActionKind::BeforeInstance => "running its before_instance hook".to_owned(),
         ActionKind::Drain => "taking it out of traffic".to_owned(),
         ActionKind::Activate if had_nothing(host, about) => format!("starting {target}"),
         ActionKind::Activate => format!("switching from {} to {target}", before(host, about)),
         ActionKind::Confirm => format!("reading back that {target} runs"),
         ActionKind::Attach => "putting it into traffic".to_owned(),
+        ActionKind::AfterInstance => "running its after_instance hook".to_owned(),
         ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
         ActionKind::Revert => format!("putting {} back", before(host, about)),
         ActionKind::Start if about.goes_back() => {
@@ -423,6 +432,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("{target} is there, verified"),
+        ActionKind::BeforeInstance => "may be switched now".to_owned(),
         ActionKind::Drain => "out of traffic".to_owned(),
         ActionKind::Activate => match about.spec() {
             Some(spec) => format!(
@@ -433,6 +443,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
         },
         ActionKind::Confirm => format!("runs {target}, confirmed"),
         ActionKind::Attach => "in traffic".to_owned(),
+        ActionKind::AfterInstance => format!("runs {target}, and its hook is content"),
         ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
         ActionKind::Revert => format!("{} started again", before(host, about)),
         ActionKind::Start if about.goes_back() => {

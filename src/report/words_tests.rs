@@ -147,3 +147,8 @@ fn why_a_rollout_does_not_simply_go_on() {
         assert_eq!(why_in_words(&sample.state).as_deref(), why);
     }
 }
+
+#[test]
+fn hooks_of_a_rollout_and_of_an_instance() {
+    insta::assert_snapshot!(told(&Sample::with_hooks()));
+}

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::core::fleet::{Fleet, Service};
 use crate::core::traffic::TrafficDriver;
 use crate::ports::{Machines, Traffic, TrafficError};
+use crate::programs::Runner;
 
 use command::Commands;
 use haproxy::Haproxy;
@@ -75,10 +76,12 @@ pub fn traffic_of(
             drain_timeout,
             lever: Commands {
                 site,
-                folder: fleet.folder.clone(),
+                runner: Runner {
+                    folder: fleet.folder.clone(),
+                    machines,
+                },
                 moves: moves.as_ref().clone(),
                 drain_timeout,
-                machines,
             },
         }),
         TrafficDriver::Http(moves) => Arc::new(Levers {

@@ -241,6 +241,7 @@ fn service(login: Login) -> Service {
             deadline: Duration::from_secs(20),
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollctl::core::ids::HostName;
+use rollctl::core::program::{Program, RunsOn};
 use rollctl::core::traffic::{
-    DrainMark, HaproxyEndpoint, Moves, RemoteFile, RunsOn, Traffic, TrafficCommand, TrafficDriver,
-    TrafficRequest,
+    DrainMark, HaproxyEndpoint, Moves, RemoteFile, Traffic, TrafficDriver, TrafficRequest,
 };
 use rollctl::inventory::load;
 
@@ -97,7 +97,7 @@ fn command() {
         "driver = \"command\"\ndrain_timeout = \"5s\"\nattach = { run = [\"./lb\", \"in\"] }\n\
          drain = { on = \"host\", run = [\"lb\", \"\"] }\nobserve = { run = [\"./lb\"], timeout = \"1s\" }",
     );
-    let command = |on, run: &[&str], seconds| TrafficCommand {
+    let command = |on, run: &[&str], seconds| Program {
         on,
         run: run.iter().map(|word| (*word).to_owned()).collect(),
         timeout: Duration::from_secs(seconds),

@@ -207,6 +207,7 @@ fn web() -> Service {
             deadline: Duration::from_secs(120),
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 
@@ -249,6 +250,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
             deadline: Duration::from_secs(60),
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 
@@ -400,21 +402,68 @@ fn a_service_behind_a_jump_host_is_asked_through_ssh() {
 }
 
 #[test]
-fn the_contracts_own_example_lacks_only_what_cannot_be_had_yet() {
-    let errors = load(Path::new("tests/inventory/contract.toml")).unwrap_err();
-    let wrong: Vec<_> = errors
-        .mistakes
+fn the_contracts_own_example_is_an_inventory() {
+    let loaded = good("tests/inventory/contract.toml");
+    // It has one web host and no spare one, so that a step, its order and the spare hosts are warnings.
+    let keys: Vec<_> = loaded
+        .warnings
         .iter()
-        .filter(|mistake| mistake.severity == Severity::Error)
-        .map(|mistake| mistake.render(false))
-        .collect();
-    // It has one web host, so that one of its steps, and its order of database hosts, are warnings.
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let keys: Vec<_> = errors
-        .mistakes
-        .iter()
-        .filter(|mistake| mistake.severity == Severity::NotYet)
         .filter_map(|mistake| mistake.key.as_deref())
         .collect();
-    assert_eq!(keys, ["services.web.spare_hosts", "services.web.hooks",]);
+    assert_eq!(
+        keys,
+        [
+            "hosts.\"db-[01-40]\"",
+            "services.web.spare_hosts",
+            "services.web.strategy.steps[1]",
+            "services.web.strategy.order[0]",
+            "services.web.strategy.order[1]",
+        ]
+    );
+}
+
+#[test]
+fn spare_hosts_are_hosts_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fleet.toml");
+    let read = |spare: &str, more: &str| {
+        let text = format!(
+            "[hosts.\"web-[1-2]\"]\n[hosts.\"spare-[1-2]\"]\n[hosts.spare-3]\nout_of_service = true\n[services.web]\n\
+             hosts = \"web-*\"\nspare_hosts = \"{spare}\"\nunit = \"web.service\"\ninstall_dir = \"/opt/web\"\n\
+             health.unit = true\n{more}"
+        );
+        std::fs::write(&path, text).unwrap();
+        load(&path)
+    };
+    let surge = "[services.web.strategy]\nmax_surge = 1\nmax_unavailable = 0\n";
+    let loaded = read("spare-*", surge).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let web = &loaded.fleet.services[0];
+    assert_eq!(web.hosts, names(&["web-1", "web-2"]));
+    assert_eq!(web.spare_hosts, names(&["spare-1", "spare-2"]));
+    assert_eq!(web.out_of_service, names(&["spare-3"]));
+    assert_eq!(web.carriers().count(), 4);
+    for (spare, more, warning) in [
+        (
+            "spare-*",
+            "",
+            "`spare_hosts` carry nothing: `max_surge` is 0",
+        ),
+        (
+            "gone-*",
+            surge,
+            "matches no host: nothing carries the surge",
+        ),
+    ] {
+        let loaded = read(spare, more).unwrap();
+        let said: Vec<_> = loaded.warnings.iter().map(|one| &one.message).collect();
+        let found = said.iter().any(|message| message.contains(warning));
+        assert!(found, "{warning:?} is not in {said:?}");
+    }
+    let errors = read("web-2", surge).unwrap_err();
+    let said = &errors.mistakes[0].message;
+    assert!(
+        said.contains("`web-2` is in `hosts` and in `spare_hosts`"),
+        "{said}"
+    );
 }

@@ -10,10 +10,12 @@ use crate::core::time::Timestamp;
 use crate::ports::*;
 
 mod fleet;
+mod hooks;
 mod ledger;
 mod traffic;
 
 pub(super) use fleet::{Cut, FakeFleet, FakeHost};
+pub(super) use hooks::FakeHooks;
 pub(super) use ledger::FakeLedger;
 pub(super) use traffic::FakeTraffic;
 

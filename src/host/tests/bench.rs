@@ -175,6 +175,7 @@ pub(super) fn service() -> Service {
             deadline: Duration::from_secs(20),
         },
         traffic: None,
+        hooks: Default::default(),
     }
 }
 

@@ -128,8 +128,10 @@ impl Controller {
             ActionKind::Confirm => self.watch_confirmed(host),
             ActionKind::Stop if self.state.instances[host].is_absent() => self.watches[host] = None,
             ActionKind::Stage
+            | ActionKind::BeforeInstance
             | ActionKind::Drain
             | ActionKind::Attach
+            | ActionKind::AfterInstance
             | ActionKind::Stop
             | ActionKind::DrainSibling
             | ActionKind::AttachSibling

@@ -264,6 +264,7 @@ pub(crate) fn spec(rng: &mut SmallRng, hosts: usize) -> Spec {
         domains,
         side_by_side: false,
         balanced: false,
+        hooks: Default::default(),
     }
 }
 
@@ -273,9 +274,12 @@ pub(crate) fn balance(seed: u64, hosts: &mut [Host]) -> bool {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x7ab1_e5ee_d000_0001);
     let balanced = rng.random_bool(0.4);
     let operators = rng.random_bool(0.3);
+    let mut open = SmallRng::seed_from_u64(seed ^ 0x0be4_0000_0000_0001);
     for host in hosts {
         host.kept_out = balanced && operators && host.runs != 0 && rng.random_bool(0.1);
-        host.in_traffic = !host.kept_out && (!balanced || host.runs != 0);
+        // A balancer may have an entry for what is not there yet.
+        let is_open = open.random_bool(0.3);
+        host.in_traffic = !host.kept_out && (!balanced || host.runs != 0 || is_open);
     }
     balanced
 }

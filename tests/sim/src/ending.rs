@@ -58,6 +58,8 @@ impl World {
         let target = release_of(Some(&rollctl::core::event::Runs::Revision {
             revision: target,
         }));
+        // What it came to was settled before its last hook began; what was seen since is the next one's.
+        let settled = state.hooks.rest.is_some();
         for (instance, host) in state.instances.iter().zip(&self.hosts) {
             let wrong = |why: &str| {
                 Err(format!(
@@ -83,6 +85,7 @@ impl World {
                 && !instance.is_given_up()
                 && !host.kept_out
                 && !host.in_traffic
+                && !settled
             {
                 return wrong("it works and gets no traffic");
             }
@@ -93,6 +96,7 @@ impl World {
                 None if host.other.is_some() => return wrong("another one runs beside it"),
                 Some(other)
                     if other.stuck.is_none()
+                        && !settled
                         && !state.goes_back()
                         && self.ended_available(&state, instance)
                         && !instance.is_given_up() =>
@@ -101,7 +105,7 @@ impl World {
                 }
                 _ => {}
             }
-            if instance.is_surplus() && self.could_go(&state, instance) {
+            if !settled && instance.is_surplus() && self.could_go(&state, instance) {
                 return wrong("its spare host still carries it");
             }
             let before = release_of(instance.before.as_ref());

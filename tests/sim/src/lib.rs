@@ -7,6 +7,7 @@
 mod controller;
 mod draw;
 mod ending;
+mod hooks;
 mod host;
 mod ledger;
 mod order;

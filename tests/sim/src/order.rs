@@ -1,6 +1,7 @@
 //! What a controller asks of a host, on its way there and back.
 
 use rollctl::core::event::{ActionKind, ActionOutcome};
+use rollctl::core::hooks::HookKind;
 use rollctl::core::rollout::Expects;
 
 use crate::draw::Release;
@@ -39,6 +40,8 @@ pub(crate) enum Coming {
     Finish(Order),
     /// The answer is back, or tries to be.
     Reply(Order, ActionOutcome),
+    /// A hook of the rollout ends.
+    HookEnds { controller: u64, hook: HookKind },
     /// The time of a dead-man's switch is over.
     Guard { host: usize, number: u64 },
     /// A host is up again.

@@ -25,6 +25,7 @@ impl World {
             Coming::Arrive(order) => self.arrive(order),
             Coming::Finish(order) => self.finish(order),
             Coming::Reply(order, outcome) => return self.reply(order, outcome),
+            Coming::HookEnds { controller, hook } => return self.hook_ends(controller, hook),
             Coming::Guard { host, number } => self.fire(host, number),
             Coming::Boot { host } => self.boot(host),
         }
@@ -55,6 +56,9 @@ impl World {
     fn arrive(&mut self, order: Order) {
         if is_of_traffic(order.action) {
             return self.balance(order);
+        }
+        if is_hook(order.action) {
+            return self.run_hook(order);
         }
         let host = &self.hosts[order.host];
         if !host.answers_ssh(self.now) {
@@ -111,7 +115,9 @@ impl World {
             ActionKind::Revert | ActionKind::Stop => self.revert(order, fails),
             ActionKind::Start => self.start_beside(order, fails),
             ActionKind::StopSibling => self.stop_beside(order),
-            ActionKind::Drain
+            ActionKind::BeforeInstance
+            | ActionKind::AfterInstance
+            | ActionKind::Drain
             | ActionKind::Attach
             | ActionKind::DrainSibling
             | ActionKind::AttachSibling => {}
@@ -325,7 +331,7 @@ impl World {
         else {
             return Ok(());
         };
-        let by_ssh = !is_of_traffic(order.action);
+        let by_ssh = !is_of_traffic(order.action) && !is_hook(order.action);
         let unreachable = by_ssh && !self.hosts[order.host].answers_ssh(self.now);
         let is_answer = !matches!(
             outcome,
@@ -436,5 +442,12 @@ fn is_of_traffic(action: ActionKind) -> bool {
             | ActionKind::Attach
             | ActionKind::DrainSibling
             | ActionKind::AttachSibling
+    )
+}
+
+fn is_hook(action: ActionKind) -> bool {
+    matches!(
+        action,
+        ActionKind::BeforeInstance | ActionKind::AfterInstance
     )
 }

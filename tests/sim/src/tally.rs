@@ -37,6 +37,10 @@ pub struct Tally {
     pub stop: u64,
     /// A balancer did not do what it was told.
     pub deaf_balancer: u64,
+    /// The service had hooks.
+    pub hooks: u64,
+    /// A hook failed.
+    pub failed_hook: u64,
     /// Somebody paused.
     pub pause: u64,
     /// Somebody aborted.
@@ -51,7 +55,7 @@ pub struct Tally {
 
 impl Tally {
     /// Every figure with its name.
-    pub fn rows(&self) -> [(&'static str, u64); 19] {
+    pub fn rows(&self) -> [(&'static str, u64); 21] {
         [
             ("crash", self.crash),
             ("revert", self.revert),
@@ -67,6 +71,8 @@ impl Tally {
             ("spare hosts", self.spares),
             ("spare host stopped", self.stop),
             ("deaf balancer", self.deaf_balancer),
+            ("hooks", self.hooks),
+            ("failed hook", self.failed_hook),
             ("pause", self.pause),
             ("abort", self.abort),
             ("lost reply", self.lost_reply),
@@ -95,6 +101,8 @@ impl Tally {
             spares: one(self.spares),
             stop: one(self.stop),
             deaf_balancer: one(self.deaf_balancer),
+            hooks: one(self.hooks),
+            failed_hook: one(self.failed_hook),
             pause: one(self.pause),
             abort: one(self.abort),
             lost_reply: one(self.lost_reply),
@@ -122,6 +130,8 @@ impl AddAssign for Tally {
         self.spares += other.spares;
         self.stop += other.stop;
         self.deaf_balancer += other.deaf_balancer;
+        self.hooks += other.hooks;
+        self.failed_hook += other.failed_hook;
         self.pause += other.pause;
         self.abort += other.abort;
         self.lost_reply += other.lost_reply;

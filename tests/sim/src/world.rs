@@ -17,6 +17,7 @@ use rollctl::core::time::Timestamp;
 
 use crate::controller::Controller;
 use crate::draw::{self, Release, Temper};
+use crate::hooks;
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::order::{Coming, Order};
@@ -73,7 +74,9 @@ impl World {
         draw::surge(seed, &mut hosts, &mut spec);
         draw::side_by_side(seed, &mut spec);
         spec.balanced = draw::balance(seed, &mut hosts);
+        spec.hooks = hooks::draw(seed);
         let tally = Tally {
+            hooks: u64::from(!spec.hooks.is_empty()),
             domain: u64::from(!spec.domains.is_empty()),
             balanced: u64::from(spec.balanced),
             side_by_side: u64::from(spec.side_by_side),
@@ -253,6 +256,7 @@ impl World {
                 }
                 Some(Verdict::ReachStep(step)) => self.record(who, &Event::StepReached { step })?,
                 Some(Verdict::OpenStep(step)) => self.record(who, &Event::StepOpened { step })?,
+                Some(Verdict::RunHook { hook, rest }) => self.begin_hook(who, hook, rest)?,
                 Some(Verdict::Paused) => self.record(who, &Event::RolloutPaused)?,
                 Some(Verdict::End(outcome)) => {
                     self.record(who, &Event::RolloutEnded { outcome })?;

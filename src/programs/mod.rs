@@ -1,0 +1,7 @@
+//! Programs of the operator's own, run on this machine or on a host: the commands of a traffic driver, and hooks.
+
+mod hooks;
+mod run;
+
+pub use hooks::{Mask, hooks_of};
+pub(crate) use run::{Ended, NotRun, Runner};
