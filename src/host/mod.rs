@@ -20,6 +20,7 @@ mod preflight;
 mod script;
 mod seen;
 mod shell;
+mod side;
 mod stage;
 mod switch;
 mod systemd;

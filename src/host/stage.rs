@@ -12,6 +12,7 @@ use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_architecture, check_host, check_place, check_units};
 use super::script::{Request, refused};
+use super::side;
 use super::upload::{Shipment, Source, fetch, ship, step};
 use crate::artifact::environment_text;
 use crate::core::fleet::{Scope, Service};
@@ -284,7 +285,8 @@ impl Stage<'_> {
         Some(environment_text(
             own,
             &revision.reference().name,
-            self.service.port,
+            // Side by side, the port is the instance's, not the revision's.
+            self.service.port.filter(|_| side::template(self.service).is_none()),
         ))
     }
 

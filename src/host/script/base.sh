@@ -115,6 +115,10 @@ options() {
         expect=*) expected="$expected $value" ;;
         keep=*) keep="$keep $value" ;;
         boot=*) boot=$value ;;
+        template=*) template=$value ;;
+        port=*) port=$value ;;
+        keeps=*) keeps=$value ;;
+        guarded=*) guarded=$value ;;
         window=*) window=$value ;;
         guard_input=*) guard_input=$value ;;
         guard_service=*) guard_service=$value ;;

@@ -38,8 +38,16 @@ facts() {
     read_fired
     if [ -n "$fired" ]; then printf "fired %s %s\n" "$fired" "$fired_name"; fi
     if [ -f "$dir/.rollctl/step" ]; then field step "$(cat "$dir/.rollctl/step")"; fi
-    shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
-    field show "$shown"
+    case $1 in
+    *@.service)
+        template=$1
+        side_facts
+        ;;
+    *)
+        shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
+        field show "$shown"
+        ;;
+    esac
 }
 
 # A step that is at work, whoever asked for it, is waited for a while: what is seen is then what it becomes. One that died

@@ -106,12 +106,20 @@ is_unloaded() {
     return 1
 }
 
+# Whether an instance was started beside another and never confirmed.
+is_unconfirmed() {
+    for file in "$dir"/.rollctl/instances/*; do
+        if read_instance "${file##*/}" && [ "$i_proven" = no ]; then return 0; fi
+    done
+    return 1
+}
+
 # Whoever claims the host has the whole time again; one that fits nothing any more goes.
 rearm() {
     read_armed
     [ -n "$armed$disarmed" ] || return 0
     read_current
-    if [ -n "$armed" ] && read_saved && [ "$saved_to" = "$target" ]; then
+    if [ -n "$armed" ] && { is_unconfirmed || { read_saved && [ "$saved_to" = "$target" ]; }; }; then
         # At the lock already: it may not go on after this.
         guard_manage stop "$armed.service" >/dev/null 2>&1
         guard_manage restart "$armed.timer" || fail "the dead-man's switch \`$armed.timer\` cannot be set anew"

@@ -17,7 +17,8 @@ while read -r id verb count; do
             stderr=$(receive "$@" 2>&1 1>&3 3>&-)
             ;;
         ping | facts | units | look | text | tree | fetch | claim | preflight | have | clean | prune | switch | \
-            attest | differences | confirm | journal | check | revert)
+            attest | differences | confirm | journal | check | revert | side_start | side_confirm | side_stop | \
+            side_revert)
             stderr=$("$verb" "$@" 2>&1 1>&3 3>&- </dev/null)
             ;;
         *)

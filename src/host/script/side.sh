@@ -37,13 +37,13 @@ before_digest $i_before_digest
 "
 }
 
-# Every instance with its unit; those that are not ours, too: `side NAME PORT PROVEN DIGEST BEFORE BEFORE_DIGEST` and what systemd shows of it.
+# Every instance: `side NAME PORT PROVEN DIGEST` and what systemd shows of its unit. Then the units that are not ours.
 side_facts() {
     for file in "$dir"/.rollctl/instances/*; do
         name=${file##*/}
         case $name in *[!A-Za-z0-9._-]*) continue ;; esac
         read_instance "$name" || continue
-        printf "side %s %s %s %s %s %s " "$name" "$i_port" "$i_proven" "$i_digest" "$i_before" "$i_before_digest"
+        printf "side %s %s %s %s " "$name" "$i_port" "$i_proven" "$i_digest"
         unit_of "$name"
         show -p "$properties" "$unit" | base64 -w0
         printf "\n"

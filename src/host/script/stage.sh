@@ -237,6 +237,8 @@ prune() {
     for folder in "$dir"/revisions/*; do
         name=${folder##*/}
         [ -d "$folder" ] || continue
+        # What runs, or is started by a boot, stays.
+        if [ -f "$dir/.rollctl/instances/$name" ]; then continue; fi
         case " $keep ${target##*/} ${before##*/} ${saved_from##*/} " in *" $name "*) continue ;; esac
         # Renamed first: a removal that dies leaves nothing that looks like a revision.
         mv -T -- "$folder" "$dir/revisions/.removed-$name" || continue
