@@ -156,7 +156,7 @@ async fn state(host: &HostName, facts: &HostFacts, prober: &dyn Prober) -> &'sta
         return "not-ready";
     }
     let expect: Option<&RevisionName> = Some(&revision.name).filter(|name| !name.is_adopted());
-    match prober.probe(host, expect).await.passed {
+    match prober.probe(host, expect, facts.port).await.passed {
         Some(true) => "available",
         Some(false) => "not-ready",
         None => "unknown",

@@ -4,7 +4,7 @@ use futures::StreamExt;
 
 use super::job::Adapters;
 use super::look::{Sights, sight};
-use crate::core::event::Sight;
+use crate::core::event::{Runs, SiblingSight, Sight, Started};
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
 use crate::core::traffic_state::TrafficSight;
@@ -18,6 +18,10 @@ pub(super) struct Claimed {
     pub(super) host: HostName,
     pub(super) sight: Sight,
     pub(super) traffic: Option<TrafficSight>,
+    /// Side by side: the other instance.
+    pub(super) sibling: Option<Box<SiblingSight>>,
+    /// What was read of it.
+    pub(super) facts: Option<HostFacts>,
 }
 
 /// Claims them, and says what each looks like then.
@@ -31,8 +35,8 @@ pub(super) async fn claim(
     let mut seen: Vec<_> = futures::stream::iter(sights)
         .map(|(host, seen)| async move {
             let selected = state.instance(&host).is_some_and(|i| i.selected);
-            let sight = claim_one(ports, controller, &host, seen, selected, resumes).await;
-            balancers(ports, host, sight).await
+            let seen = claim_one(ports, controller, &host, seen, selected, resumes).await;
+            balancers(ports, host, seen).await
         })
         .buffer_unordered(CLAIMS_AT_ONCE)
         .collect()
@@ -42,24 +46,61 @@ pub(super) async fn claim(
 }
 
 /// Asks the balancers where they have it. A host whose balancers do not answer cannot take part.
-async fn balancers(ports: &Adapters, host: HostName, sight: Sight) -> Claimed {
-    let seen = match &ports.traffic {
-        Some(balancers) => balancers.observe(&Member::on(&host)).await.map(Some),
+async fn balancers(ports: &Adapters, host: HostName, seen: Result<HostFacts, Sight>) -> Claimed {
+    let (sight, facts) = match seen {
+        Ok(facts) => {
+            let seen = Ok(facts);
+            (sight(&seen), seen.ok())
+        }
+        Err(sight) => (sight, None),
+    };
+    let port = facts.as_ref().and_then(|facts| facts.port);
+    let beside = facts.as_ref().and_then(|facts| facts.beside.as_ref());
+    let traffic = traffic_of(ports, &host, port).await;
+    let other = match beside {
+        Some(beside) => traffic_of(ports, &host, Some(beside.port)).await,
         None => Ok(None),
     };
-    let (sight, traffic) = match (seen, sight) {
-        (Ok(traffic), sight) => (sight, traffic),
-        (Err(error), Sight::Reachable { .. }) => {
-            let reason = error.in_words();
-            (Sight::Refused { reason }, None)
+    let (sight, traffic, other) = match (traffic, other, sight) {
+        (Ok(traffic), Ok(other), sight) => (sight, traffic, other),
+        (Err(reason), _, Sight::Reachable { .. }) | (_, Err(reason), Sight::Reachable { .. }) => {
+            (Sight::Refused { reason }, None, None)
         }
-        (Err(_), sight) => (sight, None),
+        (_, _, sight) => (sight, None, None),
     };
+    let boot = facts.as_ref().map(|facts| facts.boot.clone());
+    let sibling = beside.zip(boot).map(|(beside, boot)| {
+        Box::new(SiblingSight {
+            runs: Runs::Revision {
+                revision: beside.revision.clone(),
+            },
+            started: Some(Started {
+                boot,
+                units: vec![beside.unit.started.clone()],
+            }),
+            unproven: beside.unproven,
+            traffic: other,
+        })
+    });
     Claimed {
         host,
         sight,
         traffic,
+        sibling,
+        facts,
     }
+}
+
+async fn traffic_of(
+    ports: &Adapters,
+    host: &HostName,
+    port: Option<u16>,
+) -> Result<Option<TrafficSight>, String> {
+    let Some(balancers) = &ports.traffic else {
+        return Ok(None);
+    };
+    let seen = balancers.observe(&Member::at(host, port)).await;
+    seen.map(Some).map_err(|error| error.in_words())
 }
 
 async fn claim_one(
@@ -69,21 +110,20 @@ async fn claim_one(
     seen: Result<HostFacts, HostError>,
     selected: bool,
     resumes: bool,
-) -> Sight {
-    let Ok(facts) = seen else {
-        return sight(&seen);
-    };
+) -> Result<HostFacts, Sight> {
+    let facts = seen.map_err(|error| sight(&Err(error)))?;
     // A host that this rollout leaves alone has to know who drives too, unless it never had the service.
     if selected || facts.owner.is_some() {
         if let Err(error) = ports.hosts.claim(host, controller).await {
-            return cannot_be_claimed(&error);
+            return Err(cannot_be_claimed(&error));
         }
         // Whoever was at work there before has finished by now, or was put back: what was seen before may be old.
-        if resumes || facts.unproven.is_some() {
-            return sight(&ports.hosts.observe(host).await);
+        if resumes || facts.unproven.is_some() || facts.beside.is_some() {
+            let again = ports.hosts.observe(host).await;
+            return again.map_err(|error| sight(&Err(error)));
         }
     }
-    sight(&Ok(facts))
+    Ok(facts)
 }
 
 fn cannot_be_claimed(error: &HostError) -> Sight {

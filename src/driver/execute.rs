@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::hooks::instance_hook;
 use super::job::{Adapters, Job};
+use super::side::Pair;
 use super::traffic::{move_traffic, unmarked};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
@@ -43,6 +44,10 @@ pub(super) struct Order {
     pub(super) works: bool,
     /// Endpoints at which an operator keeps it out of traffic.
     pub(super) kept_out: BTreeSet<String>,
+    /// Side by side: the two instances.
+    pub(super) pair: Option<Pair>,
+    /// Which of them the balancers are told of, by its port.
+    pub(super) port: Option<u16>,
     /// Hash of the event that says the action was started.
     pub(super) event_hash: String,
     /// Whether a failure of the instance is being cleaned up, which wants its journal.
@@ -84,7 +89,10 @@ pub(super) async fn execute(
     };
     let hash = order.event_hash.clone();
     match order.kind {
-        ActionKind::Drain | ActionKind::Attach => move_traffic(&ports, &job, &order).await,
+        ActionKind::Drain
+        | ActionKind::Attach
+        | ActionKind::DrainSibling
+        | ActionKind::AttachSibling => move_traffic(&ports, &job, &order).await,
         ActionKind::BeforeInstance | ActionKind::AfterInstance => {
             instance_hook(&ports, &job, &controller, &order).await
         }
@@ -98,7 +106,9 @@ pub(super) async fn execute(
                 to: target,
                 event_hash: hash,
                 guarded: true,
+                side: None,
             };
+            let switch = order.pair.as_ref().map_or(switch, |pair| pair.switch(&order.event_hash, false));
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
             let outcome = ended(started.map(Some), Refusal::Untouched);
@@ -110,7 +120,9 @@ pub(super) async fn execute(
                 to: target,
                 event_hash: hash,
                 guarded: true,
+                side: None,
             };
+            let switch = order.pair.as_ref().map_or(switch, |pair| pair.confirmed(&order));
             let Some(started) = &order.started else {
                 return ActionOutcome::Failed {
                     reason: "nothing is known of its start".to_owned(),
@@ -126,11 +138,17 @@ pub(super) async fn execute(
         }
         ActionKind::Revert => {
             diagnose(&ports, &order).await;
+            if let Some(pair) = &order.pair {
+                let ask = || pair.put_back(&*ports.hosts, &controller, &order);
+                let back = until_answered(&job, true, ask).await;
+                return ended(back, Refusal::Fails).into();
+            }
             let switch = Switch {
                 from: target,
                 to: order.before.clone(),
                 event_hash: hash,
                 guarded: false,
+                side: None,
             };
             let stopped = order.before == Runs::Nothing;
             let ask = || put_back(&ports, &controller, &order.host, &switch);
@@ -141,16 +159,34 @@ pub(super) async fn execute(
             );
             unmarked(&ports, &order.host, outcome).await.into()
         }
-        ActionKind::Start
-        | ActionKind::DrainSibling
-        | ActionKind::AttachSibling
-        | ActionKind::StopSibling => todo!(),
+        ActionKind::Start => {
+            let Some(pair) = &order.pair else {
+                return not_side_by_side();
+            };
+            let switch = pair.switch(&hash, true);
+            let ask = || ports.hosts.switch(&order.host, &controller, &switch);
+            let refusal = match switch.guarded {
+                true => Refusal::Untouched,
+                false => Refusal::Fails,
+            };
+            let started = until_answered(&job, !switch.guarded, ask).await;
+            ended(started.map(Some), refusal).into()
+        }
+        ActionKind::StopSibling => {
+            let Some(pair) = &order.pair else {
+                return not_side_by_side();
+            };
+            let ask = || pair.stop_other(&*ports.hosts, &controller, &order);
+            let stopped = until_answered(&job, true, ask).await;
+            ended(stopped.map(|()| None), Refusal::Fails).into()
+        }
         ActionKind::Stop => {
             let switch = Switch {
                 from: order.before.clone(),
                 to: Runs::Nothing,
                 event_hash: hash,
                 guarded: false,
+                side: None,
             };
             let ask = || stop(&ports, &controller, &order.host, &switch);
             let stopped = until_answered(&job, true, ask).await;
@@ -165,6 +201,11 @@ pub(super) async fn execute(
             ended(removed.map(|_| None), Refusal::Fails).into()
         }
     }
+}
+
+fn not_side_by_side() -> Ending {
+    let reason = "the inventory does not say any more that it runs side by side".to_owned();
+    ActionOutcome::Failed { reason }.into()
 }
 
 async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Order) -> Ending {
@@ -294,7 +335,9 @@ fn is_same(seen: &Runs, wanted: &Runs) -> bool {
 
 /// Collects what a person wants to know of a failed instance, before it is started anew. Shown, not stored.
 async fn diagnose(ports: &Adapters, order: &Order) {
-    let journal = ports.hosts.journal(&order.host, JOURNAL_LINES);
+    let of = order.pair.as_ref().and_then(|pair| pair.main.revision());
+    let of = of.map(|revision| &revision.name);
+    let journal = ports.hosts.journal(&order.host, of, JOURNAL_LINES);
     let journal = match tokio::time::timeout(JOURNAL_PATIENCE, journal).await {
         Ok(Ok(excerpt)) => excerpt,
         Ok(Err(_)) | Err(_) => crate::ports::JournalExcerpt::NotReadable,

@@ -13,6 +13,7 @@ mod lease;
 mod look;
 mod requests;
 mod run;
+mod side;
 mod stop;
 mod traffic;
 mod watch;

@@ -16,9 +16,9 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
         let reason = "the inventory does not say any more where its traffic comes from".to_owned();
         return ActionOutcome::Failed { reason }.into();
     };
-    let member = Member::on(&order.host);
+    let member = Member::at(&order.host, order.port);
     let moved = match order.kind {
-        ActionKind::Attach => {
+        ActionKind::Attach | ActionKind::AttachSibling => {
             let attach = || traffic.attach(&member, &order.kept_out, order.works);
             until_done(ports, job, attach).await.map(|()| 0)
         }

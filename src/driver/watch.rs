@@ -25,6 +25,8 @@ pub(super) struct Subject {
     pub(super) generation: u64,
     /// The revision that has to answer; nothing where `expect_*` cannot be asked.
     pub(super) expect: Option<RevisionName>,
+    /// Side by side: which of the two instances, and its port.
+    pub(super) of: Option<(RevisionName, u16)>,
     /// How the units were started by us; nothing for an instance that ran before.
     pub(super) started: Option<Started>,
     /// Whether a probe that passes is enough while SSH cannot say how the units are.
@@ -72,13 +74,15 @@ pub(super) async fn watch(
 /// Asks once: the probe, and of an instance that we started also its units.
 pub(super) async fn look(ports: &Adapters, check: &HealthCheck, subject: &Subject) -> Look {
     let units_matter = subject.started.is_some() || check.probe == Probe::Unit;
-    let probe = ports.prober.probe(&subject.host, subject.expect.as_ref());
+    let port = subject.of.as_ref().map(|(_, port)| *port);
+    let probe = (ports.prober).probe(&subject.host, subject.expect.as_ref(), port);
     let units = async {
         if !units_matter {
             return None;
         }
         // A host that was cut off says nothing for a long time; that is an answer too.
-        let asked = ports.hosts.units(&subject.host);
+        let of = subject.of.as_ref().map(|(name, _)| name);
+        let asked = ports.hosts.units(&subject.host, of);
         Some(
             tokio::time::timeout(check.timeout + SSH_SLACK, asked)
                 .await

@@ -11,7 +11,7 @@ use super::guard::Guard;
 use super::layout::folder_of;
 use super::machine::{Machine, PATIENCE};
 use super::preflight::check_host;
-use super::script::{Request, encoded, refused};
+use super::script::{encoded, refused};
 use super::switch::{ends, limit_of};
 use super::systemd::parse_unit_text;
 use super::upload::step;

@@ -26,6 +26,7 @@ mod render;
 mod select;
 mod selector;
 mod service;
+mod side;
 mod source;
 mod ssh;
 mod steps;

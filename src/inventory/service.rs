@@ -12,6 +12,7 @@ use super::mistake::Findings;
 use super::paths::{self, NamedFile};
 use super::placeholder::Values;
 use super::reader::{Entry, Table};
+use super::side::{self, is_template};
 use super::select::{explain_no_match, parse, select};
 use super::source::At;
 use super::strategy::ReadStrategy;
@@ -51,7 +52,7 @@ pub(crate) fn read(
     let hosts = selected(&mut table, &entry.key, around, f);
     let (units, units_at) = units(&mut table, &entry.key, f);
     let port = table.take("port");
-    let ports = later::ports(&mut table, port.as_ref(), f);
+    let ports = side::ports(&mut table, port.as_ref(), f);
     let is_template = units.iter().any(is_template);
     let spares = spare_hosts(&mut table, &hosts, is_template, around, f);
     let all: Vec<&Host> = hosts.iter().chain(&spares).copied().collect();
@@ -62,10 +63,11 @@ pub(crate) fn read(
     };
     let values = Values {
         hosts: all,
-        port: port.is_some() || ports,
+        port: port.is_some() || ports.is_some(),
     };
     let strategy_table = sub_table(&mut table, "strategy", f);
-    let strategy = ReadStrategy::read(strategy_table, ordinary, !spares.is_empty(), f);
+    let carried = is_template || !spares.is_empty();
+    let strategy = ReadStrategy::read(strategy_table, ordinary, carried, f);
     warn_of_idle_spares(&spares, &strategy, &entry.key, f);
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
@@ -107,6 +109,7 @@ pub(crate) fn read(
         port: port
             .and_then(|entry| entry.number(f, 1..=65535))
             .and_then(|port| u16::try_from(port).ok()),
+        ports: ports.as_ref().and_then(|(_, pair)| *pair),
         revision_history_limit: table
             .take("revision_history_limit")
             .and_then(|entry| entry.number(f, 1..=u32::MAX))
@@ -116,6 +119,7 @@ pub(crate) fn read(
         traffic,
         hooks: hooks::read(&mut table, f, files),
     };
+    side::check(&service, ports.as_ref().map(|(at, _)| at), &units_at, f);
     warn_of_empty(&service, &entry.key, around, f);
     later::unread(&mut table, "window", f);
     later::unread(&mut table, "trust", f);
@@ -305,13 +309,6 @@ fn units(table: &mut Table<'_>, service: &At, f: &mut Findings<'_>) -> (Vec<Unit
             f.wrong(&entry.at, format!("unit `{unit}` is named twice"));
             continue;
         }
-        if is_template(&unit) {
-            f.not_yet(
-                &entry.at,
-                &format!("the template unit `{unit}` (side by side)"),
-                "name a unit without `@`: it is replaced in place",
-            );
-        }
         in_order.push(unit);
     }
     (in_order, at)
@@ -359,10 +356,6 @@ fn socket(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<UnitName> {
         return None;
     }
     Some(UnitName::new(text))
-}
-
-fn is_template(unit: &UnitName) -> bool {
-    unit.as_str().ends_with("@.service")
 }
 
 fn binary(table: &mut Table<'_>, service: &str, f: &mut Findings<'_>) -> String {

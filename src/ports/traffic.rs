@@ -25,6 +25,14 @@ impl Member {
             port: None,
         }
     }
+
+    /// The one on that port; nothing: the service's own.
+    pub fn at(host: &HostName, port: Option<u16>) -> Self {
+        Self {
+            host: host.clone(),
+            port,
+        }
+    }
 }
 
 /// An instance that takes no new requests.
