@@ -216,7 +216,11 @@ pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> 
                 let expect = name.filter(|name| !name.is_adopted());
                 facts.runs != Runs::Nothing
                     && facts.units.iter().all(UnitState::is_active)
-                    && prober.probe(&host.name, expect.as_ref(), facts.port).await.passed == Some(true)
+                    && prober
+                        .probe(&host.name, expect.as_ref(), facts.port)
+                        .await
+                        .passed
+                        == Some(true)
             }
             Err(_) => prober.probe(&host.name, None, None).await.passed == Some(true),
         };

@@ -42,6 +42,7 @@ fn service(hosts: u32) -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::<String, PathBuf>::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),

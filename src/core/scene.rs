@@ -53,6 +53,7 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         max_uploads: 100,
         steps: Vec::new(),
         domains: Vec::new(),
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     }
@@ -117,6 +118,7 @@ impl Scene {
                 host: name(n),
                 sight,
                 traffic,
+                sibling: None,
             });
             let health = match letter {
                 'o' | 'n' | 'd' => Health::Ready {
@@ -129,6 +131,7 @@ impl Scene {
             scene.happen(Event::HealthChanged {
                 host: name(n),
                 health,
+                sibling: false,
             });
         }
         scene
@@ -205,6 +208,7 @@ impl Scene {
         self.happen(Event::HealthChanged {
             host: name(host),
             health,
+            sibling: false,
         });
     }
 
@@ -325,6 +329,7 @@ impl Scene {
             host: name(host),
             sight,
             traffic,
+            sibling: None,
         });
     }
 }

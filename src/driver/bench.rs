@@ -81,6 +81,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         max_uploads: 16,
         steps: Vec::new(),
         domains: Vec::new(),
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     };
@@ -110,6 +111,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         adopted: None,
     };
     let job = Job {
+        ports: None,
         spec,
         target,
         health: HealthCheck {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::hooks::instance_hook;
 use super::job::{Adapters, Job};
 use super::side::Pair;
-use super::traffic::{move_traffic, unmarked};
+use super::traffic::{close_entry, move_traffic, unmarked};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
 use crate::core::health::Poll;
@@ -108,7 +108,10 @@ pub(super) async fn execute(
                 guarded: true,
                 side: None,
             };
-            let switch = order.pair.as_ref().map_or(switch, |pair| pair.switch(&order.event_hash, false));
+            let switch = order
+                .pair
+                .as_ref()
+                .map_or(switch, |pair| pair.switch(&order.event_hash, false));
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
             let outcome = ended(started.map(Some), Refusal::Untouched);
@@ -122,7 +125,10 @@ pub(super) async fn execute(
                 guarded: true,
                 side: None,
             };
-            let switch = order.pair.as_ref().map_or(switch, |pair| pair.confirmed(&order));
+            let switch = order
+                .pair
+                .as_ref()
+                .map_or(switch, |pair| pair.confirmed(&order));
             let Some(started) = &order.started else {
                 return ActionOutcome::Failed {
                     reason: "nothing is known of its start".to_owned(),
@@ -164,6 +170,12 @@ pub(super) async fn execute(
                 return not_side_by_side();
             };
             let switch = pair.switch(&hash, true);
+            if let Err(reason) = close_entry(&ports, &job, &order, pair).await {
+                return match switch.guarded {
+                    true => ActionOutcome::Refused { reason }.into(),
+                    false => ActionOutcome::Failed { reason }.into(),
+                };
+            }
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let refusal = match switch.guarded {
                 true => Refusal::Untouched,

@@ -10,8 +10,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::claim::{Claimed, claim};
 use super::job::{Adapters, DriverError, Finished, Input, Job, Resumed};
 use super::look::{Sights, look};
-use super::side::PortsOf;
 use super::requests::{answer, event_of, listen};
+use super::side::PortsOf;
 use super::stop::Stop;
 use super::watch::Look;
 use super::watches::Which;
@@ -353,7 +353,11 @@ impl Driver {
             })
             .await?;
             // What was not confirmed is gone with the boot, and what ran before is what the host runs.
-            match self.state.instance(&host).is_some_and(|one| one.stage == Stage::Staged) {
+            match self
+                .state
+                .instance(&host)
+                .is_some_and(|one| one.stage == Stage::Staged)
+            {
                 true => self.watch_other_as_main(&host),
                 false => self.watch_started(&host),
             }

@@ -27,8 +27,15 @@ impl PortsOf {
 
     /// Takes in what a look has shown.
     pub(super) fn learn(&mut self, host: &HostName, facts: &HostFacts) {
-        let own = facts.runs.revision().map(|one| one.digest.clone()).zip(facts.port);
-        let beside = facts.beside.as_ref().map(|one| (one.revision.digest.clone(), one.port));
+        let own = facts
+            .runs
+            .revision()
+            .map(|one| one.digest.clone())
+            .zip(facts.port);
+        let beside = facts
+            .beside
+            .as_ref()
+            .map(|one| (one.revision.digest.clone(), one.port));
         let known = self.known.entry(host.clone()).or_default();
         known.extend(own.into_iter().chain(beside));
     }
@@ -44,7 +51,10 @@ impl PortsOf {
     /// Gives a port to what is to be started: one that neither of these has.
     fn give(&mut self, host: &HostName, to: &Runs, taken: [Option<&Runs>; 2]) -> Option<u16> {
         let pair = self.pair?;
-        let taken: Vec<_> = taken.into_iter().filter_map(|runs| self.of(host, runs)).collect();
+        let taken: Vec<_> = taken
+            .into_iter()
+            .filter_map(|runs| self.of(host, runs))
+            .collect();
         let free = pair.iter().find(|port| !taken.contains(port));
         // Two run already, and one of them is stopped for this one: it gets that one's.
         let port = free.or(taken.first()).copied().unwrap_or(pair[0]);
@@ -80,7 +90,8 @@ impl Driver {
         }
         let host = &before.host;
         let after = self.state.instance(host)?;
-        let goes_back = kind == ActionKind::Revert || matches!(after.stage, Stage::Reverting { .. });
+        let goes_back =
+            kind == ActionKind::Revert || matches!(after.stage, Stage::Reverting { .. });
         let to = match goes_back {
             true => before.before.clone().unwrap_or(Runs::Nothing),
             false => Runs::Revision {
@@ -97,7 +108,9 @@ impl Driver {
         // One that is started anew keeps its port.
         let restarts = before.runs.as_ref().is_some_and(is_same);
         let port = match starts && !is_beside && !restarts {
-            true => self.ports_of.give(host, &to, [before.runs.as_ref(), sibling]),
+            true => self
+                .ports_of
+                .give(host, &to, [before.runs.as_ref(), sibling]),
             false => self.ports_of.of(host, Some(&to)),
         };
         Some(Pair {
@@ -112,6 +125,11 @@ impl Driver {
 }
 
 impl Pair {
+    /// The port of what is to be started.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     fn side(&self, keeps: bool) -> Side {
         let port = self.port;
         Side { port, keeps }
@@ -130,7 +148,10 @@ impl Pair {
 
     /// The switch that is confirmed: what runs beside was what ran before.
     pub(super) fn confirmed(&self, order: &Order) -> Switch {
-        let beside = self.other.clone().map(|revision| Runs::Revision { revision });
+        let beside = self
+            .other
+            .clone()
+            .map(|revision| Runs::Revision { revision });
         Switch {
             from: beside.unwrap_or_else(|| order.before.clone()),
             to: self.main.clone(),

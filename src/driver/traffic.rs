@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::execute::{ASK_AGAIN, Ending, Order, take_fresh_look};
 use super::job::{Adapters, Job};
+use super::side::Pair;
 use crate::core::event::{ActionKind, ActionOutcome};
 use crate::core::ids::HostName;
 use crate::ports::{LedgerError, Member, TrafficError};
@@ -37,6 +38,23 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
         },
         Err(reason) => ActionOutcome::Failed { reason }.into(),
     }
+}
+
+/// Before an instance is started on a port, no balancer may send requests there: its own check would find it ready before
+/// it has proved itself.
+pub(super) async fn close_entry(
+    ports: &Adapters,
+    job: &Job,
+    order: &Order,
+    pair: &Pair,
+) -> Result<(), String> {
+    let Some(traffic) = &ports.traffic else {
+        return Ok(());
+    };
+    let member = Member::at(&order.host, Some(pair.port()));
+    until_done(ports, job, || traffic.drain(&member))
+        .await
+        .map(drop)
 }
 
 /// Asks until it is done, as long as an instance may take to become available: a balancer that is restarted meanwhile

@@ -106,12 +106,18 @@ impl Driver {
 
     fn watch_other(&mut self, host: &HostName) {
         self.stop_watching(host, Which::Other);
-        let sibling = self.state.instance(host).and_then(|one| one.sibling.as_ref());
+        let sibling = self
+            .state
+            .instance(host)
+            .and_then(|one| one.sibling.as_ref());
         let Some(runs) = sibling.map(|sibling| sibling.runs.clone()) else {
             return;
         };
         self.generation += 1;
-        let name = runs.as_ref().and_then(Runs::revision).map(|one| one.name.clone());
+        let name = runs
+            .as_ref()
+            .and_then(Runs::revision)
+            .map(|one| one.name.clone());
         let subject = Subject {
             host: host.clone(),
             generation: self.generation,

@@ -278,7 +278,9 @@ impl<'a> Fields<'a> {
             "other" => Current::Other,
             _ => Current::None,
         };
-        let template = names.first().filter(|unit| unit.as_str().ends_with("@.service"));
+        let template = names
+            .first()
+            .filter(|unit| unit.as_str().ends_with("@.service"));
         let owner = self.text("owner").filter(|ledger| !ledger.is_empty());
         Some(Facts {
             systemd: plain("systemd")?.parse().ok()?,

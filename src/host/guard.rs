@@ -81,7 +81,10 @@ impl Guard {
             .option("service", &service.name)
             .option("window", window.as_secs())
             .option("limit", limit.as_secs())
-            .option("template", service.units.first().map_or("", UnitName::as_str));
+            .option(
+                "template",
+                service.units.first().map_or("", UnitName::as_str),
+            );
         Self {
             service_unit: service_unit(service, facts, controller, patience),
             timer_unit: timer_unit(service, controller, window),

@@ -14,8 +14,8 @@ use super::facts::{Facts, decode};
 use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_host, check_place, check_socket, check_units};
-use super::side;
 use super::script::{Request, encoded, refused};
+use super::side;
 use super::stage::{Depot, Stage};
 use super::switch::switch;
 use super::systemd::parse_show;
@@ -218,9 +218,7 @@ impl Hosts for ServiceHosts {
     ) -> Result<Confirmed, HostError> {
         let (machine, service) = (self.machine(host)?, &self.service);
         match switch.side {
-            Some(how) => {
-                side::confirm(machine, service, controller, switch, how, started).await
-            }
+            Some(how) => side::confirm(machine, service, controller, switch, how, started).await,
             None => confirm(machine, service, controller, switch, started).await,
         }
     }

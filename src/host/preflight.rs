@@ -311,7 +311,9 @@ fn user(service: &Service, facts: &Facts, contents: &PackageContents) -> Option<
     }
     if side::template(service).is_some() {
         let text = contents.units.values().next()?;
-        return parse_unit_text(text, "/root").user.filter(|user| !user.is_empty());
+        return parse_unit_text(text, "/root")
+            .user
+            .filter(|user| !user.is_empty());
     }
     let unit = facts.units.first()?;
     let user = match contents.units.get(&unit.state.started.unit) {

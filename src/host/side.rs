@@ -19,8 +19,8 @@ use crate::core::event::{Runs, Started, Unproven};
 use crate::core::fleet::Service;
 use crate::core::ids::{RevisionName, RevisionRef, UnitName};
 use crate::ports::{
-    Attestation, Attested, Beside, Confirmed, Controller, HostError, HostErrorKind, HostFacts, Side, Stop,
-    Switch,
+    Attestation, Attested, Beside, Confirmed, Controller, HostError, HostErrorKind, HostFacts,
+    Side, Stop, Switch,
 };
 
 /// The template of a service whose revisions run side by side.
@@ -62,7 +62,10 @@ pub(crate) fn host_facts(facts: Facts) -> Result<HostFacts, HostError> {
     let others = || {
         let name = main.as_ref().map(|(revision, _)| revision.name.clone());
         let mut all = facts.instances.iter();
-        let others: Vec<_> = all.by_ref().filter(|one| Some(&one.name) != name.as_ref()).collect();
+        let others: Vec<_> = all
+            .by_ref()
+            .filter(|one| Some(&one.name) != name.as_ref())
+            .collect();
         // What nobody confirmed is what has to be seen to first.
         let unproven = others.iter().find(|one| !one.proven);
         unproven.or(others.first()).copied()
@@ -124,7 +127,9 @@ pub(crate) async fn attest_host(
 ) -> Result<Attested, HostError> {
     let facts = machine.facts(service).await?;
     let main = facts.managed();
-    let main = main.as_ref().and_then(|revision| facts.instance(&revision.name));
+    let main = main
+        .as_ref()
+        .and_then(|revision| facts.instance(&revision.name));
     let Some(one) = main else {
         return Ok(Attested {
             runs: Runs::Nothing,
@@ -178,10 +183,17 @@ pub(crate) fn check_template(
         ));
     }
     let own = format!("{}/revisions/%i", facts.dir);
-    if text.exec_start.iter().any(|exec| exec.reaches(&[own.clone()])) {
+    if text
+        .exec_start
+        .iter()
+        .any(|exec| exec.reaches(&[own.clone()]))
+    {
         return Ok(());
     }
-    let started = text.exec_start.first().map_or("nothing", |exec| exec.path.as_str());
+    let started = text
+        .exec_start
+        .first()
+        .map_or("nothing", |exec| exec.path.as_str());
     Err(refused(
         format!("unit `{template}` starts `{started}`, which is not of its own revision"),
         Some(format!("let ExecStart name `{own}/{}`", service.binary)),
@@ -224,7 +236,9 @@ pub(crate) async fn start(
     if switch.guarded {
         request = Guard::side(service, &facts, controller, switch, name, limit).add_to(request)?;
     }
-    let answer = machine.step(request, limit.saturating_mul(2) + PATIENCE).await?;
+    let answer = machine
+        .step(request, limit.saturating_mul(2) + PATIENCE)
+        .await?;
     parse_started(&String::from_utf8_lossy(&answer))
         .ok_or_else(|| refused("the host's answer about the start makes no sense", None))
 }
@@ -249,10 +263,14 @@ pub(crate) async fn confirm(
         }));
     };
     let attestation = attest(machine, service, &facts, one).await?;
-    let mut request = ends(step("side_confirm", service, controller), controller, switch)
-        .option("template", template)
-        .option("to_name", &one.name)
-        .option("keeps", if side.keeps { "yes" } else { "no" });
+    let mut request = ends(
+        step("side_confirm", service, controller),
+        controller,
+        switch,
+    )
+    .option("template", template)
+    .option("to_name", &one.name)
+    .option("keeps", if side.keeps { "yes" } else { "no" });
     for unit in &started.units {
         request = request
             .option("unit", &unit.unit)
@@ -287,14 +305,20 @@ pub(crate) async fn stop(
         return Err(refused("its revisions do not run side by side", None));
     };
     let name = |revision: &RevisionRef| {
-        let found = facts.instances.iter().find(|one| one.digest == revision.digest);
+        let found = facts
+            .instances
+            .iter()
+            .find(|one| one.digest == revision.digest);
         found.map_or_else(|| revision.name.clone(), |one| one.name.clone())
     };
     let limit = limit_of(
         facts.instances.iter().map(|one| one.unit.stop_timeout),
         Duration::from_secs(10),
     );
-    let stays = stop.stays.as_ref().map_or("-".to_owned(), |one| name(one).to_string());
+    let stays = stop
+        .stays
+        .as_ref()
+        .map_or("-".to_owned(), |one| name(one).to_string());
     let request = step("side_stop", service, controller)
         .option("by", encoded(&controller.by))
         .option("rollout", controller.rollout)

@@ -286,7 +286,9 @@ impl Stage<'_> {
             own,
             &revision.reference().name,
             // Side by side, the port is the instance's, not the revision's.
-            self.service.port.filter(|_| side::template(self.service).is_none()),
+            self.service
+                .port
+                .filter(|_| side::template(self.service).is_none()),
         ))
     }
 

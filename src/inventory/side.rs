@@ -75,9 +75,15 @@ pub(crate) fn check(service: &Service, ports: Option<&At>, at: &At, f: &mut Find
         );
     }
     if service.link.is_some() {
-        f.wrong(at, "`link` and a template unit exclude each other: it would lead to one of two");
+        f.wrong(
+            at,
+            "`link` and a template unit exclude each other: it would lead to one of two",
+        );
     }
     if service.socket.is_some() {
-        f.wrong(at, "`socket` and a template unit exclude each other: one socket cannot lead to two");
+        f.wrong(
+            at,
+            "`socket` and a template unit exclude each other: one socket cannot lead to two",
+        );
     }
 }

@@ -79,6 +79,7 @@ impl Sample {
             max_uploads: 16,
             steps: Vec::new(),
             domains: Vec::new(),
+            side_by_side: false,
             balanced: false,
             hooks: Default::default(),
         };
@@ -178,6 +179,7 @@ impl Sample {
                 host: host(name),
                 sight: Sight::reachable(runs),
                 traffic: None,
+                sibling: None,
             },
         );
         if !absent {
@@ -206,6 +208,7 @@ impl Sample {
                     reason: "connection refused (192.0.2.17:22)".to_owned(),
                 },
                 traffic: None,
+                sibling: None,
             },
         );
         self.health(millis, name, Health::NotReady { failed_polls: 1 })
@@ -217,6 +220,7 @@ impl Sample {
             Event::HealthChanged {
                 host: host(name),
                 health,
+                sibling: false,
             },
         )
     }

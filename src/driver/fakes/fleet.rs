@@ -138,6 +138,8 @@ impl Hosts for FakeFleet {
         let fake = self.host(host);
         Ok(HostFacts {
             runs: fake.runs.clone(),
+            port: None,
+            beside: None,
             unadopted: None,
             unproven: None,
             units: Self::units_of(&fake),
@@ -233,7 +235,15 @@ impl Hosts for FakeFleet {
         Ok(Vec::new())
     }
 
-    async fn units(&self, host: &HostName) -> Result<(BootId, Vec<UnitState>), HostError> {
+    async fn stop(&self, _: &HostName, _: &Controller, _: &Stop) -> Result<(), HostError> {
+        panic!("units are replaced here")
+    }
+
+    async fn units(
+        &self,
+        host: &HostName,
+        _: Option<&RevisionName>,
+    ) -> Result<(BootId, Vec<UnitState>), HostError> {
         self.reached(host)?;
         let fake = self.host(host);
         Ok((BootId::new(fake.boot), Self::units_of(&fake)))
@@ -248,7 +258,12 @@ impl Hosts for FakeFleet {
         Ok((0, String::new()))
     }
 
-    async fn journal(&self, host: &HostName, _: usize) -> Result<JournalExcerpt, HostError> {
+    async fn journal(
+        &self,
+        host: &HostName,
+        _: Option<&RevisionName>,
+        _: usize,
+    ) -> Result<JournalExcerpt, HostError> {
         self.log(format!("journal {host}"));
         Ok(JournalExcerpt::Lines(vec!["panicked".into()]))
     }
@@ -266,7 +281,12 @@ impl Hosts for FakeFleet {
 
 #[async_trait]
 impl Prober for FakeFleet {
-    async fn probe(&self, host: &HostName, expect: Option<&RevisionName>) -> ProbeAnswer {
+    async fn probe(
+        &self,
+        host: &HostName,
+        expect: Option<&RevisionName>,
+        _: Option<u16>,
+    ) -> ProbeAnswer {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let fake = self.host(host);
         let up = fake

@@ -154,6 +154,7 @@ pub(super) fn service() -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),
@@ -394,6 +395,7 @@ pub(super) fn switch_of(from: Runs, to: Runs, hash: &str) -> Switch {
         to,
         event_hash: hash.into(),
         guarded: false,
+        side: None,
     }
 }
 
