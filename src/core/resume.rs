@@ -38,6 +38,7 @@ impl Instance {
             },
             Some(other),
         ) = (sight, sibling)
+            && other.started.is_some()
             && around.is_target(&other.runs)
             && !around.is_target(runs)
             && !goes_back

@@ -74,7 +74,8 @@ async fn balancers(ports: &Adapters, host: HostName, seen: Result<HostFacts, Sig
             runs: Runs::Revision {
                 revision: beside.revision.clone(),
             },
-            started: Some(Started {
+            // A boot starts only the one that is enabled: the other is there, and does not run.
+            started: beside.unit.is_active().then(|| Started {
                 boot,
                 units: vec![beside.unit.started.clone()],
             }),
