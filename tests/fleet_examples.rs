@@ -3,6 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::expect_used,
+    clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "real time, and a test that cannot go on fails"
 )]
