@@ -70,7 +70,13 @@ fn nobody_is_refused_while_systemd_holds_the_socket() {
         .iter()
         .map(|host| (host.address(), 8080).into())
         .collect();
-    let load = Load::start(&addresses, &[Habit::Fresh, Habit::Slow { ms: 1_000 }]);
+    let habits = [
+        Habit::Fresh,
+        Habit::Fresh,
+        Habit::Fresh,
+        Habit::Slow { ms: 1_000 },
+    ];
+    let load = Load::start(&addresses, &habits);
     for round in 0..rounds() {
         release(&format!("v{}", round + 2)).exits(0);
     }

@@ -239,7 +239,8 @@ fn no_request_fails_behind_nginx() {
     if rollctl_fleet::skip() {
         return;
     }
-    let fleet = Fleet::boot(FleetOptions::hosts(3, Base::Full).prefix("web")).unwrap();
+    let hosts = if rounds() > 1 { 6 } else { 3 };
+    let fleet = Fleet::boot(FleetOptions::hosts(hosts, Base::Full).prefix("web")).unwrap();
     let nginx = Nginx::start(fleet.hosts());
     let controller = Controller::new();
     let services = controller.usual("1").replace("\"*\"", "\"web-*\"");
