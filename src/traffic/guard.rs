@@ -8,12 +8,13 @@ use std::time::Duration;
 use base64::Engine;
 use futures::future::join_all;
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::retry::{all_well, retried};
 use super::site::Site;
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::HostName;
-use crate::ports::{HostErrorKind, Machines, Member, TrafficError};
+use crate::ports::{Machines, Member, TrafficError};
 
 /// Arms, sets anew and disarms.
 const SCRIPT: &str = concat!(
@@ -98,6 +99,22 @@ impl PutBack {
         }
     }
 
+    /// Whether a machine may have it in a file.
+    fn may_be_left_at(&self, post: &Post) -> Result<(), TrafficError> {
+        match self {
+            Self::Url(url) if Url::parse(url).is_ok_and(|url| url.password().is_some()) => {
+                Err(TrafficError::lasting(
+                    format!(
+                        "{} cannot be armed: its URL holds a password, which is not left on a host",
+                        post.place()
+                    ),
+                    "`drain_file` needs none",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The script's arguments, a line each.
     fn arguments(&self) -> String {
         let words: Vec<&str> = match self {
@@ -132,14 +149,21 @@ pub(crate) struct Post {
     what: String,
 }
 
+impl Post {
+    fn place(&self) -> String {
+        let (endpoint, machine) = (&self.endpoint, &self.machine);
+        format!("{endpoint}: the dead-man's switch on `{machine}`")
+    }
+}
+
 /// The switches of one service.
 pub(crate) struct Guard {
     service: Service,
     /// How long a drain may take by itself.
     drain: Duration,
     machines: Arc<dyn Machines>,
-    /// Endpoints of which it was said that nothing can be armed there.
-    said: Mutex<BTreeSet<String>>,
+    /// Endpoints of which it was told that nothing can be armed there.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Guard {
@@ -148,7 +172,7 @@ impl Guard {
             service: service.clone(),
             drain,
             machines,
-            said: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -190,19 +214,20 @@ impl Guard {
     }
 
     /// Arms it where the instance is in, before it is taken out; where it is out, what is armed already gets its whole time
-    /// again. Why nothing can be armed, if so.
+    /// again. Why that cannot be, if so: the drain goes on without.
     pub(crate) async fn before_drain(
         &self,
         member: &Member,
         post: &Post,
         put_back: &PutBack,
         is_in: bool,
-    ) -> Result<Option<String>, TrafficError> {
-        match is_in {
+    ) -> Option<String> {
+        let done = match is_in {
             true => self.arm(member, post, put_back).await,
             // Who was out before, with nothing armed, was taken out by somebody else.
-            false => self.again(post).await.map(|()| None),
-        }
+            false => self.again(post).await,
+        };
+        done.err().map(|error| error.in_words())
     }
 
     /// Gives those that are armed their whole time again, where that can be done now: an instance came this far.
@@ -214,10 +239,7 @@ impl Guard {
     }
 
     /// Disarms all of them.
-    pub(crate) async fn disarm_all(
-        &self,
-        posts: Vec<(Post, PutBack)>,
-    ) -> Result<(), TrafficError> {
+    pub(crate) async fn disarm_all(&self, posts: Vec<(Post, PutBack)>) -> Result<(), TrafficError> {
         let asked = posts
             .iter()
             .map(|(post, _)| async { (post.endpoint.clone(), self.disarm(post).await) });
@@ -225,26 +247,30 @@ impl Guard {
     }
 
     /// Where none could be armed, told once of each endpoint.
-    pub(crate) async fn gaps(
-        &self,
-        posts: Vec<(Post, PutBack)>,
-    ) -> Result<Vec<String>, TrafficError> {
+    pub(crate) async fn gaps(&self, posts: Vec<(Post, PutBack)>) -> Vec<String> {
         let asked = posts.iter().map(|(post, put_back)| async {
-            let gap = self.gap(post, put_back).await;
-            (post.endpoint.clone(), gap)
+            (post.endpoint.clone(), self.gap(post, put_back).await)
         });
-        let gaps = all_well("seen", join_all(asked).await)?;
-        Ok(gaps.into_iter().filter_map(|(_, gap)| gap).collect())
+        self.told_once(join_all(asked).await)
     }
 
-    /// Arms it, or sets the armed one anew. Why it cannot be armed there, the first time that this is found; the drain
-    /// goes on without.
+    /// Those that were not told of their endpoint before.
+    pub(crate) fn told_once(&self, gaps: Vec<(String, Option<String>)>) -> Vec<String> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let gaps = gaps.into_iter();
+        let found = gaps.filter_map(|(endpoint, gap)| Some((endpoint, gap?)));
+        found
+            .filter_map(|(endpoint, gap)| told.insert(endpoint).then_some(gap))
+            .collect()
+    }
+
     async fn arm(
         &self,
         member: &Member,
         post: &Post,
         put_back: &PutBack,
-    ) -> Result<Option<String>, TrafficError> {
+    ) -> Result<(), TrafficError> {
+        put_back.may_be_left_at(post)?;
         let window = self.window(member).await;
         let [needs, socket] = put_back.needs();
         let arguments = [
@@ -255,89 +281,66 @@ impl Guard {
             &window.as_secs().to_string(),
             &post.what,
         ];
-        let answer = self.ask("arm", post, &arguments).await?;
-        tracing::debug!(endpoint = %post.endpoint, name = %post.name, ?window, ?answer, "armed");
-        let gap = answer.err();
-        let is_new = gap.is_none() || self.remember(&post.endpoint);
-        Ok(gap.filter(|_| is_new))
+        self.ask("arm", post, &arguments).await?;
+        tracing::debug!(endpoint = %post.endpoint, name = %post.name, ?window, "armed");
+        Ok(())
     }
 
     /// Gives the whole time again to one that is armed.
     async fn again(&self, post: &Post) -> Result<(), TrafficError> {
-        let answer = self.ask("again", post, &[]).await?;
-        answer.map_err(|gap| TrafficError::lasting(gap, hint_of(&post.name)))
+        self.ask("again", post, &[]).await
     }
 
     /// Disarms it and reads that back; nothing to do where nothing is armed.
     pub(crate) async fn disarm(&self, post: &Post) -> Result<(), TrafficError> {
-        let answer = self.ask("disarm", post, &[]).await?;
-        answer.map_err(|gap| TrafficError::lasting(gap, hint_of(&post.name)))
+        self.ask("disarm", post, &[]).await
     }
 
-    /// Why nothing could be armed there, the first time that it is asked of an endpoint. Changes nothing.
-    async fn gap(
-        &self,
-        post: &Post,
-        put_back: &PutBack,
-    ) -> Result<Option<String>, TrafficError> {
-        let answer = self.ask("able", post, &put_back.needs()).await?;
-        Ok(answer.err().filter(|_| self.remember(&post.endpoint)))
+    /// Why nothing could be armed there.
+    async fn gap(&self, post: &Post, put_back: &PutBack) -> Option<String> {
+        let able = match put_back.may_be_left_at(post) {
+            Ok(()) => self.ask("able", post, &put_back.needs()).await,
+            Err(error) => Err(error),
+        };
+        able.err().map(|error| error.in_words())
     }
 
-    /// Whether it was not said of this endpoint before.
-    fn remember(&self, endpoint: &str) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.insert(endpoint.to_owned())
-    }
-
-    /// An error: it has to be asked again. In the answer: why it cannot be.
-    async fn ask(
-        &self,
-        verb: &str,
-        post: &Post,
-        more: &[&str],
-    ) -> Result<Result<(), String>, TrafficError> {
+    async fn ask(&self, verb: &str, post: &Post, more: &[&str]) -> Result<(), TrafficError> {
         let mut arguments = vec![verb.to_owned(), post.name.clone()];
         arguments.extend(more.iter().map(|word| (*word).to_owned()));
-        let place = format!(
-            "{}: the dead-man's switch on `{}`",
-            post.endpoint, post.machine
-        );
-        let ended = retried(|| async {
-            match self
-                .machines
+        let end = retried(|| async {
+            self.machines
                 .run(&post.machine, SCRIPT, &arguments, PATIENCE)
                 .await
-            {
-                Err(error) if matches!(error.kind, HostErrorKind::Refused) => {
-                    Ok(Err(error.in_words()))
-                }
-                Err(error) => Err(TrafficError::of_host(&place, error)),
-                Ok(end) => Ok(Ok(end)),
-            }
+                .map_err(|error| TrafficError::of_host(&post.place(), error))
         })
         .await?;
-        let why = match ended {
-            Err(why) => why,
-            Ok(end) => {
-                let answer = String::from_utf8_lossy(&end.stdout).into_owned();
-                match answer.trim().split_once(' ') {
-                    None if ["armed", "none"].contains(&answer.trim()) => return Ok(Ok(())),
-                    Some(("cannot", why)) => {
-                        let (code, text) = why.split_once(' ').unwrap_or((why, ""));
-                        let hint = hint_of_code(code).map(|hint| format!("; hint: {hint}"));
-                        text.to_owned() + &hint.unwrap_or_default()
-                    }
-                    _ => format!("its script ended with {}: {}", end.status, end.stderr.trim()),
-                }
-            }
+        let answer = String::from_utf8_lossy(&end.stdout).into_owned();
+        let answer = answer.trim();
+        if end.status == 0 && ["armed", "none"].contains(&answer) {
+            return Ok(());
+        }
+        let cannot = answer.strip_prefix("cannot ");
+        let (code, why) = cannot.and_then(|rest| rest.split_once(' ')).map_or_else(
+            || {
+                let complaint = end.stderr.trim();
+                (
+                    "",
+                    format!("its script ended with {}: {complaint}", end.status),
+                )
+            },
+            |(code, text)| (code, text.to_owned()),
+        );
+        let what = match verb {
+            "able" | "arm" => "cannot be armed",
+            "again" => "cannot be set anew",
+            _ => "cannot be disarmed",
         };
-        let cannot = if verb == "able" || verb == "arm" {
-            "cannot be armed"
-        } else {
-            "is not as it should be"
-        };
-        Ok(Err(format!("{place} {cannot}: {why}")))
+        Err(TrafficError {
+            message: format!("{} {what}: {why}", post.place()),
+            hint: hint(code, &post.name),
+            is_passing: code == "busy",
+        })
     }
 
     /// The drain, then what the instance's own host needs to put itself back (its stop, and `deadline`, there and back), so
@@ -370,15 +373,15 @@ impl Guard {
     }
 }
 
-fn hint_of(name: &str) -> String {
-    format!("`systemctl list-timers {name}.timer` there shows it; it does no harm while the instance is in traffic")
-}
-
-fn hint_of_code(code: &str) -> Option<&'static str> {
-    match code {
-        "linger" => Some("`become = \"sudo\"` in the host, or `loginctl enable-linger` for that user"),
-        "tool" => Some("install it there (for a socket: perl, python3, socat or `nc` with `-U`)"),
-        "systemd" => Some("without it, an instance stays out of traffic until somebody resumes the rollout"),
-        _ => None,
-    }
+fn hint(code: &str, name: &str) -> Option<String> {
+    Some(match code {
+        "linger" => {
+            "`become = \"sudo\"` in the host, or `loginctl enable-linger` for that user".to_owned()
+        }
+        "tool" => {
+            "install it there (for a socket: perl, python3, socat, or `nc` with `-U`)".to_owned()
+        }
+        "timer" => format!("`systemctl status {name}.timer` there"),
+        _ => return None,
+    })
 }

@@ -67,12 +67,7 @@ impl Haproxy {
     }
 
     /// What would put it in again, and where; nothing where nothing can be armed.
-    fn post(
-        &self,
-        balancer: &Balancer,
-        server: &str,
-        member: &Member,
-    ) -> Option<(Post, PutBack)> {
+    fn post(&self, balancer: &Balancer, server: &str, member: &Member) -> Option<(Post, PutBack)> {
         let file = balancer.socket()?;
         let target = format!("{}/{server}", balancer.backend);
         let post = (self.guard).post(&self.site, member, &file.host, &balancer.name, &target);
@@ -87,7 +82,9 @@ impl Haproxy {
     fn posts(&self, member: &Member) -> Result<Vec<(Post, PutBack)>, TrafficError> {
         let server = self.site.fill(&self.server, member)?;
         let posts = self.balancers.iter();
-        Ok(posts.filter_map(|one| self.post(one, &server, member)).collect())
+        Ok(posts
+            .filter_map(|one| self.post(one, &server, member))
+            .collect())
     }
 
     async fn drain_at(
@@ -108,7 +105,7 @@ impl Haproxy {
             gap = self
                 .guard
                 .before_drain(member, &post, &put_back, state.is_ready())
-                .await?;
+                .await;
         }
         let left = self.take_out(balancer, server, &state).await?;
         Ok((left, gap))
@@ -296,7 +293,12 @@ impl Traffic for Haproxy {
         let drained = all_well("it is out", join_all(drains).await)?;
         Ok(Drained {
             sessions_left: drained.iter().map(|(_, (left, _))| left).sum(),
-            unguarded: drained.into_iter().filter_map(|(_, (_, gap))| gap).collect(),
+            unguarded: self.guard.told_once(
+                drained
+                    .into_iter()
+                    .map(|(name, (_, gap))| (name, gap))
+                    .collect(),
+            ),
         })
     }
 
@@ -328,6 +330,6 @@ impl Traffic for Haproxy {
     }
 
     async fn unguarded(&self, member: &Member) -> Result<Vec<String>, TrafficError> {
-        self.guard.gaps(self.posts(member)?).await
+        Ok(self.guard.gaps(self.posts(member)?).await)
     }
 }

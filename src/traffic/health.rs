@@ -186,15 +186,15 @@ impl Traffic for Marks {
             let gap = self
                 .guard
                 .before_drain(member, &post, &put_back, !is_marked)
-                .await?;
-            unguarded.extend(gap);
+                .await;
+            unguarded.push((NAME.to_owned(), gap));
         }
         self.put(true, member).await?;
         // Also where it was there before: how long, nobody knows.
         sleep(self.out_after + self.drain_timeout).await;
         Ok(Drained {
             sessions_left: 0,
-            unguarded,
+            unguarded: self.guard.told_once(unguarded),
         })
     }
 
@@ -212,7 +212,13 @@ impl Traffic for Marks {
             return Ok(());
         }
         self.put(false, member).await?;
-        self.guard.disarm_all(self.posts(member)?).await?;
+        match self.stays_out(member).await {
+            // By a URL it is in without its host; what is armed there would only put it in once more.
+            Err(error) if error.is_passing && matches!(self.through, DrainMark::Url(_)) => {
+                tracing::warn!(error = %error.in_words(), "a dead-man's switch was not disarmed");
+            }
+            disarmed => disarmed?,
+        }
         if works {
             sleep(self.in_after).await;
         }
@@ -224,6 +230,6 @@ impl Traffic for Marks {
     }
 
     async fn unguarded(&self, member: &Member) -> Result<Vec<String>, TrafficError> {
-        self.guard.gaps(self.posts(member)?).await
+        Ok(self.guard.gaps(self.posts(member)?).await)
     }
 }

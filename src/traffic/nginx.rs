@@ -176,13 +176,18 @@ impl Nginx {
     fn post(&self, endpoint: &RemoteFile, member: &Member) -> Result<Post, TrafficError> {
         let (machine, name) = (&endpoint.host, endpoint.to_string());
         let address = self.address(member)?;
-        Ok(self.guard.post(&self.site, member, machine, &name, &address))
+        Ok(self
+            .guard
+            .post(&self.site, member, machine, &name, &address))
     }
 
     fn posts(&self, member: &Member) -> Result<Vec<(Post, PutBack)>, TrafficError> {
         let posts = self.endpoints.iter().map(|endpoint| {
             let post = self.post(endpoint, member)?;
-            Ok((post, self.put_back(endpoint, [String::new(), String::new()])))
+            Ok((
+                post,
+                self.put_back(endpoint, [String::new(), String::new()]),
+            ))
         });
         posts.collect()
     }
@@ -213,9 +218,8 @@ impl Nginx {
         let is_in = lines.is_some();
         let put_back = self.put_back(endpoint, lines.unwrap_or_default());
         let post = self.post(endpoint, member)?;
-        self.guard
-            .before_drain(member, &post, &put_back, is_in)
-            .await
+        let asked = self.guard.before_drain(member, &post, &put_back, is_in);
+        Ok(asked.await)
     }
 
     async fn drain_at(
@@ -368,7 +372,12 @@ impl Traffic for Nginx {
         let drained = all_well("it is out", join_all(drains).await)?;
         Ok(Drained {
             sessions_left: drained.iter().map(|(_, (left, _))| left).sum(),
-            unguarded: drained.into_iter().filter_map(|(_, (_, gap))| gap).collect(),
+            unguarded: self.guard.told_once(
+                drained
+                    .into_iter()
+                    .map(|(name, (_, gap))| (name, gap))
+                    .collect(),
+            ),
         })
     }
 
@@ -398,6 +407,6 @@ impl Traffic for Nginx {
     }
 
     async fn unguarded(&self, member: &Member) -> Result<Vec<String>, TrafficError> {
-        self.guard.gaps(self.posts(member)?).await
+        Ok(self.guard.gaps(self.posts(member)?).await)
     }
 }

@@ -243,8 +243,14 @@ mod tests {
         assert_eq!(is_in(FILE, "10.0.0.1:80"), Ok(true));
         assert_eq!(is_in(FILE, "10.0.0.2:8080"), Ok(false));
         assert_eq!(is_in(FILE, "10.0.0.9:80"), Ok(false));
-        let lines = ["  server 10.0.0.1:80 weight=2 down; # old", "  server 10.0.0.1:80 weight=2; # old"];
-        assert_eq!(lines_of(FILE, "10.0.0.1"), Ok(Some(lines.map(str::to_owned))));
+        let lines = [
+            "  server 10.0.0.1:80 weight=2 down; # old",
+            "  server 10.0.0.1:80 weight=2; # old",
+        ];
+        assert_eq!(
+            lines_of(FILE, "10.0.0.1"),
+            Ok(Some(lines.map(str::to_owned)))
+        );
         assert_eq!(lines_of(FILE, "10.0.0.2:8080"), Ok(None));
         assert_eq!(lines_of(FILE, "10.0.0.9"), Ok(None));
     }

@@ -90,7 +90,7 @@ arm)
     said=$({ guard_manage daemon-reload && guard_manage enable -- "$name.timer" && guard_manage restart "$name.timer"; } 2>&1)
     if [ "$?" != 0 ] || ! guard_is_active "$name.timer"; then
         remove
-        cannot systemd "its systemd does not take the timer: $(printf %s "$said" | tr "\n" " ")"
+        cannot timer "its systemd does not take the timer: $(printf %s "$said" | tr "\n" " ")"
     fi
     echo armed
     ;;
@@ -107,7 +107,7 @@ again)
     }
     guard_manage stop "$name.service" >/dev/null 2>&1
     guard_manage restart "$name.timer" >/dev/null 2>&1 && guard_is_active "$name.timer" ||
-        cannot systemd "\`$name.timer\` cannot be set anew"
+        cannot timer "\`$name.timer\` cannot be set anew"
     echo armed
     ;;
 disarm)
@@ -118,7 +118,7 @@ disarm)
     mkdir -p -- "$guards"
     guard_lock 120 || cannot busy "another switch is at work there"
     remove
-    is_gone || cannot systemd "\`$name.timer\` is still there"
+    is_gone || cannot timer "\`$name.timer\` is still there"
     echo none
     ;;
 esac
