@@ -385,3 +385,7 @@ fn hint(code: &str, name: &str) -> Option<String> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;
