@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::hooks::instance_hook;
 use super::job::{Adapters, Job};
-use super::traffic::{move_traffic, unmarked};
+use super::traffic::{move_traffic, stays_out, unmarked};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
 use crate::core::health::Poll;
@@ -150,6 +150,9 @@ pub(super) async fn execute(
             };
             let ask = || stop(&ports, &controller, &order.host, &switch);
             let stopped = until_answered(&job, true, ask).await;
+            if stopped.is_ok() {
+                stays_out(&ports, &order.host).await;
+            }
             ended(stopped.map(|()| None), Refusal::Fails).into()
         }
         ActionKind::Prune => {

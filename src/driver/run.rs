@@ -12,6 +12,7 @@ use super::job::{Adapters, DriverError, Finished, Input, Job, Resumed};
 use super::look::{Sights, look};
 use super::requests::{answer, event_of, listen};
 use super::stop::Stop;
+use super::traffic::leave_out;
 use super::watch::Look;
 use crate::core::decide::decide;
 use crate::core::decision::{Action, Decision, Verdict};
@@ -166,6 +167,7 @@ impl Driver {
         self.actions.shutdown().await;
         self.watchers.shutdown().await;
         result?;
+        leave_out(&self.ports, &self.state).await;
         let reachable: Vec<_> = self
             .state
             .instances

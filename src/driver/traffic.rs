@@ -7,8 +7,10 @@ use tokio::time::Instant;
 use super::execute::{ASK_AGAIN, Ending, Order, take_fresh_look};
 use super::job::{Adapters, Job};
 use crate::core::event::{ActionKind, ActionOutcome};
+use crate::core::health::Health;
 use crate::core::ids::HostName;
-use crate::ports::{LedgerError, Member, TrafficError};
+use crate::core::rollout::{RolloutState, Stage};
+use crate::ports::{LedgerError, Member, Progress, TrafficError};
 
 /// Takes an instance out of traffic, or puts it in.
 pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> Ending {
@@ -27,7 +29,13 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
                 return declined.into();
             }
             let drained = until_done(ports, job, || traffic.drain(&member)).await;
-            drained.map(|drained| drained.sessions_left)
+            drained.map(|drained| {
+                drained
+                    .unguarded
+                    .into_iter()
+                    .for_each(|text| warn(ports, &order.host, text));
+                drained.sessions_left
+            })
         }
     };
     match moved {
@@ -62,6 +70,32 @@ where
             return Err(why);
         }
         tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+fn warn(ports: &Adapters, host: &HostName, text: String) {
+    let host = host.clone();
+    ports.reporter.progress(&Progress::Warning { host, text });
+}
+
+/// It was stopped on purpose, or given up: no dead-man's switch is to put it back into traffic.
+pub(super) async fn stays_out(ports: &Adapters, host: &HostName) {
+    if let Some(traffic) = &ports.traffic
+        && let Err(error) = traffic.stays_out(&Member::on(host)).await
+    {
+        warn(ports, host, error.in_words());
+    }
+}
+
+/// At the end: what is broken was given up by a controller that lives. What works, or was lost, is left to its switch.
+pub(super) async fn leave_out(ports: &Adapters, state: &RolloutState) {
+    let left_out = state.left_out();
+    for instance in &state.instances {
+        let works = matches!(instance.health, Some(Health::Ready { .. }));
+        let is_broken = matches!(instance.stage, Stage::Broken { .. });
+        if is_broken && !works && left_out.contains_key(&instance.host) {
+            stays_out(ports, &instance.host).await;
+        }
     }
 }
 
