@@ -49,7 +49,7 @@ fn whatever_is_there_speaks_to_a_socket() {
         for stream in listener.incoming().flatten() {
             let mut line = String::new();
             BufReader::new(&stream).read_line(&mut line).unwrap();
-            write!(&stream, "heard {line}\n").unwrap();
+            writeln!(&stream, "heard {line}").unwrap();
         }
     });
     let script = concat!(

@@ -47,6 +47,17 @@ pub(crate) struct Marks {
     guard: Guard,
 }
 
+/// How a balancer polls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Polling {
+    /// How often.
+    pub(crate) poll: Duration,
+    /// So many failed polls in a row, and it sends nothing more.
+    pub(crate) fall: u32,
+    /// So many good ones, and it sends again.
+    pub(crate) rise: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
     Look,
@@ -59,9 +70,7 @@ impl Marks {
         service: &Service,
         site: Site,
         through: &DrainMark,
-        poll: Duration,
-        fall: u32,
-        rise: u32,
+        polling: Polling,
         drain_timeout: Duration,
         machines: Arc<dyn Machines>,
     ) -> Result<Self, TrafficError> {
@@ -69,6 +78,7 @@ impl Marks {
             DrainMark::Url(url) => Some(url.as_str()),
             DrainMark::File(_) => None,
         };
+        let Polling { poll, fall, rise } = polling;
         let margin = poll.min(MARGIN);
         let out_after = poll.saturating_mul(fall) + margin;
         Ok(Self {

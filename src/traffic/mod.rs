@@ -25,7 +25,7 @@ use crate::programs::Runner;
 use command::Commands;
 use guard::Guard;
 use haproxy::Haproxy;
-use health::Marks;
+use health::{Marks, Polling};
 use http::Requests;
 use levers::Levers;
 use nginx::Nginx;
@@ -103,9 +103,11 @@ pub fn traffic_of(
             service,
             site,
             through,
-            *poll,
-            *fall,
-            *rise,
+            Polling {
+                poll: *poll,
+                fall: *fall,
+                rise: *rise,
+            },
             drain_timeout,
             machines,
         )?),
