@@ -83,7 +83,7 @@ async fn commands_run_here_and_on_the_host() {
 async fn a_command_that_is_not_there_or_hangs_here() {
     let dir = tempfile::tempdir().unwrap();
     for (run, message) in [
-        ("[\"./lb\"]", "command `./lb` cannot be run"),
+        ("[\"./lb\"]", "/lb` cannot be run"),
         (
             "[\"sh\", \"-c\", \"sleep 60 & wait\"], timeout = \"300ms\"",
             "took longer than 0.3 s",
