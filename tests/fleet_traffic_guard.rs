@@ -4,17 +4,14 @@
 
 mod support;
 
-#[path = "fleet_traffic/killed.rs"]
-mod killed;
 #[path = "fleet_traffic/on_host.rs"]
 mod on_host;
 
 use std::time::Duration;
 
-use killed::killed_at;
 use rollctl_fleet::{Base, Fleet, FleetOptions, Host};
 use rollctl_lab::Behaviour;
-use support::{Controller, Run};
+use support::{Controller, Run, times};
 
 /// The window of these tests is 45 s; a busy machine may be late.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -74,9 +71,11 @@ impl Stage {
         self.controller.rollctl(&words)
     }
 
+    /// A release that is killed with -9 as it begins its `number`th action of that kind.
     fn killed_at(&self, name: &str, action: &str, number: usize) {
-        let artifact = self.controller.version(name, &Behaviour::default());
-        killed_at(&self.controller, &artifact, name, action, number);
+        let action = format!("\"action\":\"{action}\"");
+        let words = ["\"kind\":\"action_started\"", &action];
+        self.controller.release_killed_at(name, &words, number);
     }
 }
 
@@ -92,12 +91,6 @@ fn nothing_is_armed(host: &Host) {
         let units = format!("test -z \"$({systemctl} list-units --all --no-legend 'rollctl-*')\"");
         host.wait_until(&units, PATIENCE).unwrap();
     }
-}
-
-/// How often the controller is killed, for whoever has time for more.
-fn kills() -> usize {
-    let kills = std::env::var("ROLLCTL_GUARD_KILLS").ok();
-    kills.and_then(|text| text.parse().ok()).unwrap_or(2)
 }
 
 #[test]
@@ -122,7 +115,12 @@ fn haproxy_gets_it_back_and_what_an_operator_took_out_stays_out() {
     let is_in = format!("{} | grep -q ' web-02 [0-9.]* 2 0 '", on_host::ASK_HAPROXY);
     // Both are switched at once, and only the second has traffic to lose: before its switch, and before it is put in.
     let moments = [("activate", 2), ("attach", 1)];
-    for (round, (action, number)) in moments.iter().cycle().take(kills()).enumerate() {
+    for (round, (action, number)) in moments
+        .iter()
+        .cycle()
+        .take(times("ROLLCTL_GUARD_KILLS", 2))
+        .enumerate()
+    {
         stage.killed_at(&format!("k{round}"), action, *number);
         let armed = switches(balancer);
         let is_second = |path: &String| path.contains("rollctl-web-traffic-web-02-");

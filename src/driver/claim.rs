@@ -4,6 +4,7 @@ use futures::StreamExt;
 
 use super::job::Adapters;
 use super::look::{Sights, sight};
+use super::traffic::prolong;
 use crate::core::event::Sight;
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
@@ -47,6 +48,11 @@ async fn balancers(ports: &Adapters, host: HostName, sight: Sight) -> Claimed {
         Some(balancers) => balancers.observe(&Member::on(&host)).await.map(Some),
         None => Ok(None),
     };
+    if let Ok(Some(found)) = &seen
+        && !found.detached.is_empty()
+    {
+        prolong(ports, &host).await;
+    }
     let (sight, traffic) = match (seen, sight) {
         (Ok(traffic), sight) => (sight, traffic),
         (Err(error), Sight::Reachable { .. }) => {

@@ -78,6 +78,15 @@ fn warn(ports: &Adapters, host: &HostName, text: String) {
     ports.reporter.progress(&Progress::Warning { host, text });
 }
 
+/// The dead-man's switches of this instance wait for us as long as for whoever armed them.
+pub(super) async fn prolong(ports: &Adapters, host: &HostName) {
+    if let Some(traffic) = &ports.traffic
+        && let Err(error) = traffic.prolong(&Member::on(host)).await
+    {
+        warn(ports, host, error.in_words());
+    }
+}
+
 /// It was stopped on purpose, or given up: no dead-man's switch is to put it back into traffic.
 pub(super) async fn stays_out(ports: &Adapters, host: &HostName) {
     if let Some(traffic) = &ports.traffic
@@ -110,6 +119,7 @@ pub(super) async fn unmarked(
     else {
         return outcome;
     };
+    prolong(ports, host).await;
     match traffic.started(&Member::on(host)).await {
         Ok(()) => outcome,
         Err(error) => ActionOutcome::Failed {

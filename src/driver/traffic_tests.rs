@@ -43,7 +43,7 @@ async fn each_instance_leaves_its_traffic_before_its_switch_and_gets_it_back() {
     let (mut bench, traffic) = balanced("oo");
     let finished = bench.run().await.unwrap();
     assert_eq!(finished.state.phase, COMPLETED);
-    let one = |host| ["drain", "started", "attach"].map(|call| format!("{call} {host}"));
+    let one = |host| ["drain", "prolong", "started", "attach"].map(|call| format!("{call} {host}"));
     assert_eq!(moves(&traffic), [one("h0"), one("h1")].concat());
 }
 
@@ -89,6 +89,15 @@ async fn what_an_operator_had_out_is_updated_and_left_out() {
     assert_eq!(finished.state.phase, COMPLETED);
     assert!(bench.runs().iter().all(|runs| *runs == on("v2")));
     assert!(!traffic.attached.lock().unwrap()[&host]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_switch_of_what_is_out_waits_as_long_for_whoever_goes_on() {
+    let (mut bench, traffic) = balanced("oo");
+    let host = HostName::new("h1");
+    traffic.attached.lock().unwrap().insert(host, false);
+    bench.run().await.unwrap();
+    assert_eq!(moves(&traffic)[0], "prolong h1", "{:?}", moves(&traffic));
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,8 +98,14 @@ pub trait Traffic: Send + Sync {
     /// armed wherever one can be, by which it gets its traffic again if nobody attaches it in time.
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError>;
 
-    /// What has to be done as soon as another process serves there: a mark is undone by which the one before said no, and
-    /// switches that are armed get their whole time again.
+    /// The instance came further, or another controller goes on with what one has begun: switches that are armed get their
+    /// whole time again.
+    async fn prolong(&self, _member: &Member) -> Result<(), TrafficError> {
+        Ok(())
+    }
+
+    /// What has to be undone as soon as another process serves there: a mark by which the one before said no. Nothing,
+    /// for balancers that are told.
     async fn started(&self, _member: &Member) -> Result<(), TrafficError> {
         Ok(())
     }

@@ -230,12 +230,12 @@ impl Guard {
         done.err().map(|error| error.in_words())
     }
 
-    /// Gives those that are armed their whole time again, where that can be done now: an instance came this far.
-    pub(crate) async fn prolong(&self, posts: Vec<(Post, PutBack)>) {
-        let asked = posts.iter().map(|(post, _)| self.again(post));
-        for error in join_all(asked).await.into_iter().filter_map(Result::err) {
-            tracing::warn!(error = %error.in_words(), "a dead-man's switch was not set anew");
-        }
+    /// Gives those that are armed their whole time again.
+    pub(crate) async fn prolong(&self, posts: Vec<(Post, PutBack)>) -> Result<(), TrafficError> {
+        let asked = posts
+            .iter()
+            .map(|(post, _)| async { (post.endpoint.clone(), self.again(post).await) });
+        all_well("its dead-man's switch is set anew", join_all(asked).await).map(drop)
     }
 
     /// Disarms all of them.

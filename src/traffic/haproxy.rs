@@ -302,9 +302,8 @@ impl Traffic for Haproxy {
         })
     }
 
-    async fn started(&self, member: &Member) -> Result<(), TrafficError> {
-        self.guard.prolong(self.posts(member)?).await;
-        Ok(())
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.prolong(self.posts(member)?).await
     }
 
     async fn attach(

@@ -208,6 +208,10 @@ impl Traffic for Marks {
         })
     }
 
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.prolong(self.posts(member)?).await
+    }
+
     async fn started(&self, member: &Member) -> Result<(), TrafficError> {
         self.put(false, member).await
     }

@@ -381,9 +381,8 @@ impl Traffic for Nginx {
         })
     }
 
-    async fn started(&self, member: &Member) -> Result<(), TrafficError> {
-        self.guard.prolong(self.posts(member)?).await;
-        Ok(())
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.prolong(self.posts(member)?).await
     }
 
     async fn attach(

@@ -84,6 +84,10 @@ impl Traffic for FakeTraffic {
         Ok(())
     }
 
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.answer("prolong", member)
+    }
+
     async fn stays_out(&self, member: &Member) -> Result<(), TrafficError> {
         self.answer("stays_out", member)
     }
