@@ -83,7 +83,13 @@ fn every_inventory_that_is_shown_works() {
     fs::write(&path, block("```toml\n")).unwrap();
     fs::write(dir.path().join("web.service"), block("```ini\n")).unwrap();
     works(&path);
-    for name in ["python", "restricted", "user"] {
+    for name in [
+        "haproxy",
+        "python",
+        "restricted",
+        "socket-activation",
+        "user",
+    ] {
         works(&Path::new("examples").join(name).join("fleet.toml"));
     }
 }

@@ -1,225 +1,240 @@
-//! The examples that a reader copies: the folder as it stands, only what its page says replaced, and the page's own
-//! commands.
+//! The examples do what their pages say: a copy, in which only what the page tells to replace is replaced, and the page's own
+//! commands, on real hosts and under load.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "real time, and a test that cannot go on fails"
+    reason = "a test that cannot go on fails"
 )]
 
 mod support;
 
 #[path = "fleet_traffic/load.rs"]
-#[expect(dead_code, reason = "users of balancers do more")]
 mod load;
-#[path = "ssh/server.rs"]
-#[expect(dead_code, reason = "the tests of SSH use the rest")]
-mod server;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use load::{Habit, Load};
-use rollctl_fleet::{Base, Fleet, FleetOptions};
-use server::Sshd;
+use rollctl_fleet::{Base, Fleet, FleetOptions, Host};
+use support::{Controller, Run};
 
-/// A copy of an example, for a fleet.
-struct Copied {
-    folder: tempfile::TempDir,
+/// A reader's copy of an example, on a machine that reaches the fleet with `ssh` and has `rollctl` in its `PATH`.
+struct Copy {
+    home: Controller,
+    addresses: Vec<(&'static str, String)>,
 }
 
-impl Copied {
-    /// The example's hosts are those of the fleet, in its order; `[ssh]` says how they are reached.
-    fn of(example: &str, fleet: &Fleet) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let from = Path::new("examples").join(example);
-        for entry in std::fs::read_dir(from).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+impl Copy {
+    /// Copies `examples/NAME` and replaces the addresses of its page by those of hosts, and below `[ssh]` the key.
+    fn of(name: &str, fleet: &Fleet, addresses: &[(&'static str, &Host)]) -> Self {
+        let replaced = addresses.iter();
+        let copy = Self {
+            home: Controller::new(),
+            addresses: replaced
+                .map(|(page, host)| (*page, host.address().to_string()))
+                .collect(),
+        };
+        for entry in fs::read_dir(Path::new("examples").join(name)).unwrap() {
+            let from = entry.unwrap().path();
+            let to = copy.write(from.file_name().unwrap().to_str().unwrap(), |to| {
+                let text = copy.replace(&fs::read_to_string(&from).unwrap());
+                fs::write(to, text).unwrap();
+            });
+            fs::set_permissions(to, fs::metadata(&from).unwrap().permissions()).unwrap();
         }
-        let copied = Self { folder };
-        let login = format!(
-            "user = \"root\"\nidentity = \"{}\"\nknown_hosts = \"{}\"",
-            fleet.identity().display(),
-            fleet.known_hosts().display()
+        copy.log_in(fleet);
+        copy
+    }
+
+    /// Makes the login that a reader has already: for rollctl in `fleet.toml`, for ssh where it finds it by itself.
+    fn log_in(&self, fleet: &Fleet) {
+        let (key, hosts) = (fleet.identity(), fleet.known_hosts());
+        let (key, hosts) = (key.display(), hosts.display());
+        let fleet_toml = self.home.path("example/fleet.toml");
+        let text = fs::read_to_string(&fleet_toml).unwrap();
+        let user = "user = \"root\"\n";
+        assert!(text.contains(user));
+        let login = format!("{user}identity = \"{key}\"\nknown_hosts = \"{hosts}\"\n");
+        fs::write(fleet_toml, text.replace(user, &login)).unwrap();
+        let config = self.home.write(
+            "ssh_config",
+            format!(
+                "IdentityFile {key}\nIdentitiesOnly yes\nUserKnownHostsFile {hosts}\nBatchMode yes\n"
+            ),
         );
-        copied.replace("fleet.toml", "user = \"root\"", &login);
-        copied
+        for program in ["ssh", "scp"] {
+            let script = format!(
+                "#!/bin/sh\nexec /usr/bin/{program} -F {} \"$@\"\n",
+                config.display()
+            );
+            let path = self.home.write(&format!("bin/{program}"), script);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
     }
 
-    fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join(file)
+    fn write(&self, name: &str, content: impl FnOnce(&Path)) -> PathBuf {
+        let path = self.home.path("example").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        content(&path);
+        path
     }
 
-    /// Every place, of which there has to be one.
-    fn replace(&self, file: &str, what: &str, with: &str) {
-        let text = std::fs::read_to_string(self.path(file)).unwrap();
-        assert!(text.contains(what), "{what:?} is not in {file}");
-        std::fs::write(self.path(file), text.replace(what, with)).unwrap();
+    fn replace(&self, text: &str) -> String {
+        // The longest first: `192.0.2.1` must not be taken for a part of `192.0.2.11`.
+        let mut text = text.to_owned();
+        let mut addresses = self.addresses.clone();
+        addresses.sort_by_key(|(page, _)| std::cmp::Reverse(page.len()));
+        for (page, host) in addresses {
+            text = text.replace(page, &host);
+        }
+        assert!(!text.contains("192.0.2."), "an address is left in {text}");
+        text
     }
 
-    /// Every command of the page's `sh` block, one shell for all of them, as the reader has it.
-    fn runs_its_page(&self) -> String {
-        let page = std::fs::read_to_string(self.path("README.md")).unwrap();
-        let block = page.split("```sh\n").nth(1).unwrap();
-        let commands = block.split("```").next().unwrap();
-        assert!(commands.lines().count() >= 7, "{commands}");
-        let rollctl = Path::new(env!("CARGO_BIN_EXE_rollctl"));
+    /// The page's blocks of commands.
+    fn blocks(&self) -> Vec<String> {
+        let page = fs::read_to_string(self.home.path("example/README.md")).unwrap();
+        let blocks = page.split("```sh\n").skip(1);
+        blocks
+            .map(|rest| rest.split("```").next().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Runs a block of commands as a shell would that has been told to stop at the first failure.
+    #[track_caller]
+    fn run(&self, block: &str) -> Run {
+        let rollctl = Path::new(env!("CARGO_BIN_EXE_rollctl")).parent().unwrap();
         let path = format!(
-            "{}:/usr/sbin:/usr/bin:/sbin:/bin",
-            rollctl.parent().unwrap().display()
+            "{}:{}:/usr/sbin:/usr/bin:/sbin:/bin",
+            self.home.path("bin").display(),
+            rollctl.display()
         );
-        let status = Command::new("sh")
-            .args(["-exc", &format!("exec >said 2>&1\n{commands}")])
-            .current_dir(self.folder.path())
+        let output = Command::new("sh")
+            .args(["-exc", block])
+            .current_dir(self.home.path("example"))
             .env_clear()
             .env("PATH", path)
-            .env("HOME", self.folder.path())
+            .env("HOME", self.home.path(""))
             .env("USER", "ann")
             .stdin(Stdio::null())
-            .status()
+            .output()
             .unwrap();
-        assert!(status.success(), "{status}:\n{}", self.said());
-        self.said()
+        let run = Run::of(&output).exits(0);
+        eprintln!("{}", run.text());
+        run
     }
 
-    /// What the page's commands have printed so far.
-    fn said(&self) -> String {
-        std::fs::read_to_string(self.path("said")).unwrap_or_default()
-    }
-}
-
-/// Ends its process with its handle.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn wait_for(address: SocketAddr) {
-    let begun = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{address}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Runs the page; from its first release on users ask, and nobody may be refused.
-fn under_load(copied: &Copied, users: &[SocketAddr]) -> String {
-    std::thread::scope(|scope| {
-        let page = scope.spawn(|| copied.runs_its_page());
-        let begun = Instant::now();
-        let last = *users.last().unwrap();
-        // Asked before there is anybody to answer, a socket would give up.
-        while !(copied.said().contains(" completed: ") && answers(last, "hello from v1")) {
-            let in_vain = page.is_finished() || begun.elapsed() > Duration::from_secs(60);
-            assert!(!in_vain, "never `v1`: {}", copied.said());
-            std::thread::sleep(Duration::from_millis(50));
+    /// Runs the whole page: what comes before the newer release, then the rest under load of all
+    /// `addresses`. After each release a user of each has to get what the page says.
+    fn follow(&self, addresses: &[SocketAddr], habits: &[Habit]) {
+        let blocks = self.blocks();
+        let [before @ .., first, newer, back] = &blocks[..] else {
+            panic!("the page has only {} blocks of commands", blocks.len());
+        };
+        for block in before {
+            self.run(block);
         }
-        let load = Load::start(users, &[Habit::Fresh]);
-        let said = page.join().unwrap();
+        self.run(first).says("completed: 3 of 3 on `v1`");
+        assert_answers(addresses, "hello from web-0", "v1");
+        let load = Load::start(addresses, habits);
+        self.run(newer)
+            .says("completed: 3 of 3 on `v2`")
+            .says("web-03");
+        assert_answers(addresses, "good day from web-0", "v2");
+        self.run(back).says("completed: 3 of 3 on `v1`");
+        assert_answers(addresses, "hello from web-0", "v1");
         let seen = load.stop();
-        assert_eq!(seen.failures, Vec::<String>::new(), "{said}");
-        assert!(seen.asked > 500, "{}", seen.asked);
-        said
-    })
+        eprintln!(
+            "{} requests, {} of them slow, {} failures",
+            seen.asked,
+            seen.slow,
+            seen.failures.len()
+        );
+        assert_eq!(seen.failures, Vec::<String>::new());
+        assert!(seen.asked > 500 && seen.slow > 2, "{seen:?}");
+    }
+}
+
+/// Asks each as the page does, with curl.
+#[track_caller]
+fn assert_answers(addresses: &[SocketAddr], greeting: &str, revision: &str) {
+    for address in addresses {
+        let output = Command::new("curl")
+            .args(["-fsS", &format!("http://{address}/")])
+            .output()
+            .unwrap();
+        let said = Run::of(&output).exits(0).stdout;
+        assert!(
+            said.starts_with(greeting) && said.ends_with(&format!(", {revision}\n")),
+            "{said:?}"
+        );
+    }
+}
+
+/// Installs this machine's HAProxy on a host, of the same distribution, as its package does.
+fn install_haproxy(host: &Host) {
+    let files = r#"{ dpkg -L haproxy | grep -v '^/usr/share/'; ldd /usr/sbin/haproxy | grep -o '/[^ ]*'; } |
+        while read -r file; do [ ! -f "$file" ] || printf '%s\n' "$file"; done | tar -chPf - -T -"#;
+    let output = Command::new("sh").args(["-c", files]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    host.write_file("/tmp/haproxy.tar", &output.stdout, 0o600)
+        .unwrap();
+    host.sh(
+        "tar -xPf /tmp/haproxy.tar --skip-old-files && ldconfig && useradd --system haproxy && \
+         systemd-tmpfiles --create haproxy.conf && systemctl daemon-reload",
+    )
+    .unwrap();
 }
 
 #[test]
-fn behind_haproxy() {
+fn behind_haproxy_the_page_holds() {
+    if rollctl_fleet::skip() {
+        return;
+    }
+    let options = FleetOptions::hosts(4, Base::Full).prefix("web");
+    let fleet = Fleet::boot(options).unwrap();
+    let balancer = fleet.host(3);
+    install_haproxy(balancer);
+    let copy = Copy::of(
+        "haproxy",
+        &fleet,
+        &[
+            ("192.0.2.11", fleet.host(0)),
+            ("192.0.2.12", fleet.host(1)),
+            ("192.0.2.13", fleet.host(2)),
+            ("192.0.2.5", balancer),
+        ],
+    );
+    let address = [(balancer.address(), 80).into()];
+    copy.follow(
+        &address,
+        &[Habit::Keeps, Habit::Fresh, Habit::Slow { ms: 2_000 }],
+    );
+    fleet.shut_down().unwrap();
+}
+
+#[test]
+fn with_a_socket_that_systemd_holds_the_page_holds() {
     if rollctl_fleet::skip() {
         return;
     }
     let fleet = Fleet::boot(FleetOptions::hosts(3, Base::Full).prefix("web")).unwrap();
-    let copied = Copied::of("haproxy", &fleet);
-    for (host, place) in fleet.hosts().iter().zip(["11", "12", "13"]) {
-        let address = host.address().to_string();
-        copied.replace("fleet.toml", &format!("192.0.2.{place}"), &address);
-        copied.replace("haproxy.cfg", &format!("192.0.2.{place}"), &address);
-    }
-    // The balancer is this machine, which has an sshd of its own for it.
-    let sshd = Sshd::start();
-    let lb = format!(
-        "address = \"127.0.0.1:{}\"\nuser = \"{}\"\nidentity = \"{}\"\nknown_hosts = \"{}\"",
-        sshd.port,
-        server::whoami(),
-        sshd.path("user").display(),
-        sshd.path("known_hosts").display(),
+    let copy = Copy::of(
+        "socket-activation",
+        &fleet,
+        &[
+            ("192.0.2.11", fleet.host(0)),
+            ("192.0.2.12", fleet.host(1)),
+            ("192.0.2.13", fleet.host(2)),
+        ],
     );
-    copied.replace("fleet.toml", "address = \"192.0.2.10\"", &lb);
-    let socket = copied.path("admin.sock").display().to_string();
-    copied.replace("fleet.toml", "/run/haproxy-hello.sock", &socket);
-    copied.replace("haproxy.cfg", "/run/haproxy-hello.sock", &socket);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let users = listener.local_addr().unwrap();
-    drop(listener);
-    copied.replace("haproxy.cfg", "bind :80", &format!("bind {users}"));
-    let haproxy = Command::new("haproxy")
-        .args(["-db", "-f"])
-        .arg(copied.path("haproxy.cfg"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let haproxy = Ended(haproxy.unwrap());
-    wait_for(users);
-
-    let said = under_load(&copied, &[users]);
-    for words in [
-        "in traffic",
-        "taking it out of traffic",
-        "confirmed",
-        "3 of 3 on `v2`",
-        "3 of 3 on `v1`",
-    ] {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
-    assert!(answers(users, "hello from v1"));
-    drop(haproxy);
-    fleet.shut_down().unwrap();
-}
-
-/// Whether a request is answered with these words.
-fn answers(address: SocketAddr, words: &str) -> bool {
-    let url = format!("http://{address}/");
-    let output = Command::new("curl").args(["-sf", "-m", "5", &url]).output();
-    String::from_utf8_lossy(&output.unwrap().stdout).contains(words)
-}
-
-#[test]
-fn a_socket_that_systemd_holds() {
-    if rollctl_fleet::skip() {
-        return;
-    }
-    let fleet = Fleet::boot(FleetOptions::hosts(2, Base::Full).prefix("web")).unwrap();
-    let copied = Copied::of("socket-activation", &fleet);
-    for (host, place) in fleet.hosts().iter().zip(["11", "12"]) {
-        let address = host.address().to_string();
-        copied.replace("fleet.toml", &format!("192.0.2.{place}"), &address);
-        for unit in ["web.socket", "web.service"] {
-            let text = std::fs::read(copied.path(unit)).unwrap();
-            host.write_file(&format!("/etc/systemd/system/{unit}"), &text, 0o644)
-                .unwrap();
-        }
-        host.sh("systemctl daemon-reload && systemctl enable --now web.socket")
-            .unwrap();
-    }
-    let users: Vec<SocketAddr> = fleet
-        .hosts()
-        .iter()
-        .map(|host| (host.address(), 8080).into())
-        .collect();
-    let said = under_load(&copied, &users);
-    for words in [
-        "activated by `web.socket`",
-        "2 of 2 on `v2`",
-        "2 of 2 on `v1`",
-    ] {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
+    let hosts = fleet.hosts().iter();
+    let addresses: Vec<_> = hosts.map(|host| (host.address(), 8080).into()).collect();
+    copy.follow(&addresses, &[Habit::Fresh, Habit::Slow { ms: 2_000 }]);
     fleet.shut_down().unwrap();
 }

@@ -14,19 +14,13 @@ mod load;
 use load::{Habit, Load};
 use rollctl_fleet::{Base, Fleet, FleetOptions};
 use rollctl_lab::Behaviour;
-use support::Controller;
+use support::{Controller, times};
 
 const SOCKET: &str = "[Socket]\nListenStream=8080\n\n[Install]\nWantedBy=sockets.target\n";
 
 const UNIT: &str = "[Unit]\nDescription=demo\nRequires=web.socket\nAfter=web.socket\n\n[Service]\n\
 ExecStart=/opt/web/current/web --listen stdin\nStandardInput=socket\nStandardOutput=journal\nStandardError=journal\n\
 Restart=on-failure\n\n[Install]\nWantedBy=multi-user.target\n";
-
-/// How many releases in a row, for whoever has time for more.
-fn rounds() -> usize {
-    let rounds = std::env::var("ROLLCTL_TRAFFIC_ROUNDS").ok();
-    rounds.and_then(|text| text.parse().ok()).unwrap_or(2)
-}
 
 #[test]
 fn nobody_is_refused_while_systemd_holds_the_socket() {
@@ -70,8 +64,14 @@ fn nobody_is_refused_while_systemd_holds_the_socket() {
         .iter()
         .map(|host| (host.address(), 8080).into())
         .collect();
-    let load = Load::start(&addresses, &[Habit::Fresh, Habit::Slow { ms: 1_000 }]);
-    for round in 0..rounds() {
+    let habits = [
+        Habit::Fresh,
+        Habit::Fresh,
+        Habit::Fresh,
+        Habit::Slow { ms: 1_000 },
+    ];
+    let load = Load::start(&addresses, &habits);
+    for round in 0..times("ROLLCTL_TRAFFIC_ROUNDS", 2) {
         release(&format!("v{}", round + 2)).exits(0);
     }
     controller.rollctl(&["rollback", "web"]).exits(0);

@@ -12,15 +12,13 @@ mod haproxy;
 #[path = "fleet_traffic/load.rs"]
 mod load;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use haproxy::Haproxy;
 use load::{Habit, Load};
 use rollctl_fleet::{Base, Fleet, FleetOptions, Host};
 use rollctl_lab::Behaviour;
-use support::{Controller, Run};
+use support::{Controller, Run, times};
 
 struct Stage {
     fleet: Fleet,
@@ -101,28 +99,6 @@ impl Stage {
             &[Habit::Keeps, Habit::Fresh, Habit::Slow { ms: 2_000 }],
         )
     }
-
-    /// A release that is killed with -9 at the first event that holds these words.
-    fn killed_at(&self, name: &str, words: &[&str]) {
-        let artifact = self.controller.version(name, &Behaviour::default());
-        let artifact = artifact.to_str().unwrap().to_owned();
-        let release = [
-            "release", "web", &artifact, "--name", name, "--output", "json",
-        ];
-        let mut child = self
-            .controller
-            .command(&release)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let found = lines.any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(found, "{words:?} never came");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
 }
 
 #[test]
@@ -132,9 +108,7 @@ fn no_request_fails_while_a_spare_host_carries_the_surge() {
     };
     stage.is_as_it_should_be();
     let load = stage.load();
-    let rounds = std::env::var("ROLLCTL_TRAFFIC_ROUNDS").ok();
-    let rounds = rounds.and_then(|text| text.parse().ok()).unwrap_or(1);
-    for round in 0..rounds {
+    for round in 0..times("ROLLCTL_TRAFFIC_ROUNDS", 1) {
         let run = stage
             .release(&format!("v{}", round + 2), &Behaviour::default())
             .exits(0);
@@ -188,16 +162,19 @@ fn killed_at_any_time_the_spare_host_is_left_with_nothing() {
         return;
     };
     let spare = "\"instance\":\"web-03\"";
+    // The first three in each test run, all of them for whoever has time for more.
     let moments: [&[&str]; 5] = [
         &["action_started", spare, "\"activate\""],
-        &["action_ended", spare, "\"confirm\""],
         &["action_started", "\"instance\":\"web-01\"", "\"activate\""],
-        &["action_started", spare, "\"drain\""],
         &["action_started", spare, "\"stop\""],
+        &["action_ended", spare, "\"confirm\""],
+        &["action_started", spare, "\"drain\""],
     ];
+    let kills = times("ROLLCTL_TRAFFIC_KILLS", 3);
     let load = stage.load();
-    for (round, words) in moments.iter().enumerate() {
-        stage.killed_at(&format!("k{round}"), words);
+    for (round, words) in moments.iter().take(kills).enumerate() {
+        let name = format!("k{round}");
+        stage.controller.release_killed_at(&name, words, 1);
         match round % 2 {
             0 => stage.controller.rollctl(&["resume", "web"]).exits(0),
             // Another rollout takes its place, and what was left on the spare host.

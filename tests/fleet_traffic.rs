@@ -20,8 +20,6 @@ mod nginx;
 #[expect(dead_code, reason = "the tests of SSH use the rest")]
 mod server;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use haproxy::Haproxy;
@@ -29,7 +27,7 @@ use load::{Habit, Load};
 use nginx::Nginx;
 use rollctl_fleet::{Base, Fleet, FleetOptions};
 use rollctl_lab::Behaviour;
-use support::{Controller, Run};
+use support::{Controller, Run, times};
 
 struct Stage {
     fleet: Fleet,
@@ -97,36 +95,11 @@ impl Stage {
         let habits = [Habit::Keeps, Habit::Fresh, Habit::Slow { ms: slow_ms }];
         Load::start(&addresses, &habits)
     }
-
-    /// A release that is killed at its `number`th event of that kind, with -9.
-    fn killed_at(&self, name: &str, action: &str, number: usize) {
-        let artifact = self.controller.version(name, &Behaviour::default());
-        let artifact = artifact.to_str().unwrap().to_owned();
-        let words = [
-            "release", "web", &artifact, "--name", name, "--output", "json",
-        ];
-        let mut child = self
-            .controller
-            .command(&words)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let wanted = format!("\"action\":\"{action}\"");
-        let mut events = lines
-            .map_while(Result::ok)
-            .filter(|line| line.contains("\"kind\":\"action_started\"") && line.contains(&wanted));
-        assert!(events.nth(number - 1).is_some(), "{action} never began");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
 }
 
 /// How many releases in a row, for whoever has time for more.
 fn rounds() -> usize {
-    let rounds = std::env::var("ROLLCTL_TRAFFIC_ROUNDS").ok();
-    rounds.and_then(|text| text.parse().ok()).unwrap_or(1)
+    times("ROLLCTL_TRAFFIC_ROUNDS", 1)
 }
 
 #[test]
@@ -215,12 +188,14 @@ fn killed_between_drain_and_attach_everything_gets_its_traffic_again() {
     let Some(stage) = stage(3, "10s") else {
         return;
     };
-    let kills = std::env::var("ROLLCTL_TRAFFIC_KILLS").ok();
-    let kills = kills.and_then(|text| text.parse().ok()).unwrap_or(4);
+    let kills = times("ROLLCTL_TRAFFIC_KILLS", 4);
     let actions = ["drain", "activate", "confirm", "attach"];
     for (round, action) in actions.iter().cycle().take(kills).enumerate() {
         let name = format!("k{round}");
-        stage.killed_at(&name, action, 1 + round / 4 % 3);
+        let action_word = format!("\"action\":\"{action}\"");
+        let words = ["\"kind\":\"action_started\"", &action_word];
+        let number = 1 + round / 4 % 3;
+        stage.controller.release_killed_at(&name, &words, number);
         let out = stage.balancers[0].attached().len();
         println!("killed at {action}: {out} of 3 are in traffic");
         if round % 2 == 0 {
@@ -239,23 +214,29 @@ fn no_request_fails_behind_nginx() {
     if rollctl_fleet::skip() {
         return;
     }
-    let fleet = Fleet::boot(FleetOptions::hosts(3, Base::Full).prefix("web")).unwrap();
-    let nginx = Nginx::start(fleet.hosts());
+    let hosts = if rounds() > 1 { 6 } else { 3 };
+    let fleet = Fleet::boot(FleetOptions::hosts(hosts, Base::Full).prefix("web")).unwrap();
+    let balancers = [Nginx::start(fleet.hosts()), Nginx::start(fleet.hosts())];
+    let all_are_in = || assert_eq!(balancers.each_ref().map(Nginx::down), [0, 0]);
     let controller = Controller::new();
     let services = controller.usual("1").replace("\"*\"", "\"web-*\"");
-    controller.inventory(&fleet, "root", &format!("{services}{}", nginx.inventory()));
+    controller.inventory(
+        &fleet,
+        "root",
+        &format!("{services}{}", Nginx::inventory(&balancers)),
+    );
     let release = |name: &str| {
         let artifact = controller.version(name, &Behaviour::default());
         let artifact = artifact.to_str().unwrap().to_owned();
         controller.rollctl(&["release", "web", &artifact, "--name", name])
     };
     release("v1").exits(0);
-    assert_eq!(nginx.down(), 0);
+    all_are_in();
     let habits = [Habit::Reopens, Habit::Fresh, Habit::Slow { ms: 2_000 }];
-    let load = Load::start(&[nginx.address()], &habits);
+    let load = Load::start(&balancers.each_ref().map(Nginx::address), &habits);
     for round in 0..rounds() {
         release(&format!("v{}", round + 2)).exits(0);
-        assert_eq!(nginx.down(), 0);
+        all_are_in();
     }
     let seen = load.stop();
     println!(

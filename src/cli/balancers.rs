@@ -45,7 +45,8 @@ pub(crate) async fn with_traffic(
         let places: Vec<_> = places.iter().map(|place| format!("`{place}`")).collect();
         places.join(", ")
     };
-    match traffic.observe(&Member::on(&found.host)).await {
+    let member = Member::on(&found.host);
+    let found = match traffic.observe(&member).await {
         Err(error) => HostFinding {
             ok: false,
             what: format!("{}: {}", service.name, error.message),
@@ -66,5 +67,16 @@ pub(crate) async fn with_traffic(
             }),
             ..found
         },
+    };
+    if !found.ok {
+        return found;
+    }
+    let gaps = match traffic.unguarded(&member).await {
+        Ok(gaps) => gaps,
+        Err(error) => vec![error.in_words()],
+    };
+    HostFinding {
+        what: [vec![found.what.clone()], gaps].concat().join("; "),
+        ..found
     }
 }

@@ -166,6 +166,9 @@ fn left_alone(spec: &Spec, plan: &Plan, one: &Known) -> PlannedInstance {
     let reason = match skipped {
         Some(reason) => format!("skipped: {reason}"),
         None if !selected => "not selected".to_owned(),
+        None if spare && from.is_some() => {
+            "spare: left by an earlier rollout, and stopped at the end".to_owned()
+        }
         None if spare => "spare: not needed".to_owned(),
         None if on_target => "runs it already".to_owned(),
         None => "waits: too few others are available".to_owned(),

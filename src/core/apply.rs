@@ -1,8 +1,8 @@
 //! What an event makes of one instance: one match over (stage, event). A pair that is not listed cannot happen.
 
-use super::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight, Started};
 use std::collections::BTreeSet;
 
+use super::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight, Started};
 use super::health::Health;
 use super::hooks::HookKind;
 use super::ids::RevisionRef;

@@ -4,6 +4,7 @@ use futures::StreamExt;
 
 use super::job::Adapters;
 use super::look::{Sights, sight};
+use super::traffic::prolong;
 use crate::core::event::{Runs, SiblingSight, Sight, Started};
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
@@ -100,8 +101,13 @@ async fn traffic_of(
     let Some(balancers) = &ports.traffic else {
         return Ok(None);
     };
-    let seen = balancers.observe(&Member::at(host, port)).await;
-    seen.map(Some).map_err(|error| error.in_words())
+    let member = Member::at(host, port);
+    let seen = balancers.observe(&member).await;
+    let seen = seen.map_err(|error| error.in_words())?;
+    if !seen.detached.is_empty() {
+        prolong(ports, &member).await;
+    }
+    Ok(Some(seen))
 }
 
 async fn claim_one(

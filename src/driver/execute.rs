@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::hooks::instance_hook;
 use super::job::{Adapters, Job};
 use super::side::Pair;
-use super::traffic::{close_entry, move_traffic, unmarked};
+use super::traffic::{close_entry, move_traffic, stays_out, unmarked};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
 use crate::core::health::Poll;
@@ -18,7 +18,7 @@ use crate::core::hooks::{HookEnd, HookKind};
 use crate::core::ids::HostName;
 use crate::core::revision::Manifest;
 use crate::core::rollout::Expects;
-use crate::ports::{Controller, HostError, HostErrorKind, Progress, Switch};
+use crate::ports::{Controller, HostError, HostErrorKind, Member, Progress, Switch};
 
 /// How many journal lines an error shows (contract, section 3).
 const JOURNAL_LINES: usize = 20;
@@ -190,6 +190,9 @@ pub(super) async fn execute(
             };
             let ask = || pair.stop_other(&*ports.hosts, &controller, &order);
             let stopped = until_answered(&job, true, ask).await;
+            if stopped.is_ok() {
+                stays_out(&ports, &Member::at(&order.host, Some(pair.port()))).await;
+            }
             ended(stopped.map(|()| None), Refusal::Fails).into()
         }
         ActionKind::Stop => {
@@ -202,6 +205,9 @@ pub(super) async fn execute(
             };
             let ask = || stop(&ports, &controller, &order.host, &switch);
             let stopped = until_answered(&job, true, ask).await;
+            if stopped.is_ok() {
+                stays_out(&ports, &Member::at(&order.host, order.port)).await;
+            }
             ended(stopped.map(|()| None), Refusal::Fails).into()
         }
         ActionKind::Prune => {

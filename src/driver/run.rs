@@ -13,6 +13,7 @@ use super::look::{Sights, look};
 use super::requests::{answer, event_of, listen};
 use super::side::PortsOf;
 use super::stop::Stop;
+use super::traffic::leave_out;
 use super::watch::Look;
 use super::watches::Which;
 use crate::core::decide::decide;
@@ -172,6 +173,7 @@ impl Driver {
         self.actions.shutdown().await;
         self.watchers.shutdown().await;
         result?;
+        leave_out(&self.ports, &self.state).await;
         let reachable: Vec<_> = self
             .state
             .instances

@@ -8,8 +8,10 @@ use super::execute::{ASK_AGAIN, Ending, Order, take_fresh_look};
 use super::job::{Adapters, Job};
 use super::side::Pair;
 use crate::core::event::{ActionKind, ActionOutcome};
+use crate::core::health::Health;
 use crate::core::ids::HostName;
-use crate::ports::{LedgerError, Member, TrafficError};
+use crate::core::rollout::{RolloutState, Stage};
+use crate::ports::{LedgerError, Member, Progress, TrafficError};
 
 /// Takes an instance out of traffic, or puts it in.
 pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> Ending {
@@ -28,7 +30,13 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
                 return declined.into();
             }
             let drained = until_done(ports, job, || traffic.drain(&member)).await;
-            drained.map(|drained| drained.sessions_left)
+            drained.map(|drained| {
+                drained
+                    .unguarded
+                    .into_iter()
+                    .for_each(|text| warn(ports, &order.host, text));
+                drained.sessions_left
+            })
         }
     };
     match moved {
@@ -83,6 +91,41 @@ where
     }
 }
 
+fn warn(ports: &Adapters, host: &HostName, text: String) {
+    let host = host.clone();
+    ports.reporter.progress(&Progress::Warning { host, text });
+}
+
+/// The dead-man's switches of this instance wait for us as long as for whoever armed them.
+pub(super) async fn prolong(ports: &Adapters, member: &Member) {
+    if let Some(traffic) = &ports.traffic
+        && let Err(error) = traffic.prolong(member).await
+    {
+        warn(ports, &member.host, error.in_words());
+    }
+}
+
+/// It was stopped on purpose, or given up: no dead-man's switch is to put it back into traffic.
+pub(super) async fn stays_out(ports: &Adapters, member: &Member) {
+    if let Some(traffic) = &ports.traffic
+        && let Err(error) = traffic.stays_out(member).await
+    {
+        warn(ports, &member.host, error.in_words());
+    }
+}
+
+/// At the end: what is broken was given up by a controller that lives. What works, or was lost, is left to its switch.
+pub(super) async fn leave_out(ports: &Adapters, state: &RolloutState) {
+    let left_out = state.left_out();
+    for instance in &state.instances {
+        let works = matches!(instance.health, Some(Health::Ready { .. }));
+        let is_broken = matches!(instance.stage, Stage::Broken { .. });
+        if is_broken && !works && left_out.contains_key(&instance.host) {
+            stays_out(ports, &Member::on(&instance.host)).await;
+        }
+    }
+}
+
 /// Takes away the mark by which the process before said no to its balancers; the one that was started now would say no
 /// too, and never get ready.
 pub(super) async fn unmarked(
@@ -94,7 +137,9 @@ pub(super) async fn unmarked(
     else {
         return outcome;
     };
-    match traffic.started(&Member::on(host)).await {
+    let member = Member::on(host);
+    prolong(ports, &member).await;
+    match traffic.started(&member).await {
         Ok(()) => outcome,
         Err(error) => ActionOutcome::Failed {
             reason: error.in_words(),

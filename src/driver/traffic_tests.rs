@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::Adapters;
 use super::bench::{Bench, bench, on};
 use super::fakes::FakeTraffic;
+use super::traffic::leave_out;
 use crate::core::event::{Event, Outcome};
+use crate::core::health::Health;
 use crate::core::ids::HostName;
-use crate::core::rollout::{Reach, RolloutPhase};
+use crate::core::rollout::{Reach, RolloutPhase, Stage};
 
 /// The same fleet behind a balancer.
 fn balanced(letters: &str) -> (Bench, Arc<FakeTraffic>) {
@@ -41,7 +43,7 @@ async fn each_instance_leaves_its_traffic_before_its_switch_and_gets_it_back() {
     let (mut bench, traffic) = balanced("oo");
     let finished = bench.run().await.unwrap();
     assert_eq!(finished.state.phase, COMPLETED);
-    let one = |host| ["drain", "started", "attach"].map(|call| format!("{call} {host}"));
+    let one = |host| ["drain", "prolong", "started", "attach"].map(|call| format!("{call} {host}"));
     assert_eq!(moves(&traffic), [one("h0"), one("h1")].concat());
 }
 
@@ -90,6 +92,15 @@ async fn what_an_operator_had_out_is_updated_and_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_switch_of_what_is_out_waits_as_long_for_whoever_goes_on() {
+    let (mut bench, traffic) = balanced("oo");
+    let host = HostName::new("h1");
+    traffic.attached.lock().unwrap().insert(host, false);
+    bench.run().await.unwrap();
+    assert_eq!(moves(&traffic)[0], "prolong h1", "{:?}", moves(&traffic));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_drain_cut_off_is_an_event() {
     let (mut bench, traffic) = balanced("o");
     *traffic.sessions.lock().unwrap() = 3;
@@ -100,4 +111,30 @@ async fn what_a_drain_cut_off_is_an_event() {
         _ => None,
     });
     assert_eq!(cut, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_broken_stays_out_and_what_works_is_left_to_its_switch() {
+    let (mut bench, traffic) = balanced("oo");
+    // It cannot be put in: the new one goes back, and works, but has no traffic.
+    *traffic.refuses.lock().unwrap() = Some("attach");
+    *traffic.unguarded.lock().unwrap() = vec!["lb: cannot be armed".to_owned()];
+    let finished = bench.run().await.unwrap();
+    let instance = &finished.state.instances[0];
+    assert!(
+        matches!(instance.stage, Stage::Broken { .. }),
+        "{instance:?}"
+    );
+    assert!(matches!(instance.health, Some(Health::Ready { .. })));
+    let is_given_up = || moves(&traffic).contains(&"stays_out h0".to_owned());
+    assert!(!is_given_up());
+    assert_eq!(
+        *bench.reporter.warnings.lock().unwrap(),
+        ["h0: lb: cannot be armed"]
+    );
+
+    let mut state = finished.state;
+    state.instances[0].health = Some(Health::Unknown);
+    leave_out(&bench.ports, &state).await;
+    assert!(is_given_up());
 }

@@ -186,7 +186,7 @@ pub(crate) fn check_template(
     if text
         .exec_start
         .iter()
-        .any(|exec| exec.reaches(&[own.clone()]))
+        .any(|exec| exec.reaches(std::slice::from_ref(&own)))
     {
         return Ok(());
     }

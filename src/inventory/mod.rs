@@ -20,6 +20,7 @@ mod mistake;
 mod order;
 mod paths;
 mod placeholder;
+mod program;
 mod range;
 mod reader;
 mod render;

@@ -20,8 +20,8 @@ pub(crate) struct NamedFile {
 }
 
 /// Looks whether the files on the controller that the inventory names are there and can be read: identities,
-/// unit files and `files`; and whether the programs of hooks can be run. Artifacts are not looked at (only a release needs them), `known_hosts` neither (it may
-/// be yet to come).
+/// unit files and `files`; and whether the programs of hooks and of a balancer's commands can be run. Artifacts are not looked
+/// at (only a release needs them), `known_hosts` neither (it may be yet to come).
 pub fn check_files(loaded: &Loaded) -> Vec<Mistake> {
     let problem = |file: &NamedFile| {
         let message = match file.is_program {

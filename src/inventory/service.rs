@@ -73,7 +73,7 @@ pub(crate) fn read(
     check_times(&strategy, &health, &entry.key, f);
     let traffic = table
         .take("traffic")
-        .and_then(|balancers| traffic::read(&balancers, entry.name, values, around, f));
+        .and_then(|balancers| traffic::read(&balancers, entry.name, values, around, f, files));
     check_drain(traffic.as_ref(), &strategy, &entry.key, f);
     let places = Places::read(&mut table, entry, f);
     let service = Service {

@@ -7,6 +7,7 @@ use crate::core::fleet::Host;
 use crate::core::traffic::{Traffic, TrafficDriver};
 
 use super::mistake::Findings;
+use super::paths::NamedFile;
 use super::placeholder::{Braces, Values, check, words};
 use super::reader::{Entry, Table};
 use super::service::Around;
@@ -46,6 +47,7 @@ pub(crate) fn read<'a>(
     values: Values<'a>,
     around: Around<'a>,
     f: &mut Findings<'_>,
+    files: &mut Vec<NamedFile>,
 ) -> Option<Traffic> {
     let before = f.errors();
     let mut table = entry.table(f)?;
@@ -70,7 +72,7 @@ pub(crate) fn read<'a>(
         around,
         drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
     };
-    let driver = name.and_then(|name| driver(name, &mut table, setting, f));
+    let driver = name.and_then(|name| driver(name, &mut table, setting, f, files));
     match name {
         Some(name) => finish(table, name, f),
         // Nothing is known of what a driver that does not exist would want.
@@ -93,11 +95,12 @@ fn driver(
     table: &mut Table<'_>,
     setting: Setting<'_>,
     f: &mut Findings<'_>,
+    files: &mut Vec<NamedFile>,
 ) -> Option<TrafficDriver> {
     match name {
         "haproxy" => drivers::haproxy(table, setting, f),
-        "nginx" => drivers::nginx(table, setting, f),
-        "command" => drivers::command(table, setting, f),
+        "nginx" => drivers::nginx(table, setting, f, files),
+        "command" => drivers::command(table, setting, f, files),
         "http" => drivers::http(table, setting, f),
         _ => drivers::health(table, setting, f),
     }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::core::program::{Program, RunsOn};
 use crate::core::traffic::{DrainMark, Moves, TrafficDriver, TrafficRequest};
 
 use super::mistake::Findings;
+use super::paths::NamedFile;
 use super::placeholder::{check_url, filled};
+use super::program::{self, HERE, THERE};
 use super::reader::{Entry, Table};
 use super::traffic::{Setting, check_distinct, check_template, required, template};
 use super::traffic_endpoints::{endpoints, haproxy_endpoint, remote_file, whole_path};
@@ -44,6 +45,7 @@ pub(crate) fn nginx(
     table: &mut Table<'_>,
     setting: Setting<'_>,
     f: &mut Findings<'_>,
+    files: &mut Vec<NamedFile>,
 ) -> Option<TrafficDriver> {
     let example = "[\"ssh://lb-01/etc/nginx/conf.d/web-upstream.conf\"]";
     let endpoints = endpoints(table, example, f, |entry, f| {
@@ -77,7 +79,7 @@ pub(crate) fn nginx(
     };
     let nginx = match table.take("nginx") {
         None => Some(vec!["nginx".to_owned()]),
-        Some(entry) => command_line(&entry, f),
+        Some(entry) => program::command_line(&entry, false, f, files),
     };
     Some(TrafficDriver::Nginx {
         endpoints: endpoints?,
@@ -91,10 +93,13 @@ pub(crate) fn command(
     table: &mut Table<'_>,
     setting: Setting<'_>,
     f: &mut Findings<'_>,
+    files: &mut Vec<NamedFile>,
 ) -> Option<TrafficDriver> {
     let example = "{ on = \"controller\", run = [\"./lb\", \"...\"] }";
     let mut part = |key, timeout| {
-        required(table, key, example, f).and_then(|entry| one_command(&entry, timeout, f))
+        let entry = required(table, key, example, f)?;
+        let on = |on: &Entry<'_>, f: &mut Findings<'_>| on.choice(f, &[HERE, THERE]);
+        program::read(&entry, timeout, on, f, files)
     };
     let (attach, observe) = (
         part("attach", COMMAND_TIMEOUT),
@@ -196,48 +201,6 @@ fn server(entry: &Entry<'_>, setting: Setting<'_>, f: &mut Findings<'_>) -> Opti
     }
     check_distinct(entry, text, setting.values, f);
     Some(text.to_owned())
-}
-
-/// A program and its arguments.
-fn command_line(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<Vec<String>> {
-    let words = entry.list(f)?;
-    if words.is_empty() {
-        f.wrong(&entry.at, format!("`{}` is empty", entry.name));
-        return None;
-    }
-    let words: Vec<_> = words
-        .iter()
-        .filter_map(|word| word.any_text(f).map(str::to_owned))
-        .collect();
-    if words
-        .first()
-        .is_some_and(|program| program.trim().is_empty())
-    {
-        f.wrong(&entry.at, "the program has no name");
-    }
-    Some(words)
-}
-
-fn one_command(entry: &Entry<'_>, timeout: Duration, f: &mut Findings<'_>) -> Option<Program> {
-    let mut table = entry.table(f)?;
-    let places = [("controller", RunsOn::Controller), ("host", RunsOn::Host)];
-    let on = match table.take("on") {
-        None => Some(RunsOn::Controller),
-        Some(on) => on.choice(f, &places),
-    };
-    let run =
-        required(&mut table, "run", "[\"./script\"]", f).and_then(|entry| command_line(&entry, f));
-    let timeout = table
-        .take("timeout")
-        .map_or(Some(timeout), |entry| entry.duration(f));
-    table.finish(f, |key| {
-        (key == "command").then(|| "write `run = [\"./script\", \"argument\"]`".to_owned())
-    });
-    Some(Program {
-        on: on?,
-        run: run?,
-        timeout: timeout?,
-    })
 }
 
 fn request(

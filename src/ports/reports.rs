@@ -35,6 +35,13 @@ pub enum Progress {
         /// The unit's last lines.
         journal: JournalExcerpt,
     },
+    /// What somebody has to know although nothing went wrong.
+    Warning {
+        /// Which host.
+        host: HostName,
+        /// In words.
+        text: String,
+    },
 }
 
 /// Shows what happens. Must not block.

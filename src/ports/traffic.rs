@@ -36,11 +36,13 @@ impl Member {
 }
 
 /// An instance that takes no new requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drained {
     /// 0, or what was still under way at `drain_timeout`, in what the balancer can count: sessions, connections, or (nginx)
     /// worker processes.
     pub sessions_left: u64,
+    /// Where it would stay out if no controller came back, and why; each endpoint is told of once.
+    pub unguarded: Vec<String>,
 }
 
 /// What went wrong with the balancers, and how things stand now.
@@ -100,8 +102,15 @@ pub trait Traffic: Send + Sync {
     async fn observe(&self, member: &Member) -> Result<TrafficSight, TrafficError>;
 
     /// Takes the instance out everywhere, waits until nothing is under way or `drain_timeout` is over, and reads back.
-    /// After an error it may be out at some endpoints; the message says at which it is not.
+    /// After an error it may be out at some endpoints; the message says at which it is not. Before, a dead-man's switch is
+    /// armed wherever one can be, by which it gets its traffic again if nobody attaches it in time.
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError>;
+
+    /// The instance came further, or another controller goes on with what one has begun: switches that are armed get their
+    /// whole time again.
+    async fn prolong(&self, _member: &Member) -> Result<(), TrafficError> {
+        Ok(())
+    }
 
     /// What has to be undone as soon as another process serves there: a mark by which the one before said no. Nothing,
     /// for balancers that are told.
@@ -117,4 +126,14 @@ pub trait Traffic: Send + Sync {
         except: &BTreeSet<String>,
         works: bool,
     ) -> Result<(), TrafficError>;
+
+    /// It stays out of traffic for good, by somebody's decision: disarms what is armed.
+    async fn stays_out(&self, _member: &Member) -> Result<(), TrafficError> {
+        Ok(())
+    }
+
+    /// Where no dead-man's switch could be armed that should be, and why; each endpoint is told of once. Changes nothing.
+    async fn unguarded(&self, _member: &Member) -> Result<Vec<String>, TrafficError> {
+        Ok(Vec::new())
+    }
 }

@@ -127,6 +127,10 @@ impl Board {
                 }
             }
             Progress::Diagnosis { .. } => {}
+            Progress::Warning { host, text } => {
+                self.above
+                    .push(format!("{host}: warning: {}", printable(text)));
+            }
         }
     }
 

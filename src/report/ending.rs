@@ -243,6 +243,9 @@ fn given_up(state: &RolloutState) -> String {
     match (broken, lost) {
         (0, 0) => "some hosts could not go back".to_owned(),
         (0, lost) => format!("{} lost while in work", hosts(lost)),
+        (1, 0) if state.instances.iter().any(is_spare_and_broken) => {
+            "what a spare host carries could not be stopped".to_owned()
+        }
         (broken, 0) => format!("{} could not be put back", hosts(broken)),
         (broken, lost) => format!(
             "{} could not be put back, {} lost while in work",
@@ -250,6 +253,10 @@ fn given_up(state: &RolloutState) -> String {
             hosts(lost)
         ),
     }
+}
+
+fn is_spare_and_broken(instance: &Instance) -> bool {
+    instance.spare && matches!(instance.stage, Stage::Broken { .. })
 }
 
 fn paused(recorded: &RecordedEvent, state: &RolloutState) -> String {
@@ -314,6 +321,8 @@ fn trouble(instance: &Instance) -> Option<String> {
         ) => Some(format!("{reason} ({back})")),
         (Stage::Reverted { failure: None }, _) => None,
         (Stage::Lost { reason }, _) => Some(format!("{reason}; its dead-man's switch {puts}")),
+        // There is nothing to put back there: the reason says what could not be done.
+        (Stage::Broken { reason }, _) if instance.spare => Some(reason.clone()),
         (Stage::Broken { reason }, _) => Some(format!("could not be put back: {reason}")),
         (
             Stage::Failed { reason }

@@ -368,3 +368,58 @@ fn nothing_is_said_before_the_end() {
             .contains("gave way to rollout 13")
     );
 }
+
+/// The spare host and the one ordinary host are new.
+fn on_a_spare_host() -> Sample {
+    let mut sample = Sample::with_spare(1);
+    sample
+        .sees_old(100, "web-01")
+        .push(
+            100,
+            Event::HostObserved {
+                sibling: None,
+                host: host("web-09"),
+                sight: crate::core::event::Sight::reachable(Runs::Nothing),
+                traffic: None,
+            },
+        )
+        .updates(200, "web-09")
+        .updates(14_000, "web-01");
+    sample
+}
+
+#[test]
+fn a_spare_host_that_could_not_be_let_go() {
+    let mut sample = on_a_spare_host();
+    sample.completes(48_000);
+    let text = ending(&sample, &Diagnoses::default()).text(false);
+    let told = "  web-09: still carries the service: too few others are available to stop it\n";
+    assert!(text.contains(told), "{text}");
+    assert!(text.contains("1 of 1 on `v1.4.2`"), "{text}");
+
+    let mut sample = on_a_spare_host();
+    let (host, action) = (host("web-09"), ActionKind::Stop);
+    let started = Event::ActionStarted {
+        host: host.clone(),
+        action,
+    };
+    let reason = "no space".to_owned();
+    let outcome = ActionOutcome::Failed { reason };
+    let ended = Event::ActionEnded {
+        host,
+        action,
+        outcome,
+    };
+    let outcome = Outcome::Failed;
+    sample
+        .push(40_000, started)
+        .push(41_000, ended)
+        .push(41_000, Event::RolloutEnded { outcome });
+    let text = ending(&sample, &Diagnoses::default()).text(false);
+    for told in [
+        "failed: what a spare host carries could not be stopped, somebody must look; 1 of 1 on `v1.4.2`",
+        "  web-09: it could not be stopped on its spare host: no space\n",
+    ] {
+        assert!(text.contains(told), "{told:?} is not in:\n{text}");
+    }
+}

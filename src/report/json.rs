@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::escape::printable;
 use super::sink::{Sink, To};
 use super::time::rfc3339;
 use crate::core::budget::Budget;
@@ -220,7 +221,12 @@ impl Reporter for JsonReporter {
 
     fn waiting(&self, _: &RolloutState, _: &Decision) {}
 
-    fn progress(&self, _: &Progress) {}
+    fn progress(&self, progress: &Progress) {
+        if let Progress::Warning { host, text } = progress {
+            let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            out.line(To::Stderr, format!("{host}: warning: {}", printable(text)));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -81,6 +81,10 @@ impl Reporter for Masking {
     fn progress(&self, progress: &Progress) {
         let masked = match progress {
             Progress::Upload { .. } => progress.clone(),
+            Progress::Warning { host, text } => Progress::Warning {
+                host: host.clone(),
+                text: self.secrets.mask(text),
+            },
             Progress::Polled { host, answer } => Progress::Polled {
                 host: host.clone(),
                 answer: self.answer(answer),

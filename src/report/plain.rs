@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use super::ending::Diagnoses;
+use super::escape::printable;
 use super::sink::{Sink, To};
 use super::time::clock;
 use super::waits::wait_in_words;
@@ -73,7 +74,15 @@ impl Reporter for PlainReporter {
     }
 
     fn progress(&self, progress: &Progress) {
-        self.with(|inner| inner.diagnoses.hear(progress));
+        self.with(|inner| {
+            inner.diagnoses.hear(progress);
+            if let Progress::Warning { host, text } = progress {
+                let (now, text) = (clock(inner.now), printable(text));
+                inner
+                    .out
+                    .line(To::Stderr, format!("{now} {host}: warning: {text}"));
+            }
+        });
     }
 }
 

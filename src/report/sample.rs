@@ -83,6 +83,18 @@ impl Sample {
             balanced: false,
             hooks: Default::default(),
         };
+        Self::of(spec)
+    }
+
+    /// [`Sample::new`] with a spare host after the others, `web-09`.
+    pub(crate) fn with_spare(hosts: u32) -> Self {
+        let mut spec = Self::new(hosts, 0).state.spec;
+        spec.budget.max_surge = 1;
+        spec.hosts.push(HostSpec::spare(host("web-09")));
+        Self::of(spec)
+    }
+
+    fn of(spec: Spec) -> Self {
         let first = Event::RolloutStarted {
             spec: Box::new(spec),
             by: "ann@desk".to_owned(),

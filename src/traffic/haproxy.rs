@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
+use super::guard::{Guard, Post, PutBack};
 use super::haproxy_answers::ServerState;
 use super::haproxy_api::Balancer;
 use super::retry::all_well;
@@ -34,6 +35,7 @@ pub(crate) struct Haproxy {
     /// An entry for each port, so that none is ever switched.
     is_per_port: bool,
     drain_timeout: Duration,
+    guard: Guard,
 }
 
 impl Haproxy {
@@ -42,11 +44,13 @@ impl Haproxy {
         endpoints: &[HaproxyEndpoint],
         backend: &str,
         server: &str,
+        guard: Guard,
         drain_timeout: Duration,
         machines: Arc<dyn Machines>,
     ) -> Self {
         Self {
             site,
+            guard,
             balancers: endpoints
                 .iter()
                 .map(|endpoint| Balancer::new(endpoint, backend, &machines))
@@ -62,19 +66,58 @@ impl Haproxy {
         self.is_per_port || member.port.is_none_or(|port| port == state.port)
     }
 
+    /// What would put it in again, and where; nothing where nothing can be armed.
+    fn post(&self, balancer: &Balancer, server: &str, member: &Member) -> Option<(Post, PutBack)> {
+        let file = balancer.socket()?;
+        let target = format!("{}/{server}", balancer.backend);
+        let post = (self.guard).post(&self.site, member, &file.host, &balancer.name, &target);
+        let put_back = PutBack::Ready {
+            socket: file.path.clone(),
+            backend: balancer.backend.clone(),
+            server: server.to_owned(),
+        };
+        Some((post, put_back))
+    }
+
+    fn posts(&self, member: &Member) -> Result<Vec<(Post, PutBack)>, TrafficError> {
+        let server = self.site.fill(&self.server, member)?;
+        let posts = self.balancers.iter();
+        Ok(posts
+            .filter_map(|one| self.post(one, &server, member))
+            .collect())
+    }
+
     async fn drain_at(
         &self,
         balancer: &Balancer,
         server: &str,
         member: &Member,
-    ) -> Result<u64, TrafficError> {
-        let deadline = Instant::now() + self.drain_timeout;
+    ) -> Result<(u64, Option<String>), TrafficError> {
         let state = balancer.state(server).await?;
         if let (false, Some(port)) = (self.is_meant(&state, member), member.port) {
             // The entry leads to the sibling already; what began before goes on with this one.
             let count = || balancer.sessions_with(server, port);
-            return wait_for_none(deadline, count).await;
+            let left = wait_for_none(Instant::now() + self.drain_timeout, count).await?;
+            return Ok((left, None));
         }
+        let mut gap = None;
+        if let Some((post, put_back)) = self.post(balancer, server, member) {
+            gap = self
+                .guard
+                .before_drain(member, &post, &put_back, state.is_ready())
+                .await;
+        }
+        let left = self.take_out(balancer, server, &state).await?;
+        Ok((left, gap))
+    }
+
+    async fn take_out(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        state: &ServerState,
+    ) -> Result<u64, TrafficError> {
+        let deadline = Instant::now() + self.drain_timeout;
         let count = || balancer.sessions(server);
         if !state.is_in_maintenance() {
             if state.is_ready() {
@@ -98,6 +141,20 @@ impl Haproxy {
     }
 
     async fn attach_at(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+        works: bool,
+    ) -> Result<(), TrafficError> {
+        self.put_in(balancer, server, member, works).await?;
+        match self.post(balancer, server, member) {
+            Some((post, _)) => self.guard.disarm(&post).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn put_in(
         &self,
         balancer: &Balancer,
         server: &str,
@@ -235,8 +292,18 @@ impl Traffic for Haproxy {
         });
         let drained = all_well("it is out", join_all(drains).await)?;
         Ok(Drained {
-            sessions_left: drained.iter().map(|(_, left)| left).sum(),
+            sessions_left: drained.iter().map(|(_, (left, _))| left).sum(),
+            unguarded: self.guard.told_once(
+                drained
+                    .into_iter()
+                    .map(|(name, (_, gap))| (name, gap))
+                    .collect(),
+            ),
         })
+    }
+
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.prolong(self.posts(member)?).await
     }
 
     async fn attach(
@@ -255,5 +322,13 @@ impl Traffic for Haproxy {
             (balancer.name.clone(), attached)
         });
         all_well("it is in", join_all(attaches).await).map(drop)
+    }
+
+    async fn stays_out(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.disarm_all(self.posts(member)?).await
+    }
+
+    async fn unguarded(&self, member: &Member) -> Result<Vec<String>, TrafficError> {
+        Ok(self.guard.gaps(self.posts(member)?).await)
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::haproxy_answers::{Found, ServerState, find_state, stat_row, streams_to};
 use super::retry::retried;
-use crate::core::traffic::HaproxyEndpoint;
+use crate::core::traffic::{HaproxyEndpoint, RemoteFile};
 use crate::ports::{HostError, Machines, Stream, TrafficError};
 
 /// For a connection and for a whole answer; it is a balancer at work, which answers in milliseconds or not at all.
@@ -21,7 +21,7 @@ const ANSWER_MAX: u64 = 64 << 20;
 pub(crate) struct Balancer {
     pub(crate) name: String,
     endpoint: HaproxyEndpoint,
-    backend: String,
+    pub(crate) backend: String,
     machines: Arc<dyn Machines>,
 }
 
@@ -36,6 +36,14 @@ impl Balancer {
             endpoint: endpoint.clone(),
             backend: backend.to_owned(),
             machines: Arc::clone(machines),
+        }
+    }
+
+    /// Its socket, where that is on a host of the inventory.
+    pub(crate) fn socket(&self) -> Option<&RemoteFile> {
+        match &self.endpoint {
+            HaproxyEndpoint::Ssh(file) => Some(file),
+            HaproxyEndpoint::Tcp { .. } | HaproxyEndpoint::Unix(_) => None,
         }
     }
 

@@ -12,9 +12,11 @@ use async_trait::async_trait;
 use reqwest::{Client, Method};
 use tokio::time::sleep;
 
+use super::guard::{Guard, Post, PutBack};
 use super::http::{client, parsed, presentable, send};
 use super::retry::retried;
 use super::site::Site;
+use crate::core::fleet::Service;
 use crate::core::traffic::DrainMark;
 use crate::core::traffic_state::TrafficSight;
 use crate::ports::{Drained, Machines, Member, Traffic, TrafficError};
@@ -42,6 +44,18 @@ pub(crate) struct Marks {
     drain_timeout: Duration,
     machines: Arc<dyn Machines>,
     client: Client,
+    guard: Guard,
+}
+
+/// How a balancer polls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Polling {
+    /// How often.
+    pub(crate) poll: Duration,
+    /// So many failed polls in a row, and it sends nothing more.
+    pub(crate) fall: u32,
+    /// So many good ones, and it sends again.
+    pub(crate) rise: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +67,10 @@ enum Ask {
 
 impl Marks {
     pub(crate) fn new(
+        service: &Service,
         site: Site,
         through: &DrainMark,
-        poll: Duration,
-        fall: u32,
-        rise: u32,
+        polling: Polling,
         drain_timeout: Duration,
         machines: Arc<dyn Machines>,
     ) -> Result<Self, TrafficError> {
@@ -65,16 +78,35 @@ impl Marks {
             DrainMark::Url(url) => Some(url.as_str()),
             DrainMark::File(_) => None,
         };
+        let Polling { poll, fall, rise } = polling;
         let margin = poll.min(MARGIN);
+        let out_after = poll.saturating_mul(fall) + margin;
         Ok(Self {
             client: client(url)?,
+            guard: Guard::new(service, out_after + drain_timeout, Arc::clone(&machines)),
             site,
             through: through.clone(),
-            out_after: poll.saturating_mul(fall) + margin,
+            out_after,
             in_after: poll.saturating_mul(rise) + margin,
             drain_timeout,
             machines,
         })
+    }
+
+    /// What would remove the mark again, on the instance's own host.
+    fn posts(&self, member: &Member) -> Result<Vec<(Post, PutBack)>, TrafficError> {
+        let (target, put_back) = match &self.through {
+            DrainMark::File(path) => {
+                let path = self.site.fill(path, member)?;
+                (path.clone(), PutBack::File(path))
+            }
+            DrainMark::Url(url) => {
+                let url = self.site.fill(url, member)?;
+                (url.clone(), PutBack::Url(url))
+            }
+        };
+        let post = (self.guard).post(&self.site, member, &member.host, NAME, &target);
+        Ok(vec![(post, put_back)])
     }
 
     /// Whether the mark is there afterwards.
@@ -158,10 +190,26 @@ impl Traffic for Marks {
     }
 
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError> {
+        let is_marked = self.ask(Ask::Look, member).await?;
+        let mut unguarded = Vec::new();
+        for (post, put_back) in self.posts(member)? {
+            let gap = self
+                .guard
+                .before_drain(member, &post, &put_back, !is_marked)
+                .await;
+            unguarded.push((NAME.to_owned(), gap));
+        }
         self.put(true, member).await?;
         // Also where it was there before: how long, nobody knows.
         sleep(self.out_after + self.drain_timeout).await;
-        Ok(Drained { sessions_left: 0 })
+        Ok(Drained {
+            sessions_left: 0,
+            unguarded: self.guard.told_once(unguarded),
+        })
+    }
+
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.prolong(self.posts(member)?).await
     }
 
     async fn started(&self, member: &Member) -> Result<(), TrafficError> {
@@ -178,9 +226,24 @@ impl Traffic for Marks {
             return Ok(());
         }
         self.put(false, member).await?;
+        match self.stays_out(member).await {
+            // By a URL it is in without its host; what is armed there would only put it in once more.
+            Err(error) if error.is_passing && matches!(self.through, DrainMark::Url(_)) => {
+                tracing::warn!(error = %error.in_words(), "a dead-man's switch was not disarmed");
+            }
+            disarmed => disarmed?,
+        }
         if works {
             sleep(self.in_after).await;
         }
         Ok(())
+    }
+
+    async fn stays_out(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.disarm_all(self.posts(member)?).await
+    }
+
+    async fn unguarded(&self, member: &Member) -> Result<Vec<String>, TrafficError> {
+        Ok(self.guard.gaps(self.posts(member)?).await)
     }
 }

@@ -67,7 +67,7 @@ impl<L: Lever> Traffic for Levers<L> {
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError> {
         self.lever.drain(member).await?;
         if self.becomes(member, false, self.drain_timeout).await? {
-            return Ok(Drained { sessions_left: 0 });
+            return Ok(Drained::default());
         }
         Err(TrafficError {
             hint: Some(

@@ -3,6 +3,7 @@
 //! [`traffic_of`] makes the [`crate::ports::Traffic`] of a service. Nothing here decides when an instance goes in or out.
 
 mod command;
+mod guard;
 mod haproxy;
 mod haproxy_answers;
 mod haproxy_api;
@@ -22,8 +23,9 @@ use crate::ports::{Machines, Traffic, TrafficError};
 use crate::programs::Runner;
 
 use command::Commands;
+use guard::Guard;
 use haproxy::Haproxy;
-use health::Marks;
+use health::{Marks, Polling};
 use http::Requests;
 use levers::Levers;
 use nginx::Nginx;
@@ -44,6 +46,7 @@ pub fn traffic_of(
     };
     let site = Site::new(service, fleet);
     let drain_timeout = traffic.drain_timeout;
+    let guard = Guard::new(service, drain_timeout, Arc::clone(&machines));
     let built: Arc<dyn Traffic> = match &traffic.driver {
         TrafficDriver::Haproxy {
             endpoints,
@@ -54,6 +57,7 @@ pub fn traffic_of(
             endpoints,
             backend,
             server,
+            guard,
             drain_timeout,
             machines,
         )),
@@ -70,6 +74,7 @@ pub fn traffic_of(
             nginx: nginx.clone(),
             drain_timeout,
             machines,
+            guard,
         }),
         TrafficDriver::Command(moves) => Arc::new(Levers {
             name: "command",
@@ -95,11 +100,14 @@ pub fn traffic_of(
             fall,
             rise,
         } => Arc::new(Marks::new(
+            service,
             site,
             through,
-            *poll,
-            *fall,
-            *rise,
+            Polling {
+                poll: *poll,
+                fall: *fall,
+                rise: *rise,
+            },
             drain_timeout,
             machines,
         )?),

@@ -13,14 +13,15 @@ use futures::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::nginx_file::{Strange, changed, fresh, is_in};
+use super::guard::{Guard, Post, PutBack};
+use super::nginx_file::{Strange, changed, fresh, is_in, lines_of};
 use super::retry::{all_well, retried};
 use super::site::Site;
 use crate::core::traffic::RemoteFile;
 use crate::core::traffic_state::TrafficSight;
 use crate::ports::{Drained, Machines, Member, ScriptEnd, Traffic, TrafficError};
 
-const SCRIPT: &str = include_str!("nginx.sh");
+const SCRIPT: &str = include_str!("script/nginx.sh");
 /// A test, a reload, and the wait for its workers (10 s); a queue for the file's lock comes before (60 s).
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Somebody else changes the file between our look and our step, so often.
@@ -35,6 +36,7 @@ pub(crate) struct Nginx {
     pub(crate) nginx: Vec<String>,
     pub(crate) drain_timeout: Duration,
     pub(crate) machines: Arc<dyn Machines>,
+    pub(crate) guard: Guard,
 }
 
 /// What lies on a balancer.
@@ -171,7 +173,61 @@ impl Nginx {
         }
     }
 
-    async fn drain_at(&self, endpoint: &RemoteFile, member: &Member) -> Result<u64, TrafficError> {
+    fn post(&self, endpoint: &RemoteFile, member: &Member) -> Result<Post, TrafficError> {
+        let (machine, name) = (&endpoint.host, endpoint.to_string());
+        let address = self.address(member)?;
+        Ok(self
+            .guard
+            .post(&self.site, member, machine, &name, &address))
+    }
+
+    fn posts(&self, member: &Member) -> Result<Vec<(Post, PutBack)>, TrafficError> {
+        let posts = self.endpoints.iter().map(|endpoint| {
+            let post = self.post(endpoint, member)?;
+            Ok((
+                post,
+                self.put_back(endpoint, [String::new(), String::new()]),
+            ))
+        });
+        posts.collect()
+    }
+
+    fn put_back(&self, endpoint: &RemoteFile, lines: [String; 2]) -> PutBack {
+        PutBack::Line {
+            path: endpoint.path.clone(),
+            lines,
+            nginx: self.nginx.clone(),
+        }
+    }
+
+    /// Arms what puts the line back that is there now. A change that was cut off counts as out, but its line is what was
+    /// there before it.
+    async fn guard_at(
+        &self,
+        endpoint: &RemoteFile,
+        member: &Member,
+    ) -> Result<Option<String>, TrafficError> {
+        let address = self.address(member)?;
+        let seen = self.look(endpoint).await?;
+        let lines = match &seen.file {
+            Some(text) => {
+                lines_of(text, &address).map_err(|strange| not_understood(endpoint, &strange))?
+            }
+            None => None,
+        };
+        let is_in = lines.is_some();
+        let put_back = self.put_back(endpoint, lines.unwrap_or_default());
+        let post = self.post(endpoint, member)?;
+        let asked = self.guard.before_drain(member, &post, &put_back, is_in);
+        Ok(asked.await)
+    }
+
+    async fn drain_at(
+        &self,
+        endpoint: &RemoteFile,
+        member: &Member,
+    ) -> Result<(u64, Option<String>), TrafficError> {
+        let gap = self.guard_at(endpoint, member).await?;
         let workers = self.change(endpoint, member, false).await?;
         let deadline = Instant::now() + self.drain_timeout;
         let left = match workers {
@@ -181,12 +237,13 @@ impl Nginx {
             None => self.wait_for(endpoint, &[], deadline).await?,
         };
         self.read_back(endpoint, member, false).await?;
-        Ok(left)
+        Ok((left, gap))
     }
 
     async fn attach_at(&self, endpoint: &RemoteFile, member: &Member) -> Result<(), TrafficError> {
         self.change(endpoint, member, true).await?;
-        self.read_back(endpoint, member, true).await
+        self.read_back(endpoint, member, true).await?;
+        self.guard.disarm(&self.post(endpoint, member)?).await
     }
 
     async fn read_back(
@@ -314,8 +371,18 @@ impl Traffic for Nginx {
         });
         let drained = all_well("it is out", join_all(drains).await)?;
         Ok(Drained {
-            sessions_left: drained.iter().map(|(_, left)| left).sum(),
+            sessions_left: drained.iter().map(|(_, (left, _))| left).sum(),
+            unguarded: self.guard.told_once(
+                drained
+                    .into_iter()
+                    .map(|(name, (_, gap))| (name, gap))
+                    .collect(),
+            ),
         })
+    }
+
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.prolong(self.posts(member)?).await
     }
 
     async fn attach(
@@ -332,5 +399,13 @@ impl Traffic for Nginx {
             (endpoint.to_string(), self.attach_at(endpoint, member).await)
         });
         all_well("it is in", join_all(attaches).await).map(drop)
+    }
+
+    async fn stays_out(&self, member: &Member) -> Result<(), TrafficError> {
+        self.guard.disarm_all(self.posts(member)?).await
+    }
+
+    async fn unguarded(&self, member: &Member) -> Result<Vec<String>, TrafficError> {
+        Ok(self.guard.gaps(self.posts(member)?).await)
     }
 }

@@ -67,6 +67,18 @@ pub(crate) fn is_in(text: &str, address: &str) -> Result<bool, Strange> {
         .any(|(_, server)| server.is(address) && !server.is_down()))
 }
 
+/// The server's line as it would be `down`, and as it is; nothing where it is not in.
+pub(crate) fn lines_of(text: &str, address: &str) -> Result<Option<[String; 2]>, Strange> {
+    let servers = read(text)?;
+    let found = servers.iter().find(|(_, server)| server.is(address));
+    Ok(found
+        .filter(|(_, server)| !server.is_down())
+        .and_then(|(at, server)| {
+            let line = text.lines().nth(*at)?;
+            Some([server.written(true), line.to_owned()])
+        }))
+}
+
 /// The file with the server in or `down`; nothing when it is so already. Who was never in is not written as down.
 pub(crate) fn changed(text: &str, address: &str, wanted: bool) -> Result<Option<String>, Strange> {
     let servers = read(text)?;
@@ -231,6 +243,16 @@ mod tests {
         assert_eq!(is_in(FILE, "10.0.0.1:80"), Ok(true));
         assert_eq!(is_in(FILE, "10.0.0.2:8080"), Ok(false));
         assert_eq!(is_in(FILE, "10.0.0.9:80"), Ok(false));
+        let lines = [
+            "  server 10.0.0.1:80 weight=2 down; # old",
+            "  server 10.0.0.1:80 weight=2; # old",
+        ];
+        assert_eq!(
+            lines_of(FILE, "10.0.0.1"),
+            Ok(Some(lines.map(str::to_owned)))
+        );
+        assert_eq!(lines_of(FILE, "10.0.0.2:8080"), Ok(None));
+        assert_eq!(lines_of(FILE, "10.0.0.9"), Ok(None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ const NGINX: &str = "/usr/sbin/nginx";
 pub(crate) struct Nginx {
     process: Child,
     port: u16,
-    folder: tempfile::TempDir,
     sshd: Sshd,
 }
 
@@ -30,8 +30,9 @@ impl Drop for Nginx {
 
 impl Nginx {
     pub(crate) fn start(hosts: &[Host]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().display().to_string();
+        let sshd = Sshd::start();
+        let folder = sshd.folder.path();
+        let place = folder.display().to_string();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -40,14 +41,14 @@ impl Nginx {
             writeln!(upstream, "  server {}:8080 down;", host.address()).unwrap();
         }
         upstream.push_str("}\n");
-        std::fs::write(folder.path().join("web-upstream.conf"), upstream).unwrap();
+        std::fs::write(folder.join("web-upstream.conf"), upstream).unwrap();
         let config = format!(
             "user root;\ndaemon off;\nworker_processes 2;\npid {place}/nginx.pid;\nerror_log {place}/error.log;\nevents {{}}\n\
              http {{\n access_log off;\n client_body_temp_path {place}/body;\n proxy_temp_path {place}/proxy;\n\
              include {place}/web-upstream.conf;\n server {{\n  listen 127.0.0.1:{port};\n  location / {{\n\
              proxy_pass http://web;\n   proxy_next_upstream off;\n  }}\n }}\n}}\n"
         );
-        std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
+        std::fs::write(folder.join("nginx.conf"), config).unwrap();
         let process = Command::new(NGINX)
             .args([
                 "-e",
@@ -62,8 +63,7 @@ impl Nginx {
         let nginx = Self {
             process,
             port,
-            folder,
-            sshd: Sshd::start(),
+            sshd,
         };
         let begun = Instant::now();
         while TcpStream::connect(nginx.address()).is_err() {
@@ -76,27 +76,43 @@ impl Nginx {
         nginx
     }
 
+    /// What it runs on, and the home of who logs in.
+    fn folder(&self) -> &Path {
+        self.sshd.folder.path()
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// The balancer as a host of the inventory, and the service's `traffic`.
-    pub(crate) fn inventory(&self) -> String {
-        let place = self.folder.path().display();
+    /// The balancers as hosts `lb-1`, `lb-2`, ... of the inventory, and the service's `traffic`.
+    pub(crate) fn inventory(balancers: &[Self]) -> String {
+        let (mut text, mut endpoints) = (String::new(), Vec::new());
+        for (at, balancer) in balancers.iter().enumerate() {
+            let name = format!("lb-{}", at + 1);
+            writeln!(
+                text,
+                "\n[hosts.{name}]\naddress = \"127.0.0.1:{}\"\nuser = \"{}\"\nidentity = \"{}\"\nknown_hosts = \"{}\"",
+                balancer.sshd.port,
+                super::server::whoami(),
+                balancer.sshd.path("user").display(),
+                balancer.sshd.path("known_hosts").display(),
+            )
+            .unwrap();
+            let folder = balancer.folder().display();
+            endpoints.push(format!("\"ssh://{name}{folder}/web-upstream.conf\""));
+        }
+        // One program for all: where it runs, its home says which nginx is meant.
         format!(
-            "\n[hosts.lb-01]\naddress = \"127.0.0.1:{}\"\nuser = \"{}\"\nidentity = \"{}\"\nknown_hosts = \"{}\"\n\
-             [services.web.traffic]\ndriver = \"nginx\"\nendpoints = [\"ssh://lb-01{place}/web-upstream.conf\"]\n\
-             nginx = [\"{NGINX}\", \"-e\", \"{place}/error.log\", \"-c\", \"{place}/nginx.conf\"]\ndrain_timeout = \"30s\"\n",
-            self.sshd.port,
-            super::server::whoami(),
-            self.sshd.path("user").display(),
-            self.sshd.path("known_hosts").display(),
+            "{text}[services.web.traffic]\ndriver = \"nginx\"\nendpoints = [{}]\ndrain_timeout = \"30s\"\n\
+             nginx = [\"sh\", \"-c\", 'exec {NGINX} -e \"$HOME/error.log\" -c \"$HOME/nginx.conf\" \"$0\" \"$@\"']\n",
+            endpoints.join(", ")
         )
     }
 
     /// Servers that the file has down.
     pub(crate) fn down(&self) -> usize {
-        let text = std::fs::read_to_string(self.folder.path().join("web-upstream.conf")).unwrap();
+        let text = std::fs::read_to_string(self.folder().join("web-upstream.conf")).unwrap();
         text.lines().filter(|line| line.contains(" down;")).count()
     }
 }

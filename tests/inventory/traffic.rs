@@ -8,7 +8,7 @@ use rollctl::core::program::{Program, RunsOn};
 use rollctl::core::traffic::{
     DrainMark, HaproxyEndpoint, Moves, RemoteFile, Traffic, TrafficDriver, TrafficRequest,
 };
-use rollctl::inventory::load;
+use rollctl::inventory::{check_files, load};
 
 fn inventory(traffic: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -93,20 +93,29 @@ fn nginx() {
 
 #[test]
 fn command() {
-    let traffic = read(
+    let (dir, path) = inventory(
         "driver = \"command\"\ndrain_timeout = \"5s\"\nattach = { run = [\"./lb\", \"in\"] }\n\
          drain = { on = \"host\", run = [\"lb\", \"\"] }\nobserve = { run = [\"./lb\"], timeout = \"1s\" }",
     );
+    let mut loaded = load(&path).unwrap();
+    let missing: Vec<_> = check_files(&loaded)
+        .iter()
+        .map(|one| one.render(false).replace(dir.path().to_str().unwrap(), "."))
+        .collect();
+    insta::assert_snapshot!(missing.join("\n\n"));
+    let traffic = loaded.fleet.services.remove(0).traffic.unwrap();
+    let lb = dir.path().join("lb");
+    let lb = lb.to_str().unwrap();
     let command = |on, run: &[&str], seconds| Program {
         on,
         run: run.iter().map(|word| (*word).to_owned()).collect(),
         timeout: Duration::from_secs(seconds),
     };
     let expected = TrafficDriver::Command(Box::new(Moves {
-        attach: command(RunsOn::Controller, &["./lb", "in"], 30),
+        attach: command(RunsOn::Controller, &[lb, "in"], 30),
         // The time of its own and of the sessions that it may wait for.
         drain: command(RunsOn::Host, &["lb", ""], 35),
-        observe: command(RunsOn::Controller, &["./lb"], 1),
+        observe: command(RunsOn::Controller, &[lb], 1),
     }));
     assert_eq!(traffic.driver, expected);
 }

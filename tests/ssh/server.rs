@@ -160,11 +160,13 @@ fn launch(path: &Path, port: u16, extra: &str, host_keys: &[&str]) -> Option<Chi
     // The home is the test's own: the start-up files of whoever runs the tests are slow, write to standard error, and may
     // hold locks that a killed shell leaves behind.
     let folder = path.display();
+    // Nor is anything armed with the systemd of that machine.
+    let no_systemd = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ssh/no_systemd");
     let config = format!(
         "{extra}\nPort {port}\nListenAddress 127.0.0.1\nPidFile none\n{keys}\
          AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nLogLevel VERBOSE\n\
-         SetEnv HOME={folder}\n{}",
+         SetEnv HOME={folder} \"PATH={no_systemd}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\"\n{}",
         penalties()
     );
     std::fs::write(path.join("sshd_config"), config).unwrap();

@@ -10,6 +10,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -208,6 +209,29 @@ deadline = "20s"
         run
     }
 
+    /// Releases a version as `name`, and kills that with -9 at its `number`th event that holds all these words.
+    #[track_caller]
+    pub(crate) fn release_killed_at(&self, name: &str, words: &[&str], number: usize) {
+        let artifact = self.version(name, &Behaviour::default());
+        let artifact = artifact.to_str().unwrap();
+        let release = [
+            "release", "web", artifact, "--name", name, "--output", "json",
+        ];
+        let mut child = self
+            .command(&release)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let events = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut events = events
+            .map_while(Result::ok)
+            .filter(|event| words.iter().all(|word| event.contains(word)));
+        assert!(events.nth(number - 1).is_some(), "{words:?} never came");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// What `rollctl WORDS --output json` printed: its last line, parsed.
     pub(crate) fn json(&self, words: &[&str]) -> serde_json::Value {
         let words: Vec<_> = words.iter().copied().chain(["--output", "json"]).collect();
@@ -216,6 +240,12 @@ deadline = "20s"
         serde_json::from_str(last)
             .unwrap_or_else(|error| panic!("{error}: {}{}", run.stdout, run.stderr))
     }
+}
+
+/// How often a test does its work, for whoever has time for more than `usual`: the variable's value, where it is set.
+pub(crate) fn times(variable: &str, usual: usize) -> usize {
+    let value = std::env::var(variable).ok();
+    value.map_or(usual, |text| text.parse().unwrap())
 }
 
 /// The hash of what the unit's main process executes, asked of the kernel of the host.

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollctl::ports::{Drained, Member};
+use rollctl::ports::Member;
 
 use crate::server;
 use crate::support::*;
 
 const HAPROXY: &str = "/usr/sbin/haproxy";
+const CANNOT: &str = "the dead-man's switch on `lb-01` cannot be armed: systemd does not ";
 
 /// A HAProxy with a backend of two servers.
 struct Lb {
@@ -84,12 +85,16 @@ async fn an_instance_goes_out_and_in_at_every_balancer() {
         traffic.observe(&web).await.unwrap(),
         attachment(&[&at_a, &at_b], &[])
     );
-    for _ in 0..2 {
+    for round in 0..2 {
         // The second does nothing more.
-        assert_eq!(
-            traffic.drain(&web).await.unwrap(),
-            Drained { sessions_left: 0 }
-        );
+        let drained = traffic.drain(&web).await.unwrap();
+        assert_eq!(drained.sessions_left, 0);
+        let told = drained.unguarded.join("");
+        match round {
+            // Nothing is said of what is not behind `ssh://`, and of what is, only once.
+            0 => assert!(told.starts_with(&at_b) && told.contains(CANNOT), "{told}"),
+            _ => assert_eq!(told, ""),
+        }
         assert_eq!(who_answers(a.front), names(&["two"]));
         assert_eq!(who_answers(b.front), names(&["two"]));
         assert_eq!(
@@ -136,7 +141,7 @@ async fn what_is_under_way_is_waited_for() {
     until_async("the request is under way", || one.held() == 1).await;
 
     let told = hurried.drain(&member("web-1")).await.unwrap();
-    assert_eq!(told, Drained { sessions_left: 1 });
+    assert_eq!(told.sessions_left, 1);
     let drain = tokio::spawn({
         let patient = Arc::clone(&patient);
         async move { patient.drain(&member("web-1")).await }
@@ -144,7 +149,7 @@ async fn what_is_under_way_is_waited_for() {
     assert_eq!(who_answers(front), names(&["two"]));
     assert!(!drain.is_finished(), "the request is still under way");
     one.release();
-    assert_eq!(drain.await.unwrap().unwrap(), Drained { sessions_left: 0 });
+    assert_eq!(drain.await.unwrap().unwrap().sessions_left, 0);
     assert_eq!(under_way.join().unwrap(), "one");
 }
 
@@ -208,7 +213,7 @@ async fn an_entry_is_switched_between_two_ports() {
         assert_eq!(who_answers(front), names(&["new"]));
         assert!(!drain.is_finished(), "the old one still has a request");
         held.release();
-        assert_eq!(drain.await.unwrap().unwrap(), Drained { sessions_left: 0 });
+        assert_eq!(drain.await.unwrap().unwrap().sessions_left, 0);
         assert_eq!(under_way.join().unwrap(), "old");
 
         // And back, as in a rollback.
@@ -345,7 +350,7 @@ async fn nobody_notices_that_instances_are_replaced() {
             let asked = load.asked();
             until_async("there is load", || load.asked() > asked + 20).await;
             let left = traffic.drain(&member(host)).await.unwrap();
-            assert_eq!(left, Drained { sessions_left: 0 });
+            assert_eq!(left.sessions_left, 0);
             let address = format!("127.0.0.1:{}", web.port);
             std::mem::replace(web, Web::start(name, "127.0.0.1:0")).stop();
             *web = Web::start(name, &address);

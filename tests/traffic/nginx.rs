@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rollctl::ports::{Drained, Traffic};
+use rollctl::ports::Traffic;
 
 use crate::server::{self, Sshd};
 use crate::support::*;
@@ -139,10 +139,7 @@ async fn an_instance_goes_out_and_in() {
     assert_eq!(who_answers(lb.front), names(&["one", "two"]));
     for _ in 0..2 {
         // The second writes nothing more.
-        assert_eq!(
-            traffic.drain(&web).await.unwrap(),
-            Drained { sessions_left: 0 }
-        );
+        assert_eq!(traffic.drain(&web).await.unwrap().sessions_left, 0);
         assert_eq!(who_answers(lb.front), names(&["two"]));
         assert_eq!(lb.text(), lb.upstream(" down", ""));
         assert_eq!(
@@ -173,10 +170,20 @@ async fn two_at_once_do_not_write_over_each_other() {
     let traffic = lb.driver("");
     let (one, two) = (member("web-1"), member("web-2"));
     let (first, second) = tokio::join!(traffic.drain(&one), traffic.drain(&two));
-    assert_eq!(
-        (first.unwrap(), second.unwrap()),
-        (Drained { sessions_left: 0 }, Drained { sessions_left: 0 })
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.sessions_left, second.sessions_left), (0, 0));
+    // Of each balancer it is told once that nothing can be armed there.
+    let told = [first.unguarded, second.unguarded].concat();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let expected = format!(
+        "{}: the dead-man's switch on `lb-01` cannot be armed: systemd does not ",
+        lb.endpoint()
     );
+    assert!(told[0].starts_with(&expected), "{told:?}");
+    let another = lb.driver("");
+    let gaps = another.unguarded(&one).await.unwrap();
+    assert_eq!(gaps, told);
+    assert_eq!(another.unguarded(&two).await.unwrap(), Vec::<String>::new());
     assert_eq!(lb.text(), lb.upstream(" down", " down"));
 }
 
@@ -204,7 +211,7 @@ async fn what_is_under_way_is_waited_for() {
     assert!(!drain.is_finished(), "requests are still under way");
     lb.one.release();
     lb.two.release();
-    assert_eq!(drain.await.unwrap().unwrap(), Drained { sessions_left: 0 });
+    assert_eq!(drain.await.unwrap().unwrap().sessions_left, 0);
     for one in asked {
         assert!(["one", "two"].contains(&one.join().unwrap().as_str()));
     }
@@ -253,8 +260,8 @@ async fn a_change_that_was_cut_off_is_brought_to_its_end() {
     std::fs::write(lb.file(), lb.upstream(" down", "")).unwrap();
     assert_eq!(who_answers(lb.front), names(&["one", "two"]));
     assert_eq!(
-        traffic.drain(&member("web-1")).await.unwrap(),
-        Drained { sessions_left: 0 }
+        traffic.drain(&member("web-1")).await.unwrap().sessions_left,
+        0
     );
     assert_eq!(who_answers(lb.front), names(&["two"]));
     assert_eq!(lb.leftovers(), Vec::<String>::new());
@@ -292,8 +299,8 @@ async fn the_first_file_holds_who_is_in_and_the_others_as_down() {
         attachment(&[], &[&endpoint])
     );
     assert_eq!(
-        traffic.drain(&member("web-2")).await.unwrap(),
-        Drained { sessions_left: 0 }
+        traffic.drain(&member("web-2")).await.unwrap().sessions_left,
+        0
     );
     assert!(!lb.file().exists(), "there is nothing to take out of");
     traffic
@@ -320,7 +327,7 @@ async fn nobody_notices_that_instances_are_replaced() {
             let asked = load.asked();
             until_async("there is load", || load.asked() > asked + 20).await;
             let left = traffic.drain(&member(host)).await.unwrap();
-            assert_eq!(left, Drained { sessions_left: 0 });
+            assert_eq!(left.sessions_left, 0);
             let web = if name == "one" {
                 &mut lb.one
             } else {

@@ -32,6 +32,7 @@ impl Clock for FakeClock {
 #[derive(Default)]
 pub(super) struct FakeReporter {
     pub(super) diagnoses: Mutex<Vec<HostName>>,
+    pub(super) warnings: Mutex<Vec<String>>,
 }
 
 impl Reporter for FakeReporter {
@@ -40,8 +41,15 @@ impl Reporter for FakeReporter {
     fn waiting(&self, _: &RolloutState, _: &Decision) {}
 
     fn progress(&self, progress: &Progress) {
-        if let Progress::Diagnosis { host, .. } = progress {
-            self.diagnoses.lock().unwrap().push(host.clone());
+        match progress {
+            Progress::Diagnosis { host, .. } => {
+                self.diagnoses.lock().unwrap().push(host.clone());
+            }
+            Progress::Warning { host, text } => {
+                let mut warnings = self.warnings.lock().unwrap();
+                warnings.push(format!("{host}: {text}"));
+            }
+            _ => {}
         }
     }
 }

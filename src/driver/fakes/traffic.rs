@@ -22,6 +22,8 @@ pub(in crate::driver) struct FakeTraffic {
     pub(in crate::driver) refuses: Mutex<Option<&'static str>>,
     /// Sessions that a drain cuts off.
     pub(in crate::driver) sessions: Mutex<u64>,
+    /// What the next drain says of switches that cannot be armed.
+    pub(in crate::driver) unguarded: Mutex<Vec<String>>,
 }
 
 impl FakeTraffic {
@@ -63,6 +65,7 @@ impl Traffic for FakeTraffic {
         self.put(member, false);
         Ok(Drained {
             sessions_left: *self.sessions.lock().unwrap(),
+            unguarded: self.unguarded.lock().unwrap().drain(..).collect(),
         })
     }
 
@@ -79,5 +82,13 @@ impl Traffic for FakeTraffic {
         self.answer("attach", member)?;
         self.put(member, !except.contains(NAME));
         Ok(())
+    }
+
+    async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        self.answer("prolong", member)
+    }
+
+    async fn stays_out(&self, member: &Member) -> Result<(), TrafficError> {
+        self.answer("stays_out", member)
     }
 }

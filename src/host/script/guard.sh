@@ -15,10 +15,6 @@ guard_place() {
     export XDG_RUNTIME_DIR
 }
 
-guard_manage() {
-    if [ "$rights" = full ]; then systemctl "$@"; else systemctl --user "$@"; fi
-}
-
 # Sets $armed to the name of the units of the switch that is armed here, $disarmed to that of one that was disarmed and
 # whose units may still be there; empty: none is.
 read_armed() {
@@ -61,13 +57,6 @@ read_fired() {
     fired_name=${last##*	}
 }
 
-guard_is_active() {
-    case $(guard_manage show -p ActiveState --value "$1") in
-    active | activating | reloading | deactivating) return 0 ;;
-    esac
-    return 1
-}
-
 # disarm: takes the mark away, then the units. To be called under the lock. The name stays on record until they are gone:
 # one that is cut off here is brought to its end by the next.
 disarm() {
@@ -81,29 +70,9 @@ disarm() {
     rm -rf -- "$guard"
 }
 
-# remove_guard NAME: without its mark it does nothing any more, even if it is at the lock already.
-remove_guard() {
-    guard_manage disable -- "$1.timer" >/dev/null 2>&1
-    guard_manage stop "$1.timer" >/dev/null 2>&1
-    # It cannot end itself before it is done.
-    [ "$1" = "$running_guard" ] || guard_manage stop "$1.service" >/dev/null 2>&1
-    rm -f -- "$guard_dir/$1.timer" "$guard_dir/$1.service"
-    guard_manage daemon-reload
-    guard_manage reset-failed "$1.timer" >/dev/null 2>&1
-    [ "$1" = "$running_guard" ] || guard_manage reset-failed "$1.service" >/dev/null 2>&1
-    return 0
-}
-
 # is_disarmed NAME: read back; only this counts.
 is_disarmed() {
     ! exists "$guard/armed" && is_unloaded "$1.timer" && is_unloaded "$1.service"
-}
-
-is_unloaded() {
-    seen=$(guard_manage show -p LoadState,ActiveState "$1") || return 1
-    case $seen in *LoadState=not-found*) ;; *) return 1 ;; esac
-    case $seen in *ActiveState=inactive*) return 0 ;; esac
-    return 1
 }
 
 # Whether an instance was started beside another and never confirmed.

@@ -284,10 +284,11 @@ impl World {
 
     fn confirm(&mut self, order: Order) {
         let host = &mut self.hosts[order.host];
-        if let Some(other) = host.other.filter(|_| host.has_beside(order.to)) {
-            if other.up && order.started == Some((host.boot, other.starts)) {
-                host.exchange();
-            }
+        if let Some(other) = host.other.filter(|_| host.has_beside(order.to))
+            && other.up
+            && order.started == Some((host.boot, other.starts))
+        {
+            host.exchange();
         }
         let as_started = order.started == Some((host.boot, host.starts));
         let outcome = match host.runs == order.to && host.up && as_started {

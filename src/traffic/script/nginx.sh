@@ -71,20 +71,14 @@ wait_for_reload() {
     return 1
 }
 
-case $verb in
-read)
-    # The file, and what it was before a change that was cut off.
-    if [ -f "$path" ]; then printf "file %s\n" "$(base64 -w0 <"$path")"; fi
-    if [ -e "$old" ]; then printf "pending %s\n" "$(base64 -w0 <"$old")"; fi
-    ;;
-apply)
-    wanted=$1
-    content=$2
-    shift 2
+lock_file() {
     (: >>"$lock") || exit 44
     exec 9>>"$lock"
     flock -w 60 9 || exit 44
-    [ "$(sum)" = "$wanted" ] || exit 40
+}
+
+# Writes $content, and lets nginx, whose command are the arguments, take it in. Sets $before to the workers of before.
+replace() {
     if [ ! -e "$old" ]; then
         if [ -f "$path" ]; then
             cp -p -- "$path" "$new" && sync "$new" && mv -fT -- "$new" "$old" || exit 44
@@ -112,7 +106,42 @@ apply)
         exit 43
     fi
     rm -f -- "$old"
+}
+
+case $verb in
+read)
+    # The file, and what it was before a change that was cut off.
+    if [ -f "$path" ]; then printf "file %s\n" "$(base64 -w0 <"$path")"; fi
+    if [ -e "$old" ]; then printf "pending %s\n" "$(base64 -w0 <"$old")"; fi
+    ;;
+apply)
+    # In place of the text with that sum.
+    wanted=$1
+    content=$2
+    shift 2
+    lock_file
+    [ "$(sum)" = "$wanted" ] || exit 40
+    replace "$@"
     printf "before%s\n" "$before"
+    ;;
+release)
+    # The line $1, as a drain wrote it, becomes $2 again, as the drain found it; else nothing is changed.
+    drained=$1
+    found=$2
+    shift 2
+    lock_file
+    [ -f "$path" ] || exit 0
+    content= is_there=
+    while IFS= read -r line || [ -n "$line" ]; do
+        if [ "$line" = "$drained" ]; then
+            line=$found
+            is_there=yes
+        fi
+        content=$content$line"
+"
+    done <"$path"
+    # A change that was cut off may say so in the file only.
+    if [ -n "$is_there" ] || [ -e "$old" ]; then replace "$@"; fi
     ;;
 wait)
     # So many tenths of a second at most, for these workers; without any: for all that are leaving. How many are left.
