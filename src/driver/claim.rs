@@ -9,7 +9,7 @@ use crate::core::event::Sight;
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
 use crate::core::traffic_state::TrafficSight;
-use crate::ports::{Controller, HostError, HostErrorKind, HostFacts, Member};
+use crate::ports::{Controller, HostError, HostErrorKind, HostFacts, Member, TrafficError};
 
 /// Hosts that are claimed at once.
 const CLAIMS_AT_ONCE: usize = 256;
@@ -44,15 +44,7 @@ pub(super) async fn claim(
 
 /// Asks the balancers where they have it. A host whose balancers do not answer cannot take part.
 async fn balancers(ports: &Adapters, host: HostName, sight: Sight) -> Claimed {
-    let seen = match &ports.traffic {
-        Some(balancers) => balancers.observe(&Member::on(&host)).await.map(Some),
-        None => Ok(None),
-    };
-    if let Ok(Some(found)) = &seen
-        && !found.detached.is_empty()
-    {
-        prolong(ports, &host).await;
-    }
+    let seen = traffic_of(ports, &host).await;
     let (sight, traffic) = match (seen, sight) {
         (Ok(traffic), sight) => (sight, traffic),
         (Err(error), Sight::Reachable { .. }) => {
@@ -66,6 +58,23 @@ async fn balancers(ports: &Adapters, host: HostName, sight: Sight) -> Claimed {
         sight,
         traffic,
     }
+}
+
+async fn traffic_of(
+    ports: &Adapters,
+    host: &HostName,
+) -> Result<Option<TrafficSight>, TrafficError> {
+    let Some(balancers) = &ports.traffic else {
+        return Ok(None);
+    };
+    let member = Member::on(host);
+    let seen = balancers.observe(&member).await?;
+    if seen.detached.is_empty() {
+        return Ok(Some(seen));
+    }
+    prolong(ports, host).await;
+    // The dead-man's switch may have put it in just before that: what gets requests is not to pass for drained.
+    balancers.observe(&member).await.map(Some)
 }
 
 async fn claim_one(
