@@ -30,14 +30,14 @@ struct Copy {
 }
 
 impl Copy {
-    /// Copies `examples/NAME` and replaces the addresses of its page by those of hosts, and below `[ssh]` the key.
-    fn of(name: &str, fleet: &Fleet, addresses: &[(&'static str, &Host)]) -> Self {
-        let replaced = addresses.iter();
+    /// Copies `examples/NAME` and replaces the addresses of its page by those of the fleet's hosts, in that order, and below
+    /// `[ssh]` the key.
+    fn of(name: &str, fleet: &Fleet, page: &[&'static str]) -> Self {
+        assert_eq!(page.len(), fleet.hosts().len());
+        let hosts = fleet.hosts().iter().map(|host| host.address().to_string());
         let copy = Self {
             home: Controller::new(),
-            addresses: replaced
-                .map(|(page, host)| (*page, host.address().to_string()))
-                .collect(),
+            addresses: page.iter().copied().zip(hosts).collect(),
         };
         for entry in fs::read_dir(Path::new("examples").join(name)).unwrap() {
             let from = entry.unwrap().path();
@@ -203,12 +203,7 @@ fn behind_haproxy_the_page_holds() {
     let copy = Copy::of(
         "haproxy",
         &fleet,
-        &[
-            ("192.0.2.11", fleet.host(0)),
-            ("192.0.2.12", fleet.host(1)),
-            ("192.0.2.13", fleet.host(2)),
-            ("192.0.2.5", balancer),
-        ],
+        &["192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.5"],
     );
     let address = [(balancer.address(), 80).into()];
     copy.follow(
@@ -227,11 +222,7 @@ fn with_a_socket_that_systemd_holds_the_page_holds() {
     let copy = Copy::of(
         "socket-activation",
         &fleet,
-        &[
-            ("192.0.2.11", fleet.host(0)),
-            ("192.0.2.12", fleet.host(1)),
-            ("192.0.2.13", fleet.host(2)),
-        ],
+        &["192.0.2.11", "192.0.2.12", "192.0.2.13"],
     );
     let hosts = fleet.hosts().iter();
     let addresses: Vec<_> = hosts.map(|host| (host.address(), 8080).into()).collect();

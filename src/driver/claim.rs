@@ -9,7 +9,7 @@ use crate::core::event::{Runs, SiblingSight, Sight, Started};
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
 use crate::core::traffic_state::TrafficSight;
-use crate::ports::{Controller, HostError, HostErrorKind, HostFacts, Member};
+use crate::ports::{Controller, HostError, HostErrorKind, HostFacts, Member, TrafficError};
 
 /// Hosts that are claimed at once.
 const CLAIMS_AT_ONCE: usize = 256;
@@ -64,7 +64,8 @@ async fn balancers(ports: &Adapters, host: HostName, seen: Result<HostFacts, Sig
     };
     let (sight, traffic, other) = match (traffic, other, sight) {
         (Ok(traffic), Ok(other), sight) => (sight, traffic, other),
-        (Err(reason), _, Sight::Reachable { .. }) | (_, Err(reason), Sight::Reachable { .. }) => {
+        (Err(error), _, Sight::Reachable { .. }) | (_, Err(error), Sight::Reachable { .. }) => {
+            let reason = error.in_words();
             (Sight::Refused { reason }, None, None)
         }
         (_, _, sight) => (sight, None, None),
@@ -97,17 +98,18 @@ async fn traffic_of(
     ports: &Adapters,
     host: &HostName,
     port: Option<u16>,
-) -> Result<Option<TrafficSight>, String> {
+) -> Result<Option<TrafficSight>, TrafficError> {
     let Some(balancers) = &ports.traffic else {
         return Ok(None);
     };
     let member = Member::at(host, port);
-    let seen = balancers.observe(&member).await;
-    let seen = seen.map_err(|error| error.in_words())?;
-    if !seen.detached.is_empty() {
-        prolong(ports, &member).await;
+    let seen = balancers.observe(&member).await?;
+    if seen.detached.is_empty() {
+        return Ok(Some(seen));
     }
-    Ok(Some(seen))
+    prolong(ports, &member).await;
+    // The dead-man's switch may have put it in just before that: what gets requests is not to pass for drained.
+    balancers.observe(&member).await.map(Some)
 }
 
 async fn claim_one(

@@ -27,8 +27,12 @@ pub(crate) fn read(
         None => Some(RunsOn::Controller),
         Some(entry) => on(&entry, f),
     };
-    let run = required(&mut table, "run", "[\"./script\"]", f)
-        .and_then(|run| command_line(&run, on == Some(RunsOn::Controller), f, files));
+    let run = required(&mut table, "run", "[\"./script\"]", f).and_then(|run| {
+        command_line(&run, f, |program, f| match on {
+            Some(RunsOn::Controller) => named_program(program, f, files),
+            _ => program.text(f).map(str::to_owned),
+        })
+    });
     let timeout = table
         .take("timeout")
         .map_or(Some(timeout), |entry| entry.duration(f));
@@ -42,22 +46,18 @@ pub(crate) fn read(
     })
 }
 
-/// A program and its arguments; a path of this machine is relative to the inventory's folder.
+/// A program, as `program` reads it, and its arguments.
 pub(crate) fn command_line(
     entry: &Entry<'_>,
-    is_here: bool,
     f: &mut Findings<'_>,
-    files: &mut Vec<NamedFile>,
+    program: impl FnOnce(&Entry<'_>, &mut Findings<'_>) -> Option<String>,
 ) -> Option<Vec<String>> {
     let words = entry.list(f)?;
     let Some((first, rest)) = words.split_first() else {
         f.wrong(&entry.at, format!("`{}` is empty", entry.name));
         return None;
     };
-    let program = match is_here {
-        true => named_program(first, f, files),
-        false => first.text(f).map(str::to_owned),
-    };
+    let program = program(first, f);
     let rest: Vec<_> = rest
         .iter()
         .filter_map(|word| word.any_text(f).map(str::to_owned))

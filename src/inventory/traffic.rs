@@ -99,7 +99,7 @@ fn driver(
 ) -> Option<TrafficDriver> {
     match name {
         "haproxy" => drivers::haproxy(table, setting, f),
-        "nginx" => drivers::nginx(table, setting, f, files),
+        "nginx" => drivers::nginx(table, setting, f),
         "command" => drivers::command(table, setting, f, files),
         "http" => drivers::http(table, setting, f),
         _ => drivers::health(table, setting, f),

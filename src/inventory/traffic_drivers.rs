@@ -45,7 +45,6 @@ pub(crate) fn nginx(
     table: &mut Table<'_>,
     setting: Setting<'_>,
     f: &mut Findings<'_>,
-    files: &mut Vec<NamedFile>,
 ) -> Option<TrafficDriver> {
     let example = "[\"ssh://lb-01/etc/nginx/conf.d/web-upstream.conf\"]";
     let endpoints = endpoints(table, example, f, |entry, f| {
@@ -79,7 +78,9 @@ pub(crate) fn nginx(
     };
     let nginx = match table.take("nginx") {
         None => Some(vec!["nginx".to_owned()]),
-        Some(entry) => program::command_line(&entry, false, f, files),
+        Some(entry) => {
+            program::command_line(&entry, f, |nginx, f| nginx.text(f).map(str::to_owned))
+        }
     };
     Some(TrafficDriver::Nginx {
         endpoints: endpoints?,

@@ -24,6 +24,8 @@ pub(in crate::driver) struct FakeTraffic {
     pub(in crate::driver) sessions: Mutex<u64>,
     /// What the next drain says of switches that cannot be armed.
     pub(in crate::driver) unguarded: Mutex<Vec<String>>,
+    /// A dead-man's switch puts the next one in just before it is set anew.
+    pub(in crate::driver) fires: Mutex<bool>,
 }
 
 impl FakeTraffic {
@@ -85,6 +87,9 @@ impl Traffic for FakeTraffic {
     }
 
     async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
+        if std::mem::take(&mut *self.fires.lock().unwrap()) {
+            self.put(member, true);
+        }
         self.answer("prolong", member)
     }
 
