@@ -12,15 +12,13 @@ mod haproxy;
 #[path = "fleet_traffic/load.rs"]
 mod load;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use haproxy::Haproxy;
 use load::{Habit, Load};
 use rollctl_fleet::{Base, Fleet, FleetOptions};
 use rollctl_lab::Behaviour;
-use support::{Controller, Run};
+use support::{Controller, Run, times};
 
 const UNIT: &str = "[Unit]\nDescription=demo\n\n[Service]\nExecStart=/opt/web/revisions/%i/web\nRestart=on-failure\n\n\
 [Install]\nWantedBy=multi-user.target\n";
@@ -108,38 +106,16 @@ impl Stage {
             &[Habit::Keeps, Habit::Fresh, Habit::Slow { ms: 2_000 }],
         )
     }
-
-    /// A release that is killed with -9 at the first event that holds these words.
-    fn killed_at(&self, name: &str, words: &[&str]) {
-        let artifact = self.controller.version(name, &Behaviour::default());
-        let artifact = artifact.to_str().unwrap().to_owned();
-        let release = [
-            "release", "web", &artifact, "--name", name, "--output", "json",
-        ];
-        let mut child = self
-            .controller
-            .command(&release)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let found = lines.any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(found, "{words:?} never came");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
 }
 
 #[test]
 fn no_request_fails_while_old_and_new_run_side_by_side() {
-    let Some(stage) = stage(3, "1", "0") else {
+    let rounds = times("ROLLCTL_TRAFFIC_ROUNDS", 1);
+    let hosts = if rounds > 1 { 6 } else { 3 };
+    let Some(stage) = stage(hosts, "1", "0") else {
         return;
     };
     let load = stage.load();
-    let rounds = std::env::var("ROLLCTL_TRAFFIC_ROUNDS").ok();
-    let rounds = rounds.and_then(|text| text.parse().ok()).unwrap_or(2);
     for round in 0..rounds {
         let name = format!("v{}", round + 2);
         stage.release(&name, &Behaviour::default()).exits(0);
@@ -205,7 +181,7 @@ fn killed_at_any_time_one_of_the_two_is_left() {
     let load = stage.load();
     for (round, words) in moments.iter().enumerate() {
         let name = format!("k{round}");
-        stage.killed_at(&name, words);
+        stage.controller.release_killed_at(&name, words, 1);
         match round % 2 {
             0 => {
                 stage.controller.rollctl(&["resume", "web"]).exits(0);
@@ -228,7 +204,8 @@ fn a_reboot_before_the_confirmation_brings_back_the_old_one() {
     let Some(stage) = stage(1, "1", "0") else {
         return;
     };
-    stage.killed_at("v2", &["action_ended", "\"start\""]);
+    let started = ["action_ended", "\"start\""];
+    stage.controller.release_killed_at("v2", &started, 1);
     stage.fleet.host(0).reboot().unwrap();
     stage.each_runs_only("v1");
     stage.controller.rollctl(&["resume", "web"]).exits(0);
