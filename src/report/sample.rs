@@ -94,6 +94,26 @@ impl Sample {
         Self::of(spec)
     }
 
+    /// [`Sample::new`] of a service whose revisions run side by side, with one more than the others.
+    pub(crate) fn side_by_side(hosts: u32, max_unavailable: u32) -> Self {
+        let mut spec = Self::new(hosts, max_unavailable).state.spec;
+        spec.budget.max_surge = 1;
+        spec.side_by_side = true;
+        let mut sample = Self::of(spec);
+        for number in 1..=hosts {
+            sample.sees_old(100, &format!("web-{number:02}"));
+        }
+        sample
+    }
+
+    /// Ships and starts beside the old one.
+    pub(crate) fn starts_beside(&mut self, millis: i64, name: &str) -> &mut Self {
+        self.begins(millis, name, ActionKind::Stage)
+            .ends(millis + 1_000, name, ActionKind::Stage)
+            .begins(millis + 1_000, name, ActionKind::Start)
+            .ends(millis + 1_500, name, ActionKind::Start)
+    }
+
     fn of(spec: Spec) -> Self {
         let first = Event::RolloutStarted {
             spec: Box::new(spec),
@@ -248,8 +268,11 @@ impl Sample {
     }
 
     pub(crate) fn ends(&mut self, millis: i64, name: &str, action: ActionKind) -> &mut Self {
-        let started =
-            matches!(action, ActionKind::Activate | ActionKind::Revert).then(self::started);
+        let started = matches!(
+            action,
+            ActionKind::Activate | ActionKind::Start | ActionKind::Revert
+        )
+        .then(self::started);
         self.push(
             millis,
             Event::ActionEnded {
