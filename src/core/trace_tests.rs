@@ -8,7 +8,7 @@ use super::budget::{
     Quantity::{Count, Percent},
 };
 use super::decision::{Action, Verdict};
-use super::event::{ActionKind, Event, Outcome};
+use super::event::{ActionKind, Outcome};
 use super::rollout::Stage;
 use super::scene::{Scene, spec_of};
 use super::spec::Spec;
