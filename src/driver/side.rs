@@ -7,7 +7,7 @@ use super::run::Driver;
 use crate::core::event::{ActionKind, Runs};
 use crate::core::ids::{Digest, HostName, RevisionRef};
 use crate::core::rollout::{Instance, Stage};
-use crate::ports::{Controller, HostError, HostFacts, Hosts, Side, Stop, Switch};
+use crate::ports::{Controller, HostError, HostFacts, Hosts, Member, Side, Stop, Switch};
 
 /// The ports of instances, as hosts tell them and as they are given out.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +75,8 @@ pub(super) struct Pair {
     pub(super) to: Runs,
     /// Its port.
     port: u16,
+    /// The port that the main one does not have: that of the other one, or a free one.
+    beside: u16,
     /// Whether the host goes back.
     goes_back: bool,
     /// Whether what it goes back to still runs.
@@ -88,6 +90,7 @@ impl Driver {
         if !self.state.spec.side_by_side {
             return None;
         }
+        let [first, second] = self.ports_of.pair?;
         let host = &before.host;
         let after = self.state.instance(host)?;
         let goes_back =
@@ -117,7 +120,11 @@ impl Driver {
             main: before.runs.clone().unwrap_or(Runs::Nothing),
             other: sibling.and_then(Runs::revision).cloned(),
             to,
-            port: port.or(self.ports_of.pair.map(|[first, _]| first))?,
+            port: port.unwrap_or(first),
+            beside: match self.ports_of.of(host, before.runs.as_ref()) {
+                Some(main) if main == first => second,
+                _ => first,
+            },
             goes_back,
             is_beside,
         })
@@ -128,6 +135,16 @@ impl Pair {
     /// The port of what is to be started.
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where the other one serves, or nobody since the main one has taken its place.
+    pub(super) fn left_beside(&self, host: &HostName) -> Member {
+        Member::at(host, Some(self.beside))
+    }
+
+    /// Whether nothing runs on that port, the main one's, once the host was put back.
+    pub(super) fn leaves(&self, port: Option<u16>) -> bool {
+        self.to == Runs::Nothing || port != Some(self.port)
     }
 
     fn side(&self, keeps: bool) -> Side {
