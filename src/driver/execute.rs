@@ -101,7 +101,7 @@ pub(super) async fn execute(
         | ActionKind::Attach
         | ActionKind::DrainSibling
         | ActionKind::AttachSibling => move_traffic(&ports, &job, &order).await,
-        ActionKind::BeforeInstance | ActionKind::AfterInstance => {
+        ActionKind::BeforeInstance | ActionKind::BeforeStart | ActionKind::AfterInstance => {
             instance_hook(&ports, &job, &controller, &order).await
         }
         ActionKind::Stage => stage(&ports, &job, &controller, &order).await,

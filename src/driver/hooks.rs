@@ -3,7 +3,7 @@
 use super::execute::{Ending, Order};
 use super::job::{Adapters, DriverError, Input, Job};
 use super::run::Driver;
-use crate::core::event::{ActionKind, ActionOutcome, Event};
+use crate::core::event::{ActionOutcome, Event};
 use crate::core::hooks::{HookEnd, HookKind, HookResult, Rest};
 use crate::core::ids::HostName;
 use crate::ports::{Controller, HookCall};
@@ -53,10 +53,7 @@ pub(super) async fn instance_hook(
     controller: &Controller,
     order: &Order,
 ) -> Ending {
-    let hook = match order.kind {
-        ActionKind::AfterInstance => HookKind::AfterInstance,
-        _ => HookKind::BeforeInstance,
-    };
+    let hook = order.kind.hook().unwrap_or(HookKind::BeforeInstance);
     let call = HookCall {
         hook,
         rollout: controller.rollout,

@@ -161,8 +161,8 @@ impl Sample {
                 .push(millis, Event::HookStarted { hook, rest })
                 .push(millis + 1_200, Event::HookEnded { hook, host, end });
         };
-        let of_instance = |sample: &mut Self, millis, hook: HookKind| {
-            let (action, host) = (hook.action().unwrap(), Some(host("web-01")));
+        let of_instance = |sample: &mut Self, millis, action: ActionKind| {
+            let (hook, host) = (action.hook().unwrap(), Some(host("web-01")));
             let end = hook_end(0, "");
             sample
                 .begins(millis, "web-01", action)
@@ -181,14 +181,14 @@ impl Sample {
         sample
             .begins(2_000, "web-01", ActionKind::Stage)
             .ends(3_000, "web-01", ActionKind::Stage);
-        of_instance(&mut sample, 3_000, HookKind::BeforeInstance);
+        of_instance(&mut sample, 3_000, ActionKind::BeforeInstance);
         sample
             .begins(5_000, "web-01", ActionKind::Activate)
             .ends(5_500, "web-01", ActionKind::Activate)
             .health(6_000, "web-01", Health::Ready { since: at(6_000) })
             .begins(16_000, "web-01", ActionKind::Confirm)
             .ends(16_100, "web-01", ActionKind::Confirm);
-        of_instance(&mut sample, 16_100, HookKind::AfterInstance);
+        of_instance(&mut sample, 16_100, ActionKind::AfterInstance);
         let rest = Some(Rest::Ended(Outcome::Completed));
         let output = "posting\n\u{fffd}[31mno such channel";
         of_rollout(&mut sample, 18_000, HookKind::AfterRollout, rest, 3, output);

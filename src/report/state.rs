@@ -61,7 +61,7 @@ pub const WORDS: [(&str, &str); 23] = [
 pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'static str {
     match (&instance.stage, &instance.reach) {
         (Stage::Staging, _) => "staging",
-        (Stage::Preparing, _) => "preparing",
+        (Stage::Preparing { .. }, _) => "preparing",
         (Stage::Draining { .. }, _) => "draining",
         (Stage::Activating { .. }, _) => "activating",
         (Stage::Settling { .. }, _) => "settling",
