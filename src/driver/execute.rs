@@ -115,7 +115,7 @@ pub(super) async fn execute(
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
             let outcome = ended(started.map(Some), Refusal::Untouched);
-            unmarked(&ports, &order.host, outcome).await.into()
+            unmarked(&ports, &order, outcome).await.into()
         }
         ActionKind::Confirm => {
             let switch = Switch {
@@ -147,6 +147,9 @@ pub(super) async fn execute(
             if let Some(pair) = &order.pair {
                 let ask = || pair.put_back(&*ports.hosts, &controller, &order);
                 let back = until_answered(&job, true, ask).await;
+                if back.is_ok() && pair.is_only_stopped() {
+                    stays_out(&ports, &Member::at(&order.host, order.port)).await;
+                }
                 return ended(back, Refusal::Fails).into();
             }
             let switch = Switch {
@@ -163,7 +166,7 @@ pub(super) async fn execute(
                 started.map(|started| (!stopped).then_some(started)),
                 Refusal::Fails,
             );
-            unmarked(&ports, &order.host, outcome).await.into()
+            unmarked(&ports, &order, outcome).await.into()
         }
         ActionKind::Start => {
             let Some(pair) = &order.pair else {
@@ -190,8 +193,8 @@ pub(super) async fn execute(
             };
             let ask = || pair.stop_other(&*ports.hosts, &controller, &order);
             let stopped = until_answered(&job, true, ask).await;
-            if stopped.is_ok() {
-                stays_out(&ports, &Member::at(&order.host, Some(pair.port()))).await;
+            if let (Ok(()), Some(other)) = (&stopped, pair.other_member(&order.host)) {
+                stays_out(&ports, &other).await;
             }
             ended(stopped.map(|()| None), Refusal::Fails).into()
         }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::execute::Order;
 use super::run::Driver;
 use crate::core::event::{ActionKind, Runs};
+use crate::core::health::Health;
 use crate::core::ids::{Digest, HostName, RevisionRef};
 use crate::core::rollout::{Instance, Stage};
-use crate::ports::{Controller, HostError, HostFacts, Hosts, Side, Stop, Switch};
+use crate::ports::{Controller, HostError, HostFacts, Hosts, Member, Side, Stop, Switch};
 
 /// The ports of instances, as hosts tell them and as they are given out.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +76,13 @@ pub(super) struct Pair {
     pub(super) to: Runs,
     /// Its port.
     port: u16,
+    /// The port that it has not.
+    turned_from: u16,
+    /// The other one's port.
+    other_port: Option<u16>,
+    /// Whether the other one has its traffic, as far as is known, and whether it works: an entry that both share may lead
+    /// to the main one.
+    other_serves: Option<bool>,
     /// Whether the host goes back.
     goes_back: bool,
     /// Whether what it goes back to still runs.
@@ -113,11 +121,20 @@ impl Driver {
                 .give(host, &to, [before.runs.as_ref(), sibling]),
             false => self.ports_of.of(host, Some(&to)),
         };
+        let [first, second] = self.ports_of.pair?;
+        let port = port.unwrap_or(first);
+        let serves = before.sibling.as_ref().filter(|one| {
+            let traffic = one.traffic.as_ref();
+            traffic.is_some_and(|traffic| traffic.attached == Some(true) && !traffic.taken_out)
+        });
         Some(Pair {
             main: before.runs.clone().unwrap_or(Runs::Nothing),
             other: sibling.and_then(Runs::revision).cloned(),
             to,
-            port: port.or(self.ports_of.pair.map(|[first, _]| first))?,
+            port,
+            turned_from: if port == first { second } else { first },
+            other_port: self.ports_of.of(host, sibling),
+            other_serves: serves.map(|one| one.health.is_some_and(Health::is_ready)),
             goes_back,
             is_beside,
         })
@@ -128,6 +145,27 @@ impl Pair {
     /// The port of what is to be started.
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The other one, for the balancers.
+    pub(super) fn other_member(&self, host: &HostName) -> Option<Member> {
+        let port = self.other.as_ref().and(self.other_port)?;
+        Some(Member::at(host, Some(port)))
+    }
+
+    /// The other one, where it has its traffic, and whether it works.
+    pub(super) fn serving_other(&self, host: &HostName) -> Option<(Member, bool)> {
+        self.other_member(host).zip(self.other_serves)
+    }
+
+    /// What served before in place of the one that has its traffic now; nothing while it runs.
+    pub(super) fn replaced_member(&self, host: &HostName) -> Option<Member> {
+        (self.other.is_none()).then(|| Member::at(host, Some(self.turned_from)))
+    }
+
+    /// Whether what is new is only stopped.
+    pub(super) fn is_only_stopped(&self) -> bool {
+        self.is_beside
     }
 
     fn side(&self, keeps: bool) -> Side {

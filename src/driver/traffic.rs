@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::execute::{ASK_AGAIN, Ending, Order, take_fresh_look};
 use super::job::{Adapters, Job};
-use super::side::Pair;
+use super::side::{Pair, PortsOf};
 use crate::core::event::{ActionKind, ActionOutcome};
 use crate::core::health::Health;
 use crate::core::ids::HostName;
@@ -23,11 +23,20 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
     let moved = match order.kind {
         ActionKind::Attach | ActionKind::AttachSibling => {
             let attach = || traffic.attach(&member, &order.kept_out, order.works);
-            until_done(ports, job, attach).await.map(|()| 0)
+            let attached = until_done(ports, job, attach).await;
+            // What served before, on the other port, is gone: no dead-man's switch is to put it back.
+            let pair = order.pair.as_ref().filter(|_| attached.is_ok());
+            if let Some(gone) = pair.and_then(|pair| pair.replaced_member(&order.host)) {
+                stays_out(ports, &gone).await;
+            }
+            attached.map(|()| 0)
         }
         _ => {
             if let Some(declined) = take_fresh_look(ports, job, order).await {
                 return declined.into();
+            }
+            if let Err(reason) = lead_to_other(ports, job, order).await {
+                return ActionOutcome::Failed { reason }.into();
             }
             let drained = until_done(ports, job, || traffic.drain(&member)).await;
             drained.map(|drained| {
@@ -46,6 +55,22 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
         },
         Err(reason) => ActionOutcome::Failed { reason }.into(),
     }
+}
+
+/// An entry that both of a host share leads to the one that is to go: it is led to the other first, which goes on serving.
+async fn lead_to_other(ports: &Adapters, job: &Job, order: &Order) -> Result<(), String> {
+    let pair = order
+        .pair
+        .as_ref()
+        .filter(|_| order.kind == ActionKind::Drain);
+    let other = pair.and_then(|pair| pair.serving_other(&order.host));
+    let (Some(traffic), Some((other, works))) = (&ports.traffic, other) else {
+        return Ok(());
+    };
+    until_done(ports, job, || {
+        traffic.attach(&other, &order.kept_out, works)
+    })
+    .await
 }
 
 /// Before an instance is started on a port, no balancer may send requests there: its own check would find it ready before
@@ -115,13 +140,14 @@ pub(super) async fn stays_out(ports: &Adapters, member: &Member) {
 }
 
 /// At the end: what is broken was given up by a controller that lives. What works, or was lost, is left to its switch.
-pub(super) async fn leave_out(ports: &Adapters, state: &RolloutState) {
+pub(super) async fn leave_out(ports: &Adapters, state: &RolloutState, ports_of: &PortsOf) {
     let left_out = state.left_out();
     for instance in &state.instances {
         let works = matches!(instance.health, Some(Health::Ready { .. }));
         let is_broken = matches!(instance.stage, Stage::Broken { .. });
         if is_broken && !works && left_out.contains_key(&instance.host) {
-            stays_out(ports, &Member::on(&instance.host)).await;
+            let port = ports_of.of(&instance.host, instance.runs.as_ref());
+            stays_out(ports, &Member::at(&instance.host, port)).await;
         }
     }
 }
@@ -130,16 +156,17 @@ pub(super) async fn leave_out(ports: &Adapters, state: &RolloutState) {
 /// too, and never get ready.
 pub(super) async fn unmarked(
     ports: &Adapters,
-    host: &HostName,
+    order: &Order,
     outcome: ActionOutcome,
 ) -> ActionOutcome {
     let (Some(traffic), ActionOutcome::Done { started: Some(_) }) = (&ports.traffic, &outcome)
     else {
         return outcome;
     };
-    let member = Member::on(host);
-    prolong(ports, &member).await;
-    match traffic.started(&member).await {
+    // Side by side, it was taken out on the one port, and serves on the other.
+    prolong(ports, &Member::at(&order.host, order.port)).await;
+    let port = order.pair.as_ref().map(Pair::port);
+    match traffic.started(&Member::at(&order.host, port)).await {
         Ok(()) => outcome,
         Err(error) => ActionOutcome::Failed {
             reason: error.in_words(),
