@@ -330,7 +330,7 @@ mod tests {
             (
                 1,
                 1,
-                [("side-by-side", 1), ("in-place", 1), ("side-by-side", 2)],
+                [("side-by-side", 1), ("in-place", 1), ("in-place", 2)],
             ),
         ] {
             let spec = Spec {
