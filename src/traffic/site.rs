@@ -21,7 +21,8 @@ impl Site {
         Self {
             service: service.name.clone(),
             members: service.carriers().cloned().collect(),
-            port: service.port,
+            // Where nothing runs yet: the one that the first release takes.
+            port: service.port.or(service.ports.map(|[first, _]| first)),
             hosts: fleet
                 .hosts
                 .iter()
