@@ -25,6 +25,7 @@ impl Driver {
             to: spec.target.to_string(),
             rest,
             host: None,
+            port: None,
         };
         let (ports, job) = (self.ports.clone(), self.job.clone());
         let sender = self.sender.clone();
@@ -62,6 +63,7 @@ pub(super) async fn instance_hook(
         to: job.spec.target.to_string(),
         rest: None,
         host: Some(order.host.clone()),
+        port: order.port,
     };
     let end = run_hook(ports, job, &call).await;
     let reason = || format!("its {hook} hook {}", end.in_words());

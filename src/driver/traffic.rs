@@ -29,6 +29,9 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
             if let Some(declined) = take_fresh_look(ports, job, order).await {
                 return declined.into();
             }
+            if let Err(reason) = lead_to_other(ports, job, order).await {
+                return ActionOutcome::Failed { reason }.into();
+            }
             let drained = until_done(ports, job, || traffic.drain(&member)).await;
             drained.map(|drained| {
                 drained
@@ -46,6 +49,22 @@ pub(super) async fn move_traffic(ports: &Adapters, job: &Job, order: &Order) -> 
         },
         Err(reason) => ActionOutcome::Failed { reason }.into(),
     }
+}
+
+/// An entry that both of a host share leads to the one that is to go: it is led to the other first, which goes on serving.
+async fn lead_to_other(ports: &Adapters, job: &Job, order: &Order) -> Result<(), String> {
+    let pair = order
+        .pair
+        .as_ref()
+        .filter(|_| order.kind == ActionKind::Drain);
+    let other = pair.and_then(|pair| pair.serving_other(&order.host));
+    let (Some(traffic), Some((other, works))) = (&ports.traffic, other) else {
+        return Ok(());
+    };
+    until_done(ports, job, || {
+        traffic.attach(&other, &order.kept_out, works)
+    })
+    .await
 }
 
 /// Before an instance is started on a port, no balancer may send requests there: its own check would find it ready before
