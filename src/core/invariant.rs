@@ -54,12 +54,13 @@ impl Checker {
         let Event::RolloutStarted { spec, .. } = first else {
             return None;
         };
+        let hooked = spec.hooks.contains(&HookKind::AfterInstance);
         Some(Self {
             min_ready_ms: i64::try_from(spec.min_ready.as_millis()).unwrap_or(i64::MAX),
             books: spec
                 .hosts
                 .iter()
-                .map(|host| Book::new(spec.balanced, host))
+                .map(|host| Book::new(spec.balanced, hooked, host))
                 .collect(),
             spec: (**spec).clone(),
             held: None,

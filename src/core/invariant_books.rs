@@ -64,11 +64,16 @@ pub(super) struct Book {
     pub(super) other_runs: Option<Runs>,
     /// The hook before its switch ended well.
     pub(super) prepared: bool,
+    /// Whether a hook runs after its switch.
+    hooked: bool,
+    /// Confirmed, and that hook has not ended well yet.
+    owes: bool,
 }
 
 impl Book {
-    pub(super) fn new(balanced: bool, host: &HostSpec) -> Self {
+    pub(super) fn new(balanced: bool, hooked: bool, host: &HostSpec) -> Self {
         Self {
+            hooked,
             traffic: balanced.then(|| Traffic::new(host)),
             ..Self::default()
         }
@@ -114,7 +119,8 @@ impl Book {
     }
 
     pub(super) fn is_available(&self, now: i64, min_ready_ms: i64) -> bool {
-        self.traffic.as_ref().is_none_or(Traffic::is_sure) && self.works(now, min_ready_ms)
+        let owes = self.owes && self.place == Where::Confirmed;
+        !owes && self.traffic.as_ref().is_none_or(Traffic::is_sure) && self.works(now, min_ready_ms)
     }
 
     pub(super) fn is_at_peace(&self) -> bool {
@@ -359,8 +365,10 @@ impl Book {
             }
             (ActionKind::BeforeInstance | ActionKind::BeforeStart, outcome) => {
                 (self.place, self.prepared) = (Where::Old, is_done(outcome));
+                // It is left alone from then on.
+                self.reached &= self.prepared;
             }
-            (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
+            (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => self.owes = false,
             (ActionKind::AfterInstance, _) => self.place = Where::Failed,
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
             (ActionKind::Drain, _) if self.place == Where::Leaving => {
@@ -394,7 +402,9 @@ impl Book {
                 (self.stray, self.unanswered) = (false, false);
             }
             (ActionKind::Stage, outcome) => self.reached &= is_done(outcome),
-            (ActionKind::Confirm, ActionOutcome::Done { .. }) => self.place = Where::Confirmed,
+            (ActionKind::Confirm, ActionOutcome::Done { .. }) => {
+                (self.place, self.owes) = (Where::Confirmed, self.hooked);
+            }
             (ActionKind::Activate | ActionKind::Confirm, _) => {
                 (self.place, self.stray) = (Where::Failed, false);
             }

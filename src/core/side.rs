@@ -2,7 +2,7 @@
 
 use super::counts::{Standing, is_in_flight};
 use super::decide::Draft;
-use super::event::ActionKind;
+use super::event::{ActionKind, Runs};
 use super::rollout::{Expects, Instance, Stage};
 use super::rules::InTheWay;
 use super::spec::RolloutKind;
@@ -48,7 +48,12 @@ impl Draft<'_> {
             };
         }
         // One name cannot run twice; and what was added is only taken away.
-        let is_same = !self.state.goes_back() && instance.is_on(&spec.target);
+        let back_to = instance.before.as_ref().and_then(Runs::revision);
+        let wanted = match self.state.goes_back() {
+            true => back_to,
+            false => Some(&spec.target),
+        };
+        let is_same = wanted.is_some_and(|wanted| instance.is_on(wanted));
         if is_same || (instance.was_absent() && self.state.goes_back()) {
             return in_place().map(|()| Switching::InPlace);
         }

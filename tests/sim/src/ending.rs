@@ -78,8 +78,12 @@ impl World {
             }
             let works =
                 matches!(instance.health, Some(Health::Ready { .. })) && !instance.is_absent();
+            // Where nobody can look, the other one beside it may be the one that serves.
+            let hidden = host.other.filter(|_| !instance.is_reachable());
+            let other_serves = hidden.is_some_and(|other| other.in_traffic);
             // What nobody ever confirmed waits for its dead-man's switch.
             if works
+                && !other_serves
                 && host.runs != 0
                 && !instance.unproven
                 && !instance.is_given_up()
