@@ -371,7 +371,7 @@ mod tests {
                 sibling,
             };
             let told = fields(&changed).1.get("sibling").cloned();
-            assert_eq!(told, sibling.then(|| json!(true)));
+            assert_eq!(told, sibling.then_some(json!(true)));
         }
     }
 
