@@ -25,7 +25,7 @@ switch() {
 pids=()
 for host in "${hosts[@]}"; do ship "$host" & pids+=($!); done
 all "${pids[@]}"
-for ((first = 0; first < ${#hosts[@]}; first += {{ batch }})); do
+for ((first = 0; first < {{ hosts | length }}; first += {{ batch }})); do
     pids=()
     for host in "${hosts[@]:first:{{ batch }}}"; do switch "$host" & pids+=($!); done
     all "${pids[@]}"
