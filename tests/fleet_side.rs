@@ -93,6 +93,34 @@ impl Stage {
         }
     }
 
+    /// `status` shows both revisions that run on the first host, for people and for programs; the second runs the old one.
+    #[track_caller]
+    fn first_shows_both(&self, old: &str, new: &str) {
+        let host = self.fleet.host(0).name();
+        for revision in [old, new] {
+            let unit = format!("systemctl is-active web@{revision}.service");
+            assert_eq!(self.fleet.host(0).sh(&unit).unwrap().trim(), "active");
+        }
+        let run = self.controller.rollctl(&["status", "web"]).exits(0);
+        let shown: Vec<_> = run
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with(host))
+            .map(|line| line.split_whitespace().nth(1).unwrap_or_default())
+            .collect();
+        assert_eq!(shown, [new, old], "{}", run.stdout);
+        let status = self.controller.json(&["status", "web"]);
+        let entries = status["instances"].as_array().unwrap();
+        assert_eq!(entries.len(), 3, "{status}");
+        for (entry, revision) in entries.iter().zip([new, old, old]) {
+            assert_eq!(entry["revision"], revision, "{status}");
+            assert_eq!(entry["state"], "available", "{status}");
+            assert!(entry["since"].is_string(), "{status}");
+        }
+        let counts = ["desired", "current", "up_to_date", "available"].map(|key| &status[key]);
+        assert_eq!(counts, [2, 3, 1, 2], "{status}");
+    }
+
     fn load(&self) -> Load {
         for balancer in &self.balancers {
             let begun = Instant::now();
@@ -181,7 +209,12 @@ fn killed_at_any_time_one_of_the_two_is_left() {
     let load = stage.load();
     for (round, words) in moments.iter().enumerate() {
         let name = format!("k{round}");
+        let before = stage.controller.json(&["status", "web"]);
         stage.controller.release_killed_at(&name, words, 1);
+        if words[1] == "\"attach\"" {
+            let old = before["revision"]["name"].as_str().unwrap();
+            stage.first_shows_both(old, &name);
+        }
         match round % 2 {
             0 => {
                 stage.controller.rollctl(&["resume", "web"]).exits(0);

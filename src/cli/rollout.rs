@@ -105,7 +105,9 @@ pub(crate) fn prepare(
     let mut budget = Budget::resolve(desired, max_surge, max_unavailable);
     let mut warnings = Vec::new();
     let mut refusal = None;
-    let is_carried = service.ports.is_some() || !service.spare_hosts.is_empty();
+    // One name cannot run twice: side by side, a restart stops first.
+    let is_beside = service.ports.is_some() && kind != RolloutKind::Restart;
+    let is_carried = is_beside || !service.spare_hosts.is_empty();
     if budget.max_surge > 0 && !is_carried {
         if budget.max_unavailable == 0 {
             let what = format!(

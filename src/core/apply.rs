@@ -74,7 +74,9 @@ impl Instance {
             {
                 Some(false)
             }
-            Event::HookEnded { hook, .. } if self.open.is_some() && self.open == hook.action() => {
+            Event::HookEnded { hook, .. }
+                if self.open.and_then(ActionKind::hook) == Some(*hook) =>
+            {
                 Some(false)
             }
             Event::ActionStarted { action, .. } if self.open.is_none() => {
@@ -231,7 +233,12 @@ impl Instance {
                 self.prepared = false;
             }
             (ActionKind::BeforeInstance, Stage::Staged) if !around.goes_back => {
-                self.stage = Stage::Preparing;
+                self.stage = Stage::Preparing { beside: false };
+            }
+            (ActionKind::BeforeStart, Stage::Staged)
+                if !around.goes_back && self.sibling.is_none() && !self.is_absent() =>
+            {
+                self.stage = Stage::Preparing { beside: true };
             }
             (ActionKind::AfterInstance, _) if self.owes_hook() => {}
             (ActionKind::Drain, Stage::Staged) if self.is_to_drain() => {
@@ -396,12 +403,14 @@ impl Instance {
                     reason: broken(None, &reason),
                 },
             },
-            (ActionKind::BeforeInstance, Stage::Preparing) if done => {
+            (ActionKind::BeforeInstance | ActionKind::BeforeStart, Stage::Preparing { .. })
+                if done =>
+            {
                 self.prepared = true;
                 Stage::Staged
             }
             // Nothing was done yet: it runs what it ran, and is left alone.
-            (ActionKind::BeforeInstance, Stage::Preparing) => {
+            (ActionKind::BeforeInstance | ActionKind::BeforeStart, Stage::Preparing { .. }) => {
                 self.reach = Some(Reach::Refused { reason });
                 Stage::Pending
             }

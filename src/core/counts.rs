@@ -80,7 +80,9 @@ impl Counts {
             let serves = available || beside.is_some();
             let fresh = (available && instance.fresh_until >= now)
                 || beside.is_some_and(|one| one.fresh_until >= now);
-            counts.running += u32::from(is_running(instance)) + u32::from(sibling.is_some());
+            let is_announced = instance.stage == Stage::Preparing { beside: true };
+            counts.running +=
+                u32::from(is_running(instance)) + u32::from(sibling.is_some() || is_announced);
             counts.leaving += u32::from(instance.stage == Stage::Retiring)
                 + u32::from(sibling.is_some_and(|one| one.leaving));
             counts.up_to_date += u32::from(is_up_to_date(instance, spec.kind, &spec.target))
@@ -200,6 +202,8 @@ pub(crate) fn is_in_flight(instance: &Instance, available: bool) -> bool {
         Stage::Updated { started: Some(_) } => !available && !instance.is_kept_out(),
         // It is on its way out, and runs until it was stopped.
         Stage::Retiring => false,
+        // The new one that is to be started beside it.
+        Stage::Preparing { beside: true } => true,
         _ => instance.is_in_hand() || instance.unproven || instance.is_taken_out(),
     }
 }

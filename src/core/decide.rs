@@ -326,6 +326,9 @@ impl<'a> Draft<'a> {
                     absent -= u32::from(instance.is_absent() && !instance.spare);
                     self.charge_switch(instance, how);
                     let kind = match (how, self.state.goes_back()) {
+                        (Switching::Beside, _) if self.awaits_hook(instance) => {
+                            ActionKind::BeforeStart
+                        }
                         _ if self.awaits_hook(instance) => ActionKind::BeforeInstance,
                         (Switching::AttachSibling, _) => ActionKind::AttachSibling,
                         (Switching::Beside, _) => ActionKind::Start,

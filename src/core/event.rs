@@ -297,6 +297,8 @@ pub enum ActionKind {
     Stage,
     /// Run the hook before the switch; nothing goes down.
     BeforeInstance,
+    /// The same before one is started beside what runs, which goes on serving.
+    BeforeStart,
     /// Take out of traffic, and wait for what is under way there.
     Drain,
     /// Switch to the target and restart.
@@ -328,6 +330,7 @@ impl std::fmt::Display for ActionKind {
         f.pad(match self {
             Self::Stage => "stage",
             Self::BeforeInstance => "before_instance",
+            Self::BeforeStart => "before_start",
             Self::Drain => "drain",
             Self::Activate => "activate",
             Self::Start => "start",

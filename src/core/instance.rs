@@ -82,7 +82,10 @@ pub enum Stage {
     /// The revision is on the host, verified.
     Staged,
     /// The switch was decided; the hook before it runs, and nothing was done yet.
-    Preparing,
+    Preparing {
+        /// Whether the new one is to be started beside what runs: that goes on serving.
+        beside: bool,
+    },
     /// The switch was decided; it is being taken out of traffic first, or is out.
     Draining {
         /// What the instance was when that was decided.
@@ -226,6 +229,7 @@ impl Instance {
             Stage::Pending
                 | Stage::Staging
                 | Stage::Staged
+                | Stage::Preparing { beside: true }
                 | Stage::Updated { .. }
                 | Stage::Reverted { .. }
                 | Stage::Retired

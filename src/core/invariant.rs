@@ -174,12 +174,18 @@ impl Checker {
         let start = |why: &str| Err(("start", why.to_owned()));
         let has_hook = self.spec.hooks.contains(&HookKind::BeforeInstance);
         match action {
-            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+            ActionKind::Activate
+            | ActionKind::Stage
+            | ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
                 if !host.selected =>
             {
                 start("the host is not selected")
             }
-            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+            ActionKind::Activate
+            | ActionKind::Stage
+            | ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
                 if self.goes_back =>
             {
                 start("the rollout goes back")
@@ -206,9 +212,12 @@ impl Checker {
                 Where::Confirmed => self.may_start_beside(now, place),
                 _ => start("only what was brought there goes back"),
             },
-            ActionKind::Start => {
+            ActionKind::Start | ActionKind::BeforeStart => {
                 if let Some(why) = self.held {
                     return start(why);
+                }
+                if action == ActionKind::Start && has_hook && !own.is_prepared() {
+                    return start("its hook has not ended well");
                 }
                 if !host.selected || !own.may_go_forward() {
                     return start("it failed in this rollout, is at work, or not selected");
@@ -309,6 +318,7 @@ impl Checker {
 
     fn is_flying(&self, now: i64, book: &Book) -> bool {
         book.is_in_hand()
+            || book.place == Where::AnnouncedBeside
             || (book.place == Where::Confirmed
                 && !self.is_available(now, book)
                 && !book.is_an_operators())

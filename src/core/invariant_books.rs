@@ -20,6 +20,8 @@ pub(super) enum Where {
     Drained { back: bool },
     /// Decided to be switched, and its hook runs first.
     Announced,
+    /// The same before one is started beside it.
+    AnnouncedBeside,
     /// Decided to be switched, or started and not confirmed.
     Unproved,
     /// Confirmed.
@@ -118,7 +120,11 @@ impl Book {
     pub(super) fn is_at_peace(&self) -> bool {
         matches!(
             self.place,
-            Where::Old | Where::OnTarget | Where::Confirmed | Where::Back { .. }
+            Where::Old
+                | Where::OnTarget
+                | Where::AnnouncedBeside
+                | Where::Confirmed
+                | Where::Back { .. }
         )
     }
 
@@ -158,7 +164,8 @@ impl Book {
 
     /// How many run on its host, and how many of them are on their way out.
     pub(super) fn running_and_leaving(&self) -> (i64, i64) {
-        let beside = i64::from(self.beside.is_some());
+        let announced = self.place == Where::AnnouncedBeside;
+        let beside = i64::from(self.beside.is_some() || announced);
         let leaves = self.beside.as_ref().is_some_and(|one| one.leaving);
         (
             i64::from(self.is_running()) + beside,
@@ -296,6 +303,7 @@ impl Book {
                 self.forget_health();
             }
             ActionKind::BeforeInstance => self.place = Where::Announced,
+            ActionKind::BeforeStart => self.place = Where::AnnouncedBeside,
             ActionKind::Drain if spare && self.is_at_peace() && self.present => {
                 self.place = Where::Leaving;
                 if let Some(traffic) = &mut self.traffic {
@@ -349,7 +357,7 @@ impl Book {
                     self.place = Where::Back { failed };
                 }
             }
-            (ActionKind::BeforeInstance, outcome) => {
+            (ActionKind::BeforeInstance | ActionKind::BeforeStart, outcome) => {
                 (self.place, self.prepared) = (Where::Old, is_done(outcome));
             }
             (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
@@ -417,7 +425,10 @@ impl Book {
                 Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
                     self.place = Where::GivenUp { broken: false };
                 }
-                Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
+                Where::OnTarget
+                | Where::Announced
+                | Where::AnnouncedBeside
+                | Where::Drained { back: false } => {
                     self.place = Where::Old;
                 }
                 Where::Leaving => self.place = Where::GivenUp { broken: false },
@@ -443,6 +454,7 @@ impl Book {
             Where::Old
             | Where::OnTarget
             | Where::Announced
+            | Where::AnnouncedBeside
             | Where::Leaving
             | Where::Drained { back: false } => {
                 self.before = Some(runs.clone());

@@ -56,6 +56,8 @@ mod scene;
 #[cfg(test)]
 mod surge_tests;
 #[cfg(test)]
+mod trace_tests;
+#[cfg(test)]
 mod traffic_tests;
 #[cfg(test)]
 mod turning_tests;

@@ -85,7 +85,8 @@ const TURNS_PER_HOST: usize = 16;
 /// # Errors
 /// When an event does not fit, which is a mistake of ours.
 pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
-    let mut now = Timestamp::from_millis(1);
+    // What is ready now has been so for long.
+    let mut now = Timestamp::from_millis(1) + spec.min_ready;
     // Hooks end well, and change no order.
     let spec = &Spec {
         hooks: BTreeSet::new(),
@@ -311,6 +312,41 @@ mod tests {
             plan(&balanced, &known).unwrap(),
             plan(&spec, &known).unwrap()
         );
+    }
+
+    #[test]
+    fn side_by_side_uses_each_budget_that_there_is() {
+        for (surge, unavailable, expected) in [
+            (
+                1,
+                0,
+                [
+                    ("side-by-side", 1),
+                    ("side-by-side", 2),
+                    ("side-by-side", 3),
+                ],
+            ),
+            (0, 1, [("in-place", 1), ("in-place", 2), ("in-place", 3)]),
+            (
+                1,
+                1,
+                [("side-by-side", 1), ("in-place", 1), ("in-place", 2)],
+            ),
+        ] {
+            let spec = Spec {
+                side_by_side: true,
+                ..spec_of(3, surge, unavailable)
+            };
+            let old = runs(Runs::Revision { revision: v1() }, true);
+            let known: Vec<_> = spec.hosts.iter().map(|host| old(&host.name)).collect();
+            let plan = plan(&spec, &known).unwrap();
+            let steps: Vec<_> = plan
+                .steps
+                .iter()
+                .map(|step| (step.method.as_str(), step.wave))
+                .collect();
+            assert_eq!(steps, expected, "surge {surge}, unavailable {unavailable}");
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Instance {
         let restarted = around.kind == RolloutKind::Restart;
         let next = match &self.stage {
             // It was only taken out of traffic: nothing was switched.
-            Stage::Preparing | Stage::Draining { started: None, .. } | Stage::Retiring => {
+            Stage::Preparing { .. } | Stage::Draining { started: None, .. } | Stage::Retiring => {
                 return self.look_first(sight, around);
             }
             Stage::Draining {
@@ -225,7 +225,7 @@ impl Instance {
         };
         if matches!(
             self.stage,
-            Stage::Preparing | Stage::Draining { started: None, .. }
+            Stage::Preparing { .. } | Stage::Draining { started: None, .. }
         ) {
             self.stage = Stage::Pending;
         } else if self.is_in_hand() && !self.is_given_up() {

@@ -193,8 +193,16 @@ impl Scene {
 
     pub(super) fn done(&mut self, host: u32, action: ActionKind) {
         self.begin(host, action);
+        self.finish(host, action);
+    }
+
+    /// What was begun ends well.
+    pub(super) fn finish(&mut self, host: u32, action: ActionKind) {
         let started = Self::started();
-        let switched = matches!(action, ActionKind::Activate | ActionKind::Revert);
+        let switched = matches!(
+            action,
+            ActionKind::Activate | ActionKind::Start | ActionKind::Revert
+        );
         self.end(
             host,
             action,

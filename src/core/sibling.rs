@@ -92,6 +92,16 @@ impl Instance {
         self.is_available(now, min_ready) || self.has_available_sibling(now, min_ready)
     }
 
+    /// What serves on its host, if anything does: what it runs, or else the other one; within, nothing when nobody knows.
+    pub fn what_serves(&self, now: Timestamp, min_ready: Duration) -> Option<Option<&Runs>> {
+        if self.is_available(now, min_ready) {
+            return Some(self.runs.as_ref());
+        }
+        let sibling = self.sibling.as_ref();
+        let serving = sibling.filter(|one| one.is_available(now, min_ready))?;
+        Some(serving.runs.as_ref())
+    }
+
     /// Whether the other one on its host serves, so that it may go freely.
     pub fn has_available_sibling(&self, now: Timestamp, min_ready: Duration) -> bool {
         let sibling = self.sibling.as_ref();
@@ -114,7 +124,7 @@ impl Instance {
     }
 
     /// Whether what ran before still runs, beside: to go back is only to stop what is new.
-    pub(super) fn has_before_beside(&self) -> bool {
+    pub fn has_before_beside(&self) -> bool {
         let before = self.before.as_ref().and_then(Runs::revision);
         let beside = self.sibling.as_ref().and_then(|one| one.runs.as_ref());
         before

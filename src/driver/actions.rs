@@ -158,6 +158,7 @@ impl Driver {
             ActionKind::Confirm => self.watch_confirmed(&host),
             ActionKind::Stage
             | ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
             | ActionKind::Drain
             | ActionKind::Attach
             | ActionKind::AfterInstance

@@ -49,6 +49,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         } else {
             on("v1")
         },
+        beside: None,
         starts: 0,
         started_at: None,
         bad: letter == '!',

@@ -54,6 +54,14 @@ pub(super) struct Order {
     pub(super) last_answer: Option<crate::ports::ProbeAnswer>,
 }
 
+impl Order {
+    /// What serves once it is done, as balancers know it.
+    fn serves(&self) -> Member {
+        let port = self.pair.as_ref().map(Pair::port).or(self.port);
+        Member::at(&self.host, port)
+    }
+}
+
 /// How an action ended, and what else it found.
 #[derive(Debug)]
 pub(super) struct Ending {
@@ -93,7 +101,7 @@ pub(super) async fn execute(
         | ActionKind::Attach
         | ActionKind::DrainSibling
         | ActionKind::AttachSibling => move_traffic(&ports, &job, &order).await,
-        ActionKind::BeforeInstance | ActionKind::AfterInstance => {
+        ActionKind::BeforeInstance | ActionKind::BeforeStart | ActionKind::AfterInstance => {
             instance_hook(&ports, &job, &controller, &order).await
         }
         ActionKind::Stage => stage(&ports, &job, &controller, &order).await,
@@ -112,10 +120,18 @@ pub(super) async fn execute(
                 .pair
                 .as_ref()
                 .map_or(switch, |pair| pair.switch(&order.event_hash, false));
+            if let Some(pair) = order.pair.as_ref().filter(|pair| pair.leaves(order.port))
+                && let Err(reason) = close_entry(&ports, &job, &order, pair).await
+            {
+                return ActionOutcome::Refused { reason }.into();
+            }
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
             let outcome = ended(started.map(Some), Refusal::Untouched);
-            unmarked(&ports, &order.host, outcome).await.into()
+            let drained = Member::at(&order.host, order.port);
+            unmarked(&ports, Some(&drained), &order.serves(), outcome)
+                .await
+                .into()
         }
         ActionKind::Confirm => {
             let switch = Switch {
@@ -140,6 +156,11 @@ pub(super) async fn execute(
                 hosts.confirm(&order.host, &controller, &switch, started)
             };
             let confirmed = until_answered(&job, true, ask).await;
+            // What was stopped for it does not come back: no switch is to open its entry.
+            let alone = order.pair.as_ref().filter(|pair| pair.other.is_none());
+            if let (Some(pair), Ok(_)) = (alone, &confirmed) {
+                stays_out(&ports, &pair.left_beside(&order.host)).await;
+            }
             ended(confirmed.map(|_| None), Refusal::Fails).into()
         }
         ActionKind::Revert => {
@@ -147,7 +168,14 @@ pub(super) async fn execute(
             if let Some(pair) = &order.pair {
                 let ask = || pair.put_back(&*ports.hosts, &controller, &order);
                 let back = until_answered(&job, true, ask).await;
-                return ended(back, Refusal::Fails).into();
+                if back.is_ok() && pair.leaves(order.port) {
+                    stays_out(&ports, &Member::at(&order.host, order.port)).await;
+                }
+                let outcome = ended(back, Refusal::Fails);
+                let serves = order.serves();
+                return unmarked(&ports, Some(&serves), &serves, outcome)
+                    .await
+                    .into();
             }
             let switch = Switch {
                 from: target,
@@ -159,11 +187,17 @@ pub(super) async fn execute(
             let stopped = order.before == Runs::Nothing;
             let ask = || put_back(&ports, &controller, &order.host, &switch);
             let started = until_answered(&job, true, ask).await;
+            if stopped && started.is_ok() {
+                stays_out(&ports, &Member::at(&order.host, order.port)).await;
+            }
             let outcome = ended(
                 started.map(|started| (!stopped).then_some(started)),
                 Refusal::Fails,
             );
-            unmarked(&ports, &order.host, outcome).await.into()
+            let serves = order.serves();
+            unmarked(&ports, Some(&serves), &serves, outcome)
+                .await
+                .into()
         }
         ActionKind::Start => {
             let Some(pair) = &order.pair else {
@@ -182,7 +216,10 @@ pub(super) async fn execute(
                 false => Refusal::Fails,
             };
             let started = until_answered(&job, !switch.guarded, ask).await;
-            ended(started.map(Some), refusal).into()
+            let outcome = ended(started.map(Some), refusal);
+            unmarked(&ports, None, &order.serves(), outcome)
+                .await
+                .into()
         }
         ActionKind::StopSibling => {
             let Some(pair) = &order.pair else {
@@ -191,7 +228,7 @@ pub(super) async fn execute(
             let ask = || pair.stop_other(&*ports.hosts, &controller, &order);
             let stopped = until_answered(&job, true, ask).await;
             if stopped.is_ok() {
-                stays_out(&ports, &Member::at(&order.host, Some(pair.port()))).await;
+                stays_out(&ports, &pair.left_beside(&order.host)).await;
             }
             ended(stopped.map(|()| None), Refusal::Fails).into()
         }

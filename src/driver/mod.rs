@@ -32,6 +32,8 @@ mod lost_tests;
 #[cfg(test)]
 mod release_tests;
 #[cfg(test)]
+mod side_tests;
+#[cfg(test)]
 mod stop_tests;
 #[cfg(test)]
 mod traffic_tests;

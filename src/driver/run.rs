@@ -173,7 +173,7 @@ impl Driver {
         self.actions.shutdown().await;
         self.watchers.shutdown().await;
         result?;
-        leave_out(&self.ports, &self.state).await;
+        leave_out(&self.ports, &self.state, &self.ports_of).await;
         let reachable: Vec<_> = self
             .state
             .instances

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::execute::Order;
 use super::run::Driver;
 use crate::core::event::{ActionKind, Runs};
+use crate::core::health::Health;
 use crate::core::ids::{Digest, HostName, RevisionRef};
 use crate::core::rollout::{Instance, Stage};
-use crate::ports::{Controller, HostError, HostFacts, Hosts, Side, Stop, Switch};
+use crate::ports::{Controller, HostError, HostFacts, Hosts, Member, Side, Stop, Switch};
 
 /// The ports of instances, as hosts tell them and as they are given out.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +76,11 @@ pub(super) struct Pair {
     pub(super) to: Runs,
     /// Its port.
     port: u16,
+    /// The port that the main one does not have: that of the other one, or a free one.
+    beside: u16,
+    /// Whether the other one has its traffic, as far as is known, and whether it works: an entry that both share may lead
+    /// to the main one.
+    other_serves: Option<bool>,
     /// Whether the host goes back.
     goes_back: bool,
     /// Whether what it goes back to still runs.
@@ -88,6 +94,7 @@ impl Driver {
         if !self.state.spec.side_by_side {
             return None;
         }
+        let [first, second] = self.ports_of.pair?;
         let host = &before.host;
         let after = self.state.instance(host)?;
         let goes_back =
@@ -113,11 +120,20 @@ impl Driver {
                 .give(host, &to, [before.runs.as_ref(), sibling]),
             false => self.ports_of.of(host, Some(&to)),
         };
+        let serves = before.sibling.as_ref().filter(|one| {
+            let traffic = one.traffic.as_ref();
+            traffic.is_some_and(|traffic| traffic.attached == Some(true) && !traffic.taken_out)
+        });
         Some(Pair {
             main: before.runs.clone().unwrap_or(Runs::Nothing),
             other: sibling.and_then(Runs::revision).cloned(),
             to,
-            port: port.or(self.ports_of.pair.map(|[first, _]| first))?,
+            port: port.unwrap_or(first),
+            beside: match self.ports_of.of(host, before.runs.as_ref()) {
+                Some(main) if main == first => second,
+                _ => first,
+            },
+            other_serves: serves.map(|one| one.health.is_some_and(Health::is_ready)),
             goes_back,
             is_beside,
         })
@@ -128,6 +144,22 @@ impl Pair {
     /// The port of what is to be started.
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where the other one serves, or nobody since the main one has taken its place.
+    pub(super) fn left_beside(&self, host: &HostName) -> Member {
+        Member::at(host, Some(self.beside))
+    }
+
+    /// The other one, where it has its traffic, and whether it works.
+    pub(super) fn serving_other(&self, host: &HostName) -> Option<(Member, bool)> {
+        let works = self.other.as_ref().and(self.other_serves)?;
+        Some((self.left_beside(host), works))
+    }
+
+    /// Whether nothing runs on that port, the main one's, once the host was put back.
+    pub(super) fn leaves(&self, port: Option<u16>) -> bool {
+        self.to == Runs::Nothing || port != Some(self.port)
     }
 
     fn side(&self, keeps: bool) -> Side {

@@ -1,7 +1,8 @@
 //! Side by side: a template unit, and the two ports that old and new take turns with.
 
-use crate::core::fleet::Service;
+use crate::core::fleet::{Probe, Service};
 use crate::core::ids::UnitName;
+use crate::core::traffic::{DrainMark, TrafficDriver, TrafficRequest};
 
 use super::mistake::Findings;
 use super::reader::{Entry, Table};
@@ -74,6 +75,9 @@ pub(crate) fn check(service: &Service, ports: Option<&At>, at: &At, f: &mut Find
             format!("write `unit_file = \"{template}\"`, with `ExecStart` in `revisions/%i/`"),
         );
     }
+    if let Some(ports) = ports {
+        check_texts(service, ports, f);
+    }
     if service.link.is_some() {
         f.wrong(
             at,
@@ -84,6 +88,43 @@ pub(crate) fn check(service: &Service, ports: Option<&At>, at: &At, f: &mut Find
         f.wrong(
             at,
             "`socket` and a template unit exclude each other: one socket cannot lead to two",
+        );
+    }
+}
+
+/// Where old and new are told apart by their port alone, the texts that name an instance have to name it.
+fn check_texts(service: &Service, ports: &At, f: &mut Findings<'_>) {
+    let has_port = |text: &String| text.contains("{port}");
+    let of_health = match &service.health.probe {
+        Probe::Http { url, .. } if !has_port(url) => Some("health.http"),
+        Probe::Tcp { address } if !has_port(address) => Some("health.tcp"),
+        _ => None,
+    };
+    let of_request = |request: &TrafficRequest| {
+        let texts = [&request.body, &request.expect_body];
+        has_port(&request.url) || texts.into_iter().flatten().any(has_port)
+    };
+    let of_traffic = match service.traffic.as_ref().map(|traffic| &traffic.driver) {
+        Some(TrafficDriver::Nginx { server, .. }) if !has_port(server) => Some("traffic.server"),
+        Some(TrafficDriver::Http(moves)) => [
+            ("traffic.attach", &moves.attach),
+            ("traffic.drain", &moves.drain),
+            ("traffic.observe", &moves.observe),
+        ]
+        .into_iter()
+        .find_map(|(key, request)| (!of_request(request)).then_some(key)),
+        Some(TrafficDriver::Health { through, .. }) => match through {
+            DrainMark::File(path) if !has_port(path) => Some("traffic.drain_file"),
+            DrainMark::Url(url) if !has_port(url) => Some("traffic.drain_url"),
+            _ => None,
+        },
+        _ => None,
+    };
+    for key in of_health.into_iter().chain(of_traffic) {
+        f.wrong_help(
+            ports,
+            format!("`{key}` would be the same for old and new: they differ only in their port"),
+            "let it hold `{port}`",
         );
     }
 }

@@ -106,6 +106,13 @@ pub trait Traffic: Send + Sync {
     /// armed wherever one can be, by which it gets its traffic again if nobody attaches it in time.
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError>;
 
+    /// Closes the entry of a port on which an instance is about to be started, and reads that back. No dead-man's switch is
+    /// armed, and one that is left of whoever served there before is disarmed: if nobody comes back, nothing runs there, or
+    /// what nobody has confirmed.
+    async fn close(&self, member: &Member) -> Result<(), TrafficError> {
+        self.drain(member).await.map(drop)
+    }
+
     /// The instance came further, or another controller goes on with what one has begun: switches that are armed get their
     /// whole time again.
     async fn prolong(&self, _member: &Member) -> Result<(), TrafficError> {

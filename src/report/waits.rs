@@ -131,7 +131,9 @@ pub fn waits_in_words(reasons: &[WaitReason], budget: &Budget, now: Timestamp) -
 fn gerund(action: ActionKind) -> &'static str {
     match action {
         ActionKind::Stage => "shipping to",
-        ActionKind::BeforeInstance => "running the before_instance hook of",
+        ActionKind::BeforeInstance | ActionKind::BeforeStart => {
+            "running the before_instance hook of"
+        }
         ActionKind::Drain => "draining",
         ActionKind::Activate => "switching",
         ActionKind::Confirm => "reading back",

@@ -385,7 +385,9 @@ fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("shipping {target}"),
-        ActionKind::BeforeInstance => "running its before_instance hook".to_owned(),
+        ActionKind::BeforeInstance | ActionKind::BeforeStart => {
+            "running its before_instance hook".to_owned()
+        }
         ActionKind::Drain => "taking it out of traffic".to_owned(),
         ActionKind::Activate if had_nothing(host, about) => format!("starting {target}"),
         ActionKind::Activate => format!("switching from {} to {target}", before(host, about)),
@@ -432,7 +434,7 @@ fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
     let target = target(about);
     match action {
         ActionKind::Stage => format!("{target} is there, verified"),
-        ActionKind::BeforeInstance => "may be switched now".to_owned(),
+        ActionKind::BeforeInstance | ActionKind::BeforeStart => "may be switched now".to_owned(),
         ActionKind::Drain => "out of traffic".to_owned(),
         ActionKind::Activate => match about.spec() {
             Some(spec) => format!(

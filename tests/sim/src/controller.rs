@@ -129,6 +129,7 @@ impl Controller {
             ActionKind::Stop if self.state.instances[host].is_absent() => self.watches[host] = None,
             ActionKind::Stage
             | ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
             | ActionKind::Drain
             | ActionKind::Attach
             | ActionKind::AfterInstance

@@ -116,6 +116,7 @@ impl World {
             ActionKind::Start => self.start_beside(order, fails),
             ActionKind::StopSibling => self.stop_beside(order),
             ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
             | ActionKind::AfterInstance
             | ActionKind::Drain
             | ActionKind::Attach
@@ -447,8 +448,5 @@ fn is_of_traffic(action: ActionKind) -> bool {
 }
 
 fn is_hook(action: ActionKind) -> bool {
-    matches!(
-        action,
-        ActionKind::BeforeInstance | ActionKind::AfterInstance
-    )
+    action.hook().is_some()
 }
