@@ -93,7 +93,10 @@ impl Bench<'_> {
                 &self.programs,
             )?;
             let unit = fs::read_to_string(ready.file("service.unit"))?;
-            stage::install(self.fleet, *tool, &unit, &first)?;
+            // rollctl brings the unit itself, and would adopt what was there.
+            if *tool != Tool::Rollctl {
+                stage::install(self.fleet, *tool, &unit, &first)?;
+            }
             all.push(ready);
         }
         Ok(all)
