@@ -9,7 +9,7 @@ use super::adopt::{self, Found, Seen, parse_look, parse_texts};
 use super::facts::{Facts, Kept};
 use super::layout::{Meta, folder_of, sha256};
 use super::machine::{Machine, PATIENCE, Queue};
-use super::payload::Payloads;
+use super::payload::{Payload, Payloads};
 use super::preflight::{check_architecture, check_host, check_place, check_units};
 use super::script::{Request, refused};
 use super::side;
@@ -300,12 +300,50 @@ impl Stage<'_> {
         progress: UploadProgress<'_>,
     ) -> Result<u64, HostError> {
         let _turn = self.depot.uploads.acquire().await;
-        let payload = self.depot.payloads.get(package, &facts.tools).await?;
+        let meta = self.meta(revision, facts, &package.contents)?;
+        let name = &revision.reference().name;
+        let mut sent = 0;
+        if let Some((delta, base)) = self.delta(facts, package).await {
+            let source = Source::Delta(&delta, &base);
+            match self.ship(revision, name, &meta, source, progress).await {
+                // Whatever the host has against it: the whole package tells whether that was the delta's fault.
+                Err(error) if error.kind.is_an_answer() => {
+                    tracing::info!("{}: the delta was of no use: {error}", self.machine.name);
+                    sent += delta.size;
+                }
+                done => return done,
+            }
+        }
+        let whole = self.depot.payloads.whole(package, &facts.tools).await?;
+        let source = Source::Payload(&whole);
+        let whole = self.ship(revision, name, &meta, source, progress).await?;
+        Ok(sent + whole)
+    }
+
+    /// The package as the difference from what the host runs, where that is smaller, and the name of that.
+    async fn delta(&self, facts: &Facts, package: &Package) -> Option<(Payload, RevisionName)> {
+        let base = facts.managed()?;
+        let artifacts = &self.depot.artifacts;
+        let stored = artifacts.package(&base.digest, &facts.architecture).await;
+        let stored = stored.ok().flatten()?;
+        let payloads = &self.depot.payloads;
+        let delta = payloads.delta(package, &stored, &facts.tools).await?;
+        Some((delta, base.name))
+    }
+
+    async fn ship(
+        &self,
+        revision: &Revision,
+        name: &RevisionName,
+        meta: &Meta,
+        source: Source<'_>,
+        progress: UploadProgress<'_>,
+    ) -> Result<u64, HostError> {
         let shipment = Shipment {
-            name: &revision.reference().name,
+            name,
             digest: &revision.digest,
-            meta: &self.meta(revision, facts, &package.contents)?,
-            source: Source::Payload(&payload),
+            meta,
+            source,
         };
         ship(
             self.machine,

@@ -37,6 +37,13 @@ pub enum HostErrorKind {
     Lost,
 }
 
+impl HostErrorKind {
+    /// Whether the host itself said so.
+    pub fn is_an_answer(self) -> bool {
+        matches!(self, Self::Refused | Self::Failed)
+    }
+}
+
 impl HostError {
     /// Message and hint in one line, for an event.
     pub fn in_words(&self) -> String {

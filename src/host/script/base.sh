@@ -106,6 +106,7 @@ options() {
         name=*) name=$value ;;
         id=*) id=$value ;;
         codec=*) codec=$value ;;
+        base=*) base=$value ;;
         meta=*) meta=$value ;;
         size=*) size=$value ;;
         source=*) source=$value ;;

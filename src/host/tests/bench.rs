@@ -204,6 +204,8 @@ impl Store {
     pub(super) fn add(&self, name: &str, number: u32, recipe: &Recipe) -> Revision {
         let mut all = vec![("web", 0o755, recipe.program)];
         all.extend(recipe.files.iter().copied());
+        // As the store has them.
+        all.sort_unstable_by_key(|(path, ..)| *path);
         let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
         let mut files = Vec::new();
         let mut unpacked_size = 0;
