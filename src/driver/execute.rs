@@ -295,7 +295,7 @@ pub(super) async fn take_fresh_look(
     if *expects == Expects::Absent {
         return None;
     }
-    let seen = look(ports, &job.health, subject).await;
+    let seen = look(ports, &job.health, subject, true).await;
     let reason = match (expects, seen.poll) {
         (Expects::Broken, Poll::Pass) => {
             "it was broken, but a fresh look finds it working".to_owned()

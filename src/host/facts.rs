@@ -333,8 +333,11 @@ fn kept(value: &str) -> Option<(RevisionName, Kept)> {
     ))
 }
 
-/// The text of a base64 field; bytes that are no text are replaced.
+/// The text of a field, which is base64 or stands after a `=`; bytes that are no text are replaced.
 pub(crate) fn decode(field: &str) -> Option<String> {
+    if let Some(plain) = field.strip_prefix('=') {
+        return Some(plain.to_owned());
+    }
     let bytes = STANDARD.decode(field).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -56,11 +56,16 @@ fail() {
     exit 41
 }
 
-# field NAME VALUE: any bytes, on one line.
+# field NAME VALUE: any bytes, on one line; plain ones as they are, after a `=`.
 field() {
-    printf "%s " "$1"
-    printf %s "$2" | base64 -w0
-    printf "\n"
+    case $2 in
+    *[!A-Za-z0-9._/:@-]*)
+        printf "%s " "$1"
+        printf %s "$2" | base64 -w0
+        printf "\n"
+        ;;
+    *) printf "%s =%s\n" "$1" "$2" ;;
+    esac
 }
 
 exists() { [ -e "$1" ] || [ -L "$1" ]; }

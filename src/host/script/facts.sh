@@ -7,11 +7,10 @@ facts() {
         command -v "$tool" >/dev/null || refuse tool "the host has no \`$tool\`"
     done
     wait_for_step
-    version=$(systemctl --version) || refuse systemd "\`systemctl --version\` failed"
-    version=${version#* }
-    printf "systemd %s\n" "${version%%[!0-9]*}"
+    [ -n "$systemd_version" ] || refuse systemd "\`systemctl --version\` failed"
+    printf "systemd %s\n" "${systemd_version%%[!0-9]*}"
     boot_id
-    printf "boot %s\nuid %s\nmachine %s\n" "$boot" "$uid" "$(uname -m)"
+    printf "boot %s\nuid %s\nmachine %s\n" "$boot" "$uid" "$hardware"
     field dir "$dir"
     field home "$home"
     field login "$login"

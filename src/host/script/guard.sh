@@ -38,8 +38,7 @@ arm() {
         disarm
         refuse full "cannot write \`$guard\` and \`$guard_dir/$name.timer\`"
     fi
-    said=$({ guard_manage daemon-reload && guard_manage enable -- "$name.timer" &&
-        guard_manage restart "$name.timer"; } 2>&1)
+    said=$(start_guard "$name" 2>&1)
     if [ "$?" != 0 ] || ! guard_is_active "$name.timer"; then
         disarm
         refuse guard "the dead-man's switch cannot be armed: $said"

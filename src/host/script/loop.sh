@@ -11,6 +11,11 @@ while read -r id verb count; do
     done
     printf "\n%s begin %s\n" "$token" "$id"
     {
+        # Asked often, and the same as long as this runs.
+        if [ "$verb" = facts ] && [ -z "$systemd_version" ]; then
+            systemd_version=$(systemctl --version 2>/dev/null) && systemd_version=${systemd_version#* }
+            hardware=$(uname -m)
+        fi
         case $verb in
         receive)
             # The only one that reads standard input; nothing that follows may be taken for a request.
