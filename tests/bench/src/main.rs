@@ -1,5 +1,5 @@
 //! What a release costs: against other tools on the same real hosts, and on how many hosts. `tests/bench/run` builds and
-//! installs what it needs; docs/benches.md says what is measured.
+//! installs what it needs.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
