@@ -11,6 +11,8 @@ use books::{Book, Where};
 
 #[path = "invariant_books.rs"]
 mod books;
+#[path = "invariant_look.rs"]
+mod look;
 #[path = "invariant_side.rs"]
 mod side;
 #[path = "invariant_surge.rs"]

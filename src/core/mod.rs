@@ -2,7 +2,9 @@
 //!
 //! Whoever has read [`event::Event`], [`rollout::RolloutState::apply`] and [`decide::decide`] knows rollctl.
 
+pub mod action;
 mod apply;
+mod apply_end;
 mod balance;
 pub mod budget;
 mod conclude;

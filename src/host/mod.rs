@@ -19,6 +19,7 @@ mod payload;
 mod preflight;
 mod script;
 mod seen;
+mod send;
 mod shell;
 mod side;
 mod stage;
