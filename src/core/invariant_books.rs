@@ -202,7 +202,7 @@ impl Book {
 
     pub(super) fn is_on_target(&self) -> bool {
         matches!(self.place, Where::OnTarget | Where::Confirmed)
-            || (self.ran_target && matches!(self.place, Where::Back { .. }))
+            || (self.ran_target && matches!(self.place, Where::Old | Where::Back { .. }))
     }
 
     pub(super) fn may_go_forward(&self) -> bool {
