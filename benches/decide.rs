@@ -92,6 +92,7 @@ fn spec(hosts: u32) -> Spec {
             approve: false,
         }],
         domains: vec![budget],
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     }
@@ -122,6 +123,7 @@ fn halfway(hosts: u32) -> (RolloutState, Timestamp) {
                     host,
                     sight,
                     traffic: None,
+                    sibling: None,
                 },
             )
             .unwrap();
@@ -130,7 +132,14 @@ fn halfway(hosts: u32) -> (RolloutState, Timestamp) {
         let (host, since) = (host.clone(), Timestamp::LONG_AGO);
         let health = Health::Ready { since };
         state
-            .apply(now, &Event::HealthChanged { host, health })
+            .apply(
+                now,
+                &Event::HealthChanged {
+                    host,
+                    health,
+                    sibling: false,
+                },
+            )
             .unwrap();
     }
     for host in &names[half..] {

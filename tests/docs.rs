@@ -87,6 +87,7 @@ fn every_inventory_that_is_shown_works() {
         "haproxy",
         "python",
         "restricted",
+        "side-by-side",
         "socket-activation",
         "user",
     ] {

@@ -112,6 +112,7 @@ impl Scene {
             to: runs(to),
             event_hash: hash.into(),
             guarded: true,
+            side: None,
         };
         let started = hosts.switch(&name, &me, &switch).await.unwrap();
         let facts = hosts.observe(&name).await.unwrap();
@@ -350,6 +351,7 @@ async fn a_confirmation_and_a_revert_never_both_happen() {
                     to: runs(&one),
                     event_hash: format!("b{round}"),
                     guarded: false,
+                    side: None,
                 };
                 let (hosts, me) = (scene.bench.hosts(), scene.bench.controller());
                 let name = scene.bench.name();

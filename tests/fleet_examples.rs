@@ -14,10 +14,11 @@ mod support;
 mod load;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use load::{Habit, Load};
 use rollctl_fleet::{Base, Fleet, FleetOptions, Host};
@@ -142,22 +143,29 @@ impl Copy {
         self.run(first).says("completed: 3 of 3 on `v1`");
         assert_answers(addresses, "hello from web-0", "v1");
         let load = Load::start(addresses, habits);
+        // One that connects and says nothing holds up nobody.
+        let _silent = TcpStream::connect(addresses[0]).unwrap();
         self.run(newer)
             .says("completed: 3 of 3 on `v2`")
             .says("web-03");
         assert_answers(addresses, "good day from web-0", "v2");
         self.run(back).says("completed: 3 of 3 on `v1`");
         assert_answers(addresses, "hello from web-0", "v1");
-        let seen = load.stop();
-        eprintln!(
-            "{} requests, {} of them slow, {} failures",
-            seen.asked,
-            seen.slow,
-            seen.failures.len()
-        );
-        assert_eq!(seen.failures, Vec::<String>::new());
-        assert!(seen.asked > 500 && seen.slow > 2, "{seen:?}");
+        assert_nothing_failed(load);
     }
+}
+
+#[track_caller]
+fn assert_nothing_failed(load: Load) {
+    let seen = load.stop();
+    eprintln!(
+        "{} requests, {} of them slow, {} failures",
+        seen.asked,
+        seen.slow,
+        seen.failures.len()
+    );
+    assert_eq!(seen.failures, Vec::<String>::new());
+    assert!(seen.asked > 500 && seen.slow > 2, "{seen:?}");
 }
 
 /// Asks each as the page does, with curl.
@@ -228,4 +236,70 @@ fn with_a_socket_that_systemd_holds_the_page_holds() {
     let addresses: Vec<_> = hosts.map(|host| (host.address(), 8080).into()).collect();
     copy.follow(&addresses, &[Habit::Fresh, Habit::Slow { ms: 2_000 }]);
     fleet.shut_down().unwrap();
+}
+
+#[test]
+fn side_by_side_the_page_holds() {
+    if rollctl_fleet::skip() {
+        return;
+    }
+    let options = FleetOptions::hosts(3, Base::Full).prefix("web");
+    let fleet = Fleet::boot(options).unwrap();
+    let balancer = fleet.host(2);
+    install_haproxy(balancer);
+    let copy = Copy::of(
+        "side-by-side",
+        &fleet,
+        &["192.0.2.11", "192.0.2.12", "192.0.2.5"],
+    );
+    let blocks = copy.blocks();
+    let [set_up, trust, first, newer, bad, back] = &blocks[..] else {
+        panic!("the page has {} blocks of commands", blocks.len());
+    };
+    copy.run(set_up);
+    copy.run(trust);
+    copy.run(first).says("completed: 2 of 2 on `v1`");
+    let address = [(balancer.address(), 80).into()];
+    assert_answers(&address, "hello from web-0", "v1");
+    let load = Load::start(
+        &address,
+        &[Habit::Keeps, Habit::Fresh, Habit::Slow { ms: 2_000 }],
+    );
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| copy.run(newer));
+        wait_for_units(fleet.host(0), &["web@v1.service", "web@v2.service"]);
+        run.join()
+            .unwrap()
+            .says("side-by-side")
+            .says("completed: 2 of 2 on `v2`");
+    });
+    assert_answers(&address, "good day from web-0", "v2");
+    copy.run(bad).says("no such database").says("exit code 10");
+    assert_answers(&address, "good day from web-0", "v2");
+    copy.run(back).says("completed: 2 of 2 on `v1`");
+    assert_answers(&address, "hello from web-0", "v1");
+    for host in &fleet.hosts()[..2] {
+        wait_for_units(host, &["web@v1.service"]);
+    }
+    assert_nothing_failed(load);
+    fleet.shut_down().unwrap();
+}
+
+/// Looks as the page does.
+#[track_caller]
+fn wait_for_units(host: &Host, expected: &[&str]) {
+    let begun = Instant::now();
+    loop {
+        let shown = host
+            .sh("systemctl list-units --plain --no-legend 'web@*'")
+            .unwrap();
+        let units: Vec<_> = shown
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        if units == expected {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{shown}");
+    }
 }

@@ -19,6 +19,7 @@ fn switch(from: &Runs, to: &Runs, hash: &str) -> Switch {
         to: to.clone(),
         event_hash: hash.into(),
         guarded: false,
+        side: None,
     }
 }
 
@@ -120,7 +121,7 @@ async fn root_takes_over_a_service_and_gives_it_back() {
     let bad = switch(&runs(&v1), &runs(&v2), "h2");
     let error = hosts.switch(&name, &me, &bad).await.unwrap_err();
     assert_eq!(error.kind, HostErrorKind::Failed, "{error}");
-    let JournalExcerpt::Lines(lines) = hosts.journal(&name, 20).await.unwrap() else {
+    let JournalExcerpt::Lines(lines) = hosts.journal(&name, None, 20).await.unwrap() else {
         panic!("root may read it");
     };
     assert!(
@@ -272,7 +273,7 @@ async fn restricted_rights_are_enough_for_the_hosts_own_unit() {
         Attestation::RunningFile
     );
     assert_eq!(sha_of_running(host, "web.service"), bench::sha(&elf("one")));
-    let JournalExcerpt::Lines(lines) = hosts.journal(&name, 20).await.unwrap() else {
+    let JournalExcerpt::Lines(lines) = hosts.journal(&name, None, 20).await.unwrap() else {
         panic!("sudo lets it read the journal");
     };
     assert!(
@@ -291,7 +292,7 @@ async fn restricted_rights_are_enough_for_the_hosts_own_unit() {
     let error = hosts.stage(&name, &me, &v1, &|_, _| ()).await.unwrap_err();
     assert!(error.message.contains("sudo does not allow"), "{error}");
     assert_eq!(
-        hosts.journal(&name, 20).await.unwrap(),
+        hosts.journal(&name, None, 20).await.unwrap(),
         JournalExcerpt::NotReadable
     );
 }
@@ -320,7 +321,7 @@ async fn a_users_own_systemd_needs_no_root() {
         release(&bench, &runs(&v1), &v2, "h2").await,
         Attestation::RunningFile
     );
-    let (_, units) = hosts.units(&name).await.unwrap();
+    let (_, units) = hosts.units(&name, None).await.unwrap();
     assert!(units[0].is_active());
     let exe = bench
         .host()

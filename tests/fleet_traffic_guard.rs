@@ -184,21 +184,25 @@ fn nginx_gets_its_line_back() {
     assert_eq!(text().matches(" down;").count(), 0);
     let before = text();
     nothing_is_armed(balancer);
-    stage.killed_at("v2", "activate", 2);
-    assert_eq!(text().matches(" down;").count(), 2);
-    // A reboot does not forget it; the time counts anew.
-    balancer.reboot().unwrap();
-    assert_eq!(text().matches(" down;").count(), 2);
-    balancer
-        .wait_until(&format!("! grep -q ' down;' {file}"), PATIENCE)
-        .unwrap();
-    balancer
-        .wait_until(&format!("test -z \"$({SWITCHES})\""), PATIENCE)
-        .unwrap();
-    assert_eq!(text(), before);
-    nothing_is_armed(balancer);
-    let answers = "curl -fsS -m 5 http://127.0.0.1:8000/healthz";
-    balancer.wait_until(answers, PATIENCE).unwrap();
+    for round in 0..times("ROLLCTL_GUARD_KILLS", 1) {
+        stage.killed_at(&format!("k{round}"), "activate", 2);
+        assert_eq!(text().matches(" down;").count(), 2);
+        // A reboot does not forget it; the time counts anew.
+        balancer.reboot().unwrap();
+        assert_eq!(text().matches(" down;").count(), 2);
+        balancer
+            .wait_until(&format!("! grep -q ' down;' {file}"), PATIENCE)
+            .unwrap();
+        balancer
+            .wait_until(&format!("test -z \"$({SWITCHES})\""), PATIENCE)
+            .unwrap();
+        assert_eq!(text(), before);
+        nothing_is_armed(balancer);
+        let answers = "curl -fsS -m 5 http://127.0.0.1:8000/healthz";
+        balancer.wait_until(answers, PATIENCE).unwrap();
+        stage.controller.rollctl(&["resume", "web"]).exits(0);
+        assert_eq!(text(), before);
+    }
     stage.fleet.shut_down().unwrap();
 }
 
@@ -222,19 +226,23 @@ fn a_drain_mark_is_removed_by_the_users_own_systemd() {
     stage.controller.write("inventory/web.service", unit);
     stage.release("v1").exits(0);
     nothing_is_armed(host);
-    stage.killed_at("v2", "activate", 1);
-    host.sh("test -e /home/svc/drain").unwrap();
-    let armed = switches(host);
-    assert!(
-        armed
-            .iter()
-            .any(|path| path.ends_with(".timer") && path.starts_with("/home/svc/")),
-        "{armed:?}"
-    );
-    host.wait_until("! test -e /home/svc/drain", PATIENCE)
-        .unwrap();
-    host.wait_until(&format!("test -z \"$({SWITCHES})\""), PATIENCE)
-        .unwrap();
-    nothing_is_armed(host);
+    for round in 0..times("ROLLCTL_GUARD_KILLS", 1) {
+        stage.killed_at(&format!("k{round}"), "activate", 1);
+        host.sh("test -e /home/svc/drain").unwrap();
+        let armed = switches(host);
+        assert!(
+            armed
+                .iter()
+                .any(|path| path.ends_with(".timer") && path.starts_with("/home/svc/")),
+            "{armed:?}"
+        );
+        host.wait_until("! test -e /home/svc/drain", PATIENCE)
+            .unwrap();
+        host.wait_until(&format!("test -z \"$({SWITCHES})\""), PATIENCE)
+            .unwrap();
+        nothing_is_armed(host);
+        stage.controller.rollctl(&["resume", "web"]).exits(0);
+        host.sh("! test -e /home/svc/drain").unwrap();
+    }
     stage.fleet.shut_down().unwrap();
 }

@@ -65,6 +65,7 @@ fn started() -> Event {
             max_uploads: 1,
             steps: Vec::new(),
             domains: Vec::new(),
+            side_by_side: false,
             balanced: false,
             hooks: Default::default(),
         }),

@@ -4,6 +4,7 @@
 //! that under its digest, one archive per architecture.
 
 mod archive;
+mod delta;
 mod digest;
 mod elf;
 mod environment;
@@ -21,6 +22,7 @@ mod store;
 mod tests;
 mod tree;
 
+pub(crate) use delta::delta;
 pub use digest::digest;
 pub use environment::{environment_text, quote_assignment, read_assignments};
 pub use error::ArtifactReadError;

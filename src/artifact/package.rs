@@ -35,11 +35,7 @@ pub(super) fn pack(
     destination: &Path,
 ) -> io::Result<Packed> {
     let unpacked_size = files.iter().map(size_of).sum();
-    let level = if unpacked_size <= SMALL {
-        LEVEL_SMALL
-    } else {
-        LEVEL
-    };
+    let level = level_of(unpacked_size);
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -61,6 +57,14 @@ pub(super) fn pack(
         unpacked_size,
         sha256,
     })
+}
+
+/// How much time is spent on so many bytes.
+pub(super) fn level_of(unpacked_size: u64) -> i32 {
+    match unpacked_size <= SMALL {
+        true => LEVEL_SMALL,
+        false => LEVEL,
+    }
 }
 
 fn size_of(file: &ManifestFile) -> u64 {

@@ -35,6 +35,7 @@ fn service() -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),

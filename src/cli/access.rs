@@ -14,7 +14,7 @@ use crate::core::fleet::{Fleet, Host, Service};
 use crate::core::ids::{HostName, LedgerId};
 use crate::host::target;
 use crate::inventory::{self, Loaded, Mistake, Severity, explain_no_match, parse_selector};
-use crate::ports::{HostError, HostErrorKind, Hosts};
+use crate::ports::{HostError, HostErrorKind, Hosts, Member};
 use crate::report::verify;
 use crate::ssh::{Connector, HostKey, Resolved, SshError, Verdict, append_known_host};
 
@@ -130,10 +130,10 @@ async fn check_hosts(
             .map(|host| {
                 let (field, left_out) = (&field, &left_out);
                 async move {
-                    let found = host_finding(service, &host, &*field.hosts, ledger).await;
+                    let (found, member) = host_finding(service, &host, &*field.hosts, ledger).await;
                     match &field.traffic {
                         Some(traffic) if found.ok => {
-                            with_traffic(found, service, &**traffic, left_out).await
+                            with_traffic(found, &member, service, &**traffic, left_out).await
                         }
                         _ => found,
                     }
@@ -152,31 +152,33 @@ async fn host_finding(
     host: &Host,
     hosts: &dyn Hosts,
     ledger: Option<&LedgerId>,
-) -> HostFinding {
+) -> (HostFinding, Member) {
     let mut drift = Vec::new();
-    let (ok, what, hint) = match look_closely(service, &host.name, hosts, ledger, &mut drift).await
-    {
-        Ok(what) => (true, what, None),
-        Err(error) => (false, error.message, error.hint),
+    let looked = look_closely(service, &host.name, hosts, ledger, &mut drift).await;
+    let (ok, what, hint, port) = match looked {
+        Ok((what, port)) => (true, what, None, port),
+        Err(error) => (false, error.message, error.hint, None),
     };
-    HostFinding {
+    let port = port.or(service.ports.map(|[first, _]| first));
+    let found = HostFinding {
         host: host.name.clone(),
         ok,
         what: format!("{}: {what}", service.name),
         hint: hint
             .or_else(|| (!drift.is_empty()).then(|| verify::hint(&service.name, &[&host.name]))),
         drift,
-    }
+    };
+    (found, Member::at(&host.name, port))
 }
 
-/// Whether the host can take part, whose it is, and whether it runs what was released.
+/// Whether the host can take part, whose it is, and whether it runs what was released; side by side, on which port.
 async fn look_closely(
     service: &Service,
     host: &HostName,
     hosts: &dyn Hosts,
     ledger: Option<&LedgerId>,
     drift: &mut Vec<String>,
-) -> Result<String, HostError> {
+) -> Result<(String, Option<u16>), HostError> {
     let checked = hosts.check(host).await;
     // A unit that somebody edited may be why it cannot take part.
     match (&checked, hosts.attest(host).await) {
@@ -185,7 +187,8 @@ async fn look_closely(
         (Err(_), Err(_)) => {}
     }
     let what = checked?;
-    match hosts.observe(host).await?.owner {
+    let facts = hosts.observe(host).await?;
+    match facts.owner {
         Some(owner) if Some(&owner.ledger) != ledger => Err(HostError {
             kind: HostErrorKind::Refused,
             message: format!(
@@ -194,7 +197,7 @@ async fn look_closely(
             ),
             hint: Some("use that ledger; two ledgers never manage one service on a host".into()),
         }),
-        _ => Ok(what),
+        _ => Ok((what, facts.port)),
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) async fn left_out(ledger: &dyn Ledger, service: &Service) -> Result<L
 /// Adds where the balancers have the host's instance.
 pub(crate) async fn with_traffic(
     found: HostFinding,
+    member: &Member,
     service: &Service,
     traffic: &dyn Traffic,
     left_out: &LeftOut,
@@ -45,8 +46,7 @@ pub(crate) async fn with_traffic(
         let places: Vec<_> = places.iter().map(|place| format!("`{place}`")).collect();
         places.join(", ")
     };
-    let member = Member::on(&found.host);
-    let found = match traffic.observe(&member).await {
+    let found = match traffic.observe(member).await {
         Err(error) => HostFinding {
             ok: false,
             what: format!("{}: {}", service.name, error.message),
@@ -71,7 +71,7 @@ pub(crate) async fn with_traffic(
     if !found.ok {
         return found;
     }
-    let gaps = match traffic.unguarded(&member).await {
+    let gaps = match traffic.unguarded(member).await {
         Ok(gaps) => gaps,
         Err(error) => vec![error.in_words()],
     };

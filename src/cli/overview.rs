@@ -12,7 +12,7 @@ use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::{HostName, RevisionName};
 use crate::driver::{Sights, SystemClock, look};
 use crate::ledger::{Here, MemoryLedger};
-use crate::ports::{HostErrorKind, HostFacts, Hosts, Ledger, Prober, UnitState};
+use crate::ports::{Beside, HostErrorKind, HostFacts, Hosts, Ledger, Prober, UnitState};
 use crate::report::status::{InstanceView, StatusView};
 use crate::report::verify::{Compared, Verified};
 
@@ -118,6 +118,7 @@ async fn verified(hosts: &dyn Hosts, service: &Service, sights: &Sights) -> Vec<
 async fn compared(hosts: &dyn Hosts, host: &HostName) -> Result<Compared, String> {
     let attested = hosts.attest(host).await.map_err(|error| error.in_words())?;
     Ok(Compared {
+        revision: attested.runs.revision().map(|one| one.name.clone()),
         attestation: attested.attestation,
         drift: attested.drift,
     })
@@ -127,24 +128,43 @@ async fn seen(service: &Service, sights: &Sights, prober: &dyn Prober) -> Vec<In
     let looks = service.carriers().filter_map(|host| {
         let sight = sights.get(host)?;
         Some(async move {
-            let (revision, state) = match sight {
-                Ok(facts) => (
-                    facts.runs.revision().map(|one| one.name.clone()),
-                    state(host, facts, prober).await,
-                ),
-                Err(error) if error.kind == HostErrorKind::Refused => (None, "refused"),
-                Err(_) => (None, "unreachable"),
+            let found = match sight {
+                Ok(facts) => both(host, facts, prober).await,
+                Err(error) if error.kind == HostErrorKind::Refused => vec![(None, "refused")],
+                Err(_) => vec![(None, "unreachable")],
             };
-            InstanceView {
+            found.into_iter().map(|(revision, state)| InstanceView {
                 host: host.clone(),
                 spare: service.spare_hosts.contains(host),
                 revision,
                 state: state.to_owned(),
                 since: None,
-            }
+            })
         })
     });
-    futures::future::join_all(looks).await
+    let found = futures::future::join_all(looks).await;
+    found.into_iter().flatten().collect()
+}
+
+/// What a host runs, and the other instance beside it.
+async fn both(
+    host: &HostName,
+    facts: &HostFacts,
+    prober: &dyn Prober,
+) -> Vec<(Option<RevisionName>, &'static str)> {
+    let main = async {
+        let revision = facts.runs.revision().map(|one| one.name.clone());
+        (revision, state(host, facts, prober).await)
+    };
+    let other = async {
+        let beside = facts.beside.as_ref()?;
+        Some((
+            Some(beside.revision.name.clone()),
+            state_beside(host, beside, prober).await,
+        ))
+    };
+    let (main, other) = tokio::join!(main, other);
+    std::iter::once(main).chain(other).collect()
 }
 
 /// A word for an instance that is in nobody's hand: one look, so its age counts.
@@ -156,7 +176,24 @@ async fn state(host: &HostName, facts: &HostFacts, prober: &dyn Prober) -> &'sta
         return "not-ready";
     }
     let expect: Option<&RevisionName> = Some(&revision.name).filter(|name| !name.is_adopted());
-    match prober.probe(host, expect).await.passed {
+    answered(prober.probe(host, expect, facts.port).await.passed)
+}
+
+/// The same for the other one on its host. One that nobody confirmed is not available, however well it answers.
+async fn state_beside(host: &HostName, beside: &Beside, prober: &dyn Prober) -> &'static str {
+    if !beside.unit.is_active() {
+        return "not-ready";
+    }
+    let expect = Some(&beside.revision.name);
+    let answer = prober.probe(host, expect, Some(beside.port)).await;
+    match answered(answer.passed) {
+        "available" if beside.unproven => "ready",
+        word => word,
+    }
+}
+
+fn answered(passed: Option<bool>) -> &'static str {
+    match passed {
         Some(true) => "available",
         Some(false) => "not-ready",
         None => "unknown",

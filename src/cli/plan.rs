@@ -126,6 +126,7 @@ fn switched(
     let ready = known.iter().any(|one| one.host == step.host && one.ready);
     let reason = match step.method {
         Method::Start => "absent: costs no availability",
+        Method::SideBySide => "the old one goes once the new one serves",
         Method::Spare => "carries the surge, and is stopped at the end",
         Method::InPlace | Method::None if ready => "",
         Method::InPlace | Method::None => "not ready: goes before those that are",
@@ -137,6 +138,7 @@ fn switched(
         method: match step.method {
             Method::Start => shown::Method::Start,
             Method::InPlace => shown::Method::InPlace,
+            Method::SideBySide => shown::Method::SideBySide,
             Method::Spare => shown::Method::Spare,
             Method::None => shown::Method::None,
         },

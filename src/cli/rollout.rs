@@ -105,7 +105,10 @@ pub(crate) fn prepare(
     let mut budget = Budget::resolve(desired, max_surge, max_unavailable);
     let mut warnings = Vec::new();
     let mut refusal = None;
-    if budget.max_surge > 0 && service.spare_hosts.is_empty() {
+    // One name cannot run twice: side by side, a restart stops first.
+    let is_beside = service.ports.is_some() && kind != RolloutKind::Restart;
+    let is_carried = is_beside || !service.spare_hosts.is_empty();
+    if budget.max_surge > 0 && !is_carried {
         if budget.max_unavailable == 0 {
             let what = format!(
                 "`{}` cannot be rolled out: max_unavailable is 0 and nothing can carry max_surge = {max_surge}",
@@ -142,6 +145,7 @@ pub(crate) fn prepare(
         max_uploads: u32::try_from(fleet.max_uploads).unwrap_or(u32::MAX).max(1),
         steps,
         domains: selection.domains,
+        side_by_side: service.ports.is_some(),
         balanced: service.traffic.is_some(),
         hooks: service.hooks.keys().copied().collect(),
     };
@@ -214,9 +218,13 @@ pub(crate) async fn known(spec: &Spec, sights: &Sights, prober: &dyn Prober) -> 
                 let expect = name.filter(|name| !name.is_adopted());
                 facts.runs != Runs::Nothing
                     && facts.units.iter().all(UnitState::is_active)
-                    && prober.probe(&host.name, expect.as_ref()).await.passed == Some(true)
+                    && prober
+                        .probe(&host.name, expect.as_ref(), facts.port)
+                        .await
+                        .passed
+                        == Some(true)
             }
-            Err(_) => prober.probe(&host.name, None).await.passed == Some(true),
+            Err(_) => prober.probe(&host.name, None, None).await.passed == Some(true),
         };
         let sight = sight(seen);
         Known {

@@ -51,6 +51,7 @@ fn spec(hosts: usize) -> Spec {
         max_uploads: 1,
         steps: Vec::new(),
         domains: Vec::new(),
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     }
@@ -59,6 +60,8 @@ fn spec(hosts: usize) -> Spec {
 fn facts(runs: Runs) -> HostFacts {
     HostFacts {
         runs,
+        port: None,
+        beside: None,
         unadopted: None,
         unproven: None,
         units: Vec::new(),
@@ -95,6 +98,7 @@ fn finished(letters: &str, read: &[&str], end: Event) -> Finished {
             host: host.clone(),
             sight,
             traffic: None,
+            sibling: None,
         });
         let health = match letter {
             's' => Health::NotReady { failed_polls: 3 },
@@ -105,6 +109,7 @@ fn finished(letters: &str, read: &[&str], end: Event) -> Finished {
         happen(Event::HealthChanged {
             host: host.clone(),
             health,
+            sibling: false,
         });
         let mut done = |action: ActionKind| {
             let switched = matches!(action, ActionKind::Activate | ActionKind::Revert);

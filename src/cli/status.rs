@@ -12,11 +12,11 @@ use crate::core::event::{ActionKind, Event, RecordedEvent, Runs};
 use crate::core::fleet::Service;
 use crate::core::ids::{Digest, HostName, RevisionName};
 use crate::core::revision::Revision;
-use crate::core::rollout::RolloutState;
+use crate::core::rollout::{IllegalEvent, Instance, RolloutState};
 use crate::core::time::Timestamp;
 use crate::ports::{InstanceRecord, Ledger, RolloutRecord};
 use crate::report::Output;
-use crate::report::state::{failed, phase, word};
+use crate::report::state::{failed, phase, word, word_of_sibling};
 use crate::report::status::{
     InstanceView, RolloutView, StatusView, status_json, status_table, watch_screen,
 };
@@ -205,38 +205,26 @@ fn with_rollout(
     revisions: &[Revision],
 ) -> Result<StatusView, CliError> {
     let now = view.now;
-    let mut state = RolloutState::fold(events).map_err(|error| {
+    let (mut state, started) = fold(events).map_err(|error| {
         CliError::of(ExitCode::Unexpected, &error)
             .detail(format!("the events of rollout {} do not fit", record.id))
             .hint(format!("`rollctl describe {}` shows them", record.id))
     })?;
-    let since = switched_at(events);
-    for instance in &state.instances {
-        let Some(row) = view
-            .instances
-            .iter_mut()
-            .find(|row| row.host == instance.host)
-        else {
-            continue;
-        };
-        if let Some(runs) = &instance.runs {
-            row.revision = runs.revision().map(|one| one.name.clone());
-        }
-        if instance.reach.is_some() {
-            row.state = word(instance, &state, now).to_owned();
-        }
-        if let Some(at) = since.get(&instance.host) {
-            row.since = Some(*at);
-        } else if instance.runs == Some(Runs::Nothing) {
-            row.since = None;
-        }
-    }
+    let rows = std::mem::take(&mut view.instances);
+    view.instances = rows
+        .into_iter()
+        .flat_map(|row| match state.instance(&row.host) {
+            Some(instance) => of_rollout(row, instance, &state, &started, now),
+            None => vec![row],
+        })
+        .collect();
     let running = record.outcome == "running";
     let waiting_on = if running {
         // The controller looks all the time; how fresh its looks are is not written down.
         let hosts: Vec<_> = state.instances.iter().map(|one| one.host.clone()).collect();
         for host in &hosts {
             state.saw(host, now);
+            state.saw_sibling(host, now);
         }
         decide(&state, now).waiting_on
     } else {
@@ -281,18 +269,79 @@ fn resumed_by(events: &[RecordedEvent]) -> Option<String> {
         })
 }
 
-/// When each host was last switched in the rollout.
-fn switched_at(events: &[RecordedEvent]) -> BTreeMap<HostName, Timestamp> {
-    events
-        .iter()
-        .filter_map(|recorded| match &recorded.event {
-            Event::ActionStarted {
-                host,
-                action: ActionKind::Activate | ActionKind::Revert,
-            } => Some((host.clone(), recorded.at)),
-            _ => None,
-        })
-        .collect()
+/// When the rollout last started what runs where.
+type StartedAt = BTreeMap<(HostName, Digest), Timestamp>;
+
+fn fold(events: &[RecordedEvent]) -> Result<(RolloutState, StartedAt), IllegalEvent> {
+    let (first, rest) = events.split_first().ok_or(IllegalEvent::NoStart)?;
+    let mut state = RolloutState::start(first.at, &first.event)?;
+    let mut started = StartedAt::new();
+    for recorded in rest {
+        state.apply(recorded.at, &recorded.event)?;
+        let Event::ActionStarted { host, action } = &recorded.event else {
+            continue;
+        };
+        let Some(instance) = state.instance(host) else {
+            continue;
+        };
+        let starts = match action {
+            ActionKind::Activate | ActionKind::Start => true,
+            // What it goes back to still runs: the new one is only stopped.
+            ActionKind::Revert => !instance.has_before_beside(),
+            _ => false,
+        };
+        if let Some(runs) = instance
+            .runs
+            .as_ref()
+            .and_then(Runs::revision)
+            .filter(|_| starts)
+        {
+            started.insert((host.clone(), runs.digest.clone()), recorded.at);
+        }
+    }
+    Ok((state, started))
+}
+
+/// What the rollout knows of a host, over what is remembered: an instance, and the other one beside it.
+fn of_rollout(
+    remembered: InstanceView,
+    instance: &Instance,
+    state: &RolloutState,
+    started: &StartedAt,
+    now: Timestamp,
+) -> Vec<InstanceView> {
+    let since = |runs: &Runs, name: Option<&RevisionName>| {
+        let key = (instance.host.clone(), runs.revision()?.digest.clone());
+        let as_before = remembered
+            .since
+            .filter(|_| remembered.revision.as_ref() == name);
+        started.get(&key).copied().or(as_before)
+    };
+    let seen = |runs: &Runs, word: &str| {
+        let name = runs.revision().map(|one| one.name.clone());
+        InstanceView {
+            since: since(runs, name.as_ref()),
+            revision: name,
+            state: word.to_owned(),
+            ..remembered.clone()
+        }
+    };
+    let own_word = match instance.reach {
+        Some(_) => word(instance, state, now),
+        None => &remembered.state,
+    };
+    let own = match &instance.runs {
+        Some(runs) => seen(runs, own_word),
+        None => InstanceView {
+            state: own_word.to_owned(),
+            ..remembered.clone()
+        },
+    };
+    let other = instance.sibling.as_ref().and_then(|sibling| {
+        let word = word_of_sibling(instance, state, now)?;
+        Some(seen(sibling.runs.as_ref()?, word))
+    });
+    std::iter::once(own).chain(other).collect()
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ fn service(hosts: u32) -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::<String, PathBuf>::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),
@@ -129,6 +130,78 @@ async fn a_running_rollout_says_what_it_waits_for() {
     let ledger = ledger_of(&half_way()).await;
     let view = from_ledger(&service(3), &ledger, at(16_000)).await.unwrap();
     insta::assert_snapshot!(status_table(&view));
+}
+
+#[tokio::test]
+async fn while_two_run_on_a_host_both_are_shown_and_counted() {
+    let mut sample = Sample::side_by_side(10, 1);
+    sample
+        .starts_beside(200, "web-01")
+        .switches(1_800, "web-02");
+    let ledger = ledger_of(&sample).await;
+    let view = from_ledger(&service(10), &ledger, at(6_200)).await.unwrap();
+    // As a Deployment counts its replicas.
+    let counts = (view.desired, view.current, view.up_to_date, view.available);
+    assert_eq!(counts, (10, 11, 2, 9));
+    let rows: Vec<_> = view
+        .instances
+        .iter()
+        .take(3)
+        .map(|one| {
+            let revision = one.revision.as_ref().map_or("-", RevisionName::as_str);
+            (one.host.as_str(), revision, one.state.as_str(), one.since)
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("web-01", "v1.4.2", "settling", Some(at(1_200))),
+            ("web-01", "v1.4.1", "available", None),
+            ("web-02", "v1.4.2", "settling", Some(at(2_800))),
+        ]
+    );
+    assert_eq!(view.instances.len(), 11);
+    assert_eq!(
+        view.clone().counted(),
+        view,
+        "the rows say what the rollout counts"
+    );
+}
+
+#[tokio::test]
+async fn what_goes_back_to_the_one_beside_it_keeps_its_age() {
+    let mut sample = Sample::side_by_side(1, 0);
+    sample
+        .starts_beside(200, "web-01")
+        .push(
+            61_000,
+            Event::InstanceMarked {
+                host: HostName::new("web-01"),
+                mark: crate::core::event::Mark::Failed {
+                    reason: "not ready within 1m".to_owned(),
+                },
+            },
+        )
+        .begins(61_100, "web-01", ActionKind::Revert);
+    let rows = async |sample: &Sample| {
+        let ledger = ledger_of(sample).await;
+        let seen = [InstanceRecord {
+            host: HostName::new("web-01"),
+            digest: sample.state.spec.from.clone().map(|one| one.digest),
+            state: "available".to_owned(),
+            since: at(-60_000),
+        }];
+        let name = ServiceName::new("web");
+        ledger.record_instances(&name, &seen).await.unwrap();
+        let view = from_ledger(&service(1), &ledger, at(62_000)).await.unwrap();
+        let rows = view.instances.into_iter();
+        rows.map(|one| (one.state, one.since)).collect::<Vec<_>>()
+    };
+    let old = ("available".to_owned(), Some(at(-60_000)));
+    let new = ("reverting".to_owned(), Some(at(1_200)));
+    assert_eq!(rows(&sample).await, [new, old.clone()]);
+    sample.ends(61_500, "web-01", ActionKind::Revert);
+    assert_eq!(rows(&sample).await, [("reverted".to_owned(), old.1)]);
 }
 
 #[tokio::test]
@@ -300,10 +373,12 @@ async fn the_exit_code_says_what_was_verified() {
     let ledger = ledger_of(&half_way()).await;
     let view = from_ledger(&service(3), &ledger, at(0)).await.unwrap();
     let whole = Ok(Compared {
+        revision: None,
         attestation: None,
         drift: vec![],
     });
     let drifted = Ok(Compared {
+        revision: None,
         attestation: None,
         drift: vec!["x".to_owned()],
     });

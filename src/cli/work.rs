@@ -56,6 +56,7 @@ impl Work<'_> {
             spec: self.spec,
             target: self.target,
             health: service.health.clone(),
+            ports: self.service.ports,
             by: who(),
             cause: self.cause,
             owner: desk.owner(),

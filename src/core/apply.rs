@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight, Started};
+use super::event::{ActionKind, Event, Runs, Sight, Started};
 use super::health::Health;
 use super::hooks::HookKind;
 use super::ids::RevisionRef;
@@ -33,9 +33,24 @@ impl Instance {
     /// Takes an event about this instance; whether a phase ended well, or nothing when it cannot happen here.
     pub(super) fn apply(&mut self, event: &Event, around: &Surroundings<'_>) -> Option<bool> {
         match event {
-            Event::HostObserved { sight, traffic, .. } if self.reach.is_none() => {
-                self.observe(sight, around);
-                self.observe_traffic(traffic.as_ref());
+            Event::HostObserved {
+                sight,
+                traffic,
+                sibling,
+                ..
+            } if self.reach.is_none() => {
+                let look = self.look_at(sight, traffic.as_ref(), sibling.as_deref(), around);
+                self.observe(&look.sight, around);
+                self.observe_both(look.traffic.as_ref(), look.sibling.as_ref());
+                Some(false)
+            }
+            Event::HealthChanged {
+                health,
+                sibling: true,
+                ..
+            } => {
+                let sibling = self.sibling.as_mut().filter(|_| self.reach.is_some())?;
+                sibling.health = Some(*health);
                 Some(false)
             }
             Event::HealthChanged { health, .. } => {
@@ -51,8 +66,17 @@ impl Instance {
                 Some(false)
             }
             Event::HostRebooted { started, .. } => self.reboot(around.at, started),
-            Event::DrainCutShort { .. } if self.open == Some(ActionKind::Drain) => Some(false),
-            Event::HookEnded { hook, .. } if self.open.is_some() && self.open == hook.action() => {
+            Event::DrainCutShort { .. }
+                if matches!(
+                    self.open,
+                    Some(ActionKind::Drain | ActionKind::DrainSibling)
+                ) =>
+            {
+                Some(false)
+            }
+            Event::HookEnded { hook, .. }
+                if self.open.and_then(ActionKind::hook) == Some(*hook) =>
+            {
                 Some(false)
             }
             Event::ActionStarted { action, .. } if self.open.is_none() => {
@@ -135,6 +159,12 @@ impl Instance {
     }
 
     fn reboot(&mut self, at: Timestamp, new: &Started) -> Option<bool> {
+        if matches!(self.stage, Stage::Settling { .. }) && self.has_before_beside() {
+            // What was not confirmed is not started by a boot: the host runs what ran before, and it is begun anew.
+            self.step_back();
+            (self.stage, self.health) = (Stage::Staged, Some(Health::Unknown));
+            return Some(false);
+        }
         match &mut self.stage {
             Stage::Settling { since, started } | Stage::Recovering { since, started, .. } => {
                 (*since, *started) = (at, new.clone());
@@ -152,6 +182,44 @@ impl Instance {
     fn begin(&mut self, action: ActionKind, around: &Surroundings<'_>) -> Option<()> {
         let at = around.at;
         match (action, &self.stage) {
+            (ActionKind::Start, Stage::Staged) if self.may_have_a_sibling() => {
+                self.sick_before = !self.health.is_some_and(Health::is_ready);
+                let expects = self.expects_now();
+                self.step_aside(Runs::Revision {
+                    revision: around.target.clone(),
+                });
+                self.stage = Stage::Activating { since: at, expects };
+            }
+            (ActionKind::Start, Stage::Updated { started: Some(_) })
+                if around.goes_back && self.may_have_a_sibling() =>
+            {
+                let before = self.before.clone()?;
+                self.step_aside(before);
+                self.stage = Stage::Reverting { failure: None };
+            }
+            (ActionKind::DrainSibling, _) => {
+                let sibling = self.sibling.as_mut()?;
+                sibling.leaving = true;
+                sibling.traffic.as_mut()?.take_out();
+            }
+            (ActionKind::StopSibling, _) => self.sibling.as_mut()?.leaving = true,
+            (ActionKind::AttachSibling, _) => self.sibling.as_mut()?.leaving = false,
+            (ActionKind::Revert, Stage::Failed { reason }) if self.has_before_beside() => {
+                let failure = Some(reason.clone());
+                self.stage = Stage::Reverting { failure };
+                self.health = Some(Health::Unknown);
+            }
+            (
+                ActionKind::Revert,
+                Stage::Settling { .. }
+                | Stage::Updated { started: Some(_) }
+                | Stage::Draining {
+                    started: Some(_), ..
+                },
+            ) if around.goes_back && self.has_before_beside() => {
+                self.stage = Stage::Reverting { failure: None };
+                self.health = Some(Health::Unknown);
+            }
             (ActionKind::Drain, _) if self.is_at_peace_on_a_spare() && self.is_to_drain() => {
                 self.stage = Stage::Retiring;
                 self.take_out();
@@ -165,7 +233,12 @@ impl Instance {
                 self.prepared = false;
             }
             (ActionKind::BeforeInstance, Stage::Staged) if !around.goes_back => {
-                self.stage = Stage::Preparing;
+                self.stage = Stage::Preparing { beside: false };
+            }
+            (ActionKind::BeforeStart, Stage::Staged)
+                if !around.goes_back && self.sibling.is_none() && !self.is_absent() =>
+            {
+                self.stage = Stage::Preparing { beside: true };
             }
             (ActionKind::AfterInstance, _) if self.owes_hook() => {}
             (ActionKind::Drain, Stage::Staged) if self.is_to_drain() => {
@@ -242,6 +315,10 @@ impl Instance {
         Some(())
     }
 
+    fn may_have_a_sibling(&self) -> bool {
+        self.sibling.is_none() && self.is_reachable() && !self.is_absent() && !self.spare
+    }
+
     fn is_at_peace_on_a_spare(&self) -> bool {
         self.is_surplus() && !self.is_in_hand()
     }
@@ -267,180 +344,5 @@ impl Instance {
         self.stage = Stage::Reverting { failure };
         self.runs = self.before.clone();
         self.health = Some(Health::Unknown);
-    }
-
-    fn end(&mut self, at: Timestamp, action: ActionKind, outcome: &ActionOutcome) -> Option<bool> {
-        let (done, reason) = match outcome {
-            ActionOutcome::Done { .. } => (true, String::new()),
-            ActionOutcome::Declined { reason }
-            | ActionOutcome::Refused { reason }
-            | ActionOutcome::Failed { reason }
-            | ActionOutcome::Lost { reason } => (false, reason.clone()),
-        };
-        let started = match outcome {
-            ActionOutcome::Done { started } => started.clone(),
-            _ => None,
-        };
-        let next = match (action, &self.stage) {
-            (ActionKind::Prune, stage) => stage.clone(),
-            (ActionKind::Drain, stage) => self.drained(&stage.clone(), outcome, reason)?,
-            (ActionKind::Stop, Stage::Retiring) => self.stopped(outcome, reason),
-            (ActionKind::Attach, stage) => self.attached(&stage.clone(), done, &reason),
-            (ActionKind::Stage, Stage::Staging) if done => Stage::Staged,
-            (ActionKind::Stage, Stage::Staging) => {
-                self.reach = Some(Reach::Refused { reason });
-                Stage::Pending
-            }
-            (ActionKind::BeforeInstance, Stage::Preparing) if done => {
-                self.prepared = true;
-                Stage::Staged
-            }
-            // Nothing was done yet: it runs what it ran, and is left alone.
-            (ActionKind::BeforeInstance, Stage::Preparing) => {
-                self.reach = Some(Reach::Refused { reason });
-                Stage::Pending
-            }
-            (ActionKind::AfterInstance, stage) if done => {
-                self.hook_due = false;
-                stage.clone()
-            }
-            (ActionKind::AfterInstance, Stage::Updated { .. }) => Stage::Failed { reason },
-            // The deadline runs from the start: how long the old one took to stop is not the new one's fault.
-            (ActionKind::Activate, Stage::Activating { .. }) if done => {
-                self.unproven = false;
-                Stage::Settling {
-                    since: at,
-                    started: started?,
-                }
-            }
-            (ActionKind::Activate, Stage::Activating { .. })
-                if matches!(outcome, ActionOutcome::Declined { .. }) =>
-            {
-                self.runs = self.before.clone();
-                Stage::Staged
-            }
-            // Nothing was changed: it runs what it ran, and there is nothing to put back.
-            (ActionKind::Activate, Stage::Activating { .. })
-                if matches!(outcome, ActionOutcome::Refused { .. }) =>
-            {
-                self.runs = self.before.clone();
-                self.reach = Some(Reach::Refused { reason });
-                Stage::Pending
-            }
-            (ActionKind::Confirm, Stage::Confirming { started, .. }) if done => Stage::Updated {
-                started: Some(started.clone()),
-            },
-            (
-                ActionKind::Activate | ActionKind::Confirm,
-                Stage::Activating { .. } | Stage::Confirming { .. },
-            ) => Stage::Failed { reason },
-            (ActionKind::Revert, Stage::Reverting { failure }) => {
-                let failure = failure.clone();
-                self.reverted(at, outcome, started, failure, reason)
-            }
-            _ => return None,
-        };
-        self.stage = next;
-        Some(done)
-    }
-
-    /// Where it leads that a spare host's instance was stopped, or could not be. What this rollout has started there once
-    /// is not started again.
-    fn stopped(&mut self, outcome: &ActionOutcome, reason: String) -> Stage {
-        match outcome {
-            ActionOutcome::Done { .. } => {
-                self.runs = Some(Runs::Nothing);
-                (self.unproven, self.ran_target) = (false, false);
-                if let Some(traffic) = &mut self.traffic {
-                    traffic.gone();
-                }
-                match self.before.replace(Runs::Nothing) {
-                    Some(Runs::Nothing) => Stage::Retired,
-                    // An earlier rollout had left it there: it is as free as any other now.
-                    _ => Stage::Pending,
-                }
-            }
-            ActionOutcome::Lost { .. } => Stage::Lost {
-                reason: format!("its host was lost while it was stopped: {reason}"),
-            },
-            _ => Stage::Broken {
-                reason: format!("it could not be stopped on its spare host: {reason}"),
-            },
-        }
-    }
-
-    /// Where a revert leads that came to an end.
-    fn reverted(
-        &self,
-        at: Timestamp,
-        outcome: &ActionOutcome,
-        started: Option<Started>,
-        failure: Option<String>,
-        reason: String,
-    ) -> Stage {
-        match (outcome, started) {
-            // Of one that was sick before, the health is not asked: it is back as it was.
-            (ActionOutcome::Done { .. }, Some(started))
-                if !self.sick_before && !self.is_absent() =>
-            {
-                Stage::Recovering {
-                    since: at,
-                    started,
-                    failure,
-                }
-            }
-            (ActionOutcome::Done { .. }, _) => Stage::Reverted { failure },
-            (ActionOutcome::Lost { .. }, _) => Stage::Lost {
-                reason: lost(failure.as_deref(), &reason),
-            },
-            _ => Stage::Broken {
-                reason: broken(failure.as_deref(), &reason),
-            },
-        }
-    }
-
-    fn mark(&mut self, mark: &Mark) -> Option<bool> {
-        let (next, went_well) = match (mark, &self.stage) {
-            (
-                Mark::Failed { reason },
-                Stage::Settling { .. } | Stage::Updated { started: Some(_) },
-            ) => (
-                Stage::Failed {
-                    reason: reason.clone(),
-                },
-                false,
-            ),
-            (Mark::Reverted, Stage::Recovering { failure, .. }) => (
-                Stage::Reverted {
-                    failure: failure.clone(),
-                },
-                true,
-            ),
-            (Mark::Broken { reason }, Stage::Recovering { failure, .. }) => (
-                Stage::Broken {
-                    reason: broken(failure.as_deref(), reason),
-                },
-                false,
-            ),
-            _ => return None,
-        };
-        self.stage = next;
-        Some(went_well)
-    }
-}
-
-fn broken(failure: Option<&str>, reason: &str) -> String {
-    match failure {
-        Some(why) => format!("{why}; putting it back failed: {reason}"),
-        None => format!("putting it back failed: {reason}"),
-    }
-}
-
-fn lost(failure: Option<&str>, reason: &str) -> String {
-    match failure {
-        Some(why) if why != reason => {
-            format!("{why}; its host was lost: {reason}")
-        }
-        _ => format!("its host was lost: {reason}"),
     }
 }

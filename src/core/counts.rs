@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::event::Runs;
 use super::ids::RevisionRef;
 use super::rollout::{Instance, RolloutState, Stage};
 use super::spec::{RolloutKind, Spec};
@@ -74,14 +73,24 @@ impl Counts {
         let mut counts = Self::none(spec);
         for instance in &state.instances {
             let available = is_available(instance, now, spec.min_ready);
-            let fresh = available && instance.fresh_until >= now;
             let in_flight = is_in_flight(instance, available);
-            counts.running += u32::from(is_running(instance));
-            counts.leaving += u32::from(instance.stage == Stage::Retiring);
-            counts.up_to_date += u32::from(is_up_to_date(instance, spec.kind, &spec.target));
-            counts.available += u32::from(available);
+            let sibling = instance.sibling.as_ref();
+            let beside = sibling.filter(|one| one.is_available(now, spec.min_ready));
+            // Hosts are counted, none of them twice.
+            let serves = available || beside.is_some();
+            let fresh = (available && instance.fresh_until >= now)
+                || beside.is_some_and(|one| one.fresh_until >= now);
+            let is_announced = instance.stage == Stage::Preparing { beside: true };
+            counts.running +=
+                u32::from(is_running(instance)) + u32::from(sibling.is_some() || is_announced);
+            counts.leaving += u32::from(instance.stage == Stage::Retiring)
+                + u32::from(sibling.is_some_and(|one| one.leaving));
+            counts.up_to_date += u32::from(is_up_to_date(instance, spec.kind, &spec.target))
+                + u32::from(sibling.is_some_and(|one| one.is_on(&spec.target)));
+            counts.available += u32::from(serves);
             counts.available_and_fresh += u32::from(fresh);
-            counts.in_flight += u32::from(in_flight);
+            counts.in_flight += u32::from(in_flight)
+                + u32::from(sibling.is_some_and(|one| one.unproven && !one.leaving));
             counts.failed += u32::from(instance.failure().is_some() && !instance.sick_before);
             if instance.selected && !instance.spare && instance.is_new() {
                 let is_proven = available && instance.is_on_target();
@@ -90,7 +99,7 @@ impl Counts {
                 counts.new_beyond_proof += u32::from(instance.is_beyond_proof());
             }
             for (domain, place) in counts.domains.iter_mut().zip(&instance.values) {
-                domain.add(*place, available, fresh, in_flight);
+                domain.add(*place, serves, fresh, in_flight);
             }
         }
         counts
@@ -128,12 +137,21 @@ impl Counts {
     }
 
     /// What the decision to switch an instance does to the domains that it is in.
-    pub(crate) fn charge_domains(&mut self, instance: &Instance, available: bool) {
-        let was_in_flight = is_in_flight(instance, available);
+    pub(crate) fn charge_domains(&mut self, instance: &Instance, standing: Standing) {
+        let was_in_flight = is_in_flight(instance, standing.available);
         for (domain, place) in self.domains.iter_mut().zip(&instance.values) {
-            domain.charge(*place, available, was_in_flight);
+            domain.charge(*place, standing.costs, was_in_flight);
         }
     }
+}
+
+/// What an instance is worth at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Whether it is available itself.
+    pub(crate) available: bool,
+    /// Whether its host serves no longer once it is gone: not so where a sibling serves too.
+    pub(crate) costs: bool,
 }
 
 impl DomainCounts {
@@ -173,10 +191,7 @@ fn is_up_to_date(instance: &Instance, kind: RolloutKind, target: &RevisionRef) -
     match kind {
         // Every instance runs the target before a restart; those that were started anew count.
         RolloutKind::Restart => instance.is_new(),
-        RolloutKind::Release | RolloutKind::Rollback => instance
-            .runs
-            .as_ref()
-            .is_some_and(|runs: &Runs| runs.is(target)),
+        RolloutKind::Release | RolloutKind::Rollback => instance.is_on(target),
     }
 }
 
@@ -187,6 +202,8 @@ pub(crate) fn is_in_flight(instance: &Instance, available: bool) -> bool {
         Stage::Updated { started: Some(_) } => !available && !instance.is_kept_out(),
         // It is on its way out, and runs until it was stopped.
         Stage::Retiring => false,
+        // The new one that is to be started beside it.
+        Stage::Preparing { beside: true } => true,
         _ => instance.is_in_hand() || instance.unproven || instance.is_taken_out(),
     }
 }

@@ -8,13 +8,15 @@
 
 use std::collections::BTreeSet;
 
-use super::counts::{Counts, is_in_flight};
+use super::counts::Counts;
 use super::decision::{Action, Decision, Verdict, WaitReason};
 use super::event::{ActionKind, PauseCause, RollbackCause};
 use super::fleet::OnFailure;
 use super::health::Health;
+use super::ids::HostName;
 use super::rollout::{Expects, Instance, RolloutState, Stage};
 use super::rules::{CONTRACT, Rules};
+use super::side::Switching;
 use super::spec::RolloutKind;
 use super::time::Timestamp;
 
@@ -31,6 +33,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
         now,
         counts: Counts::by(rules.is_available, state, now),
         candidates: Vec::new(),
+        busy: BTreeSet::new(),
         decision: Decision::default(),
     };
     if state.is_over() {
@@ -43,6 +46,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
     if draft.pass_gate() {
         return draft.decision;
     }
+    draft.finish_siblings();
     draft.finish_what_is_begun();
     if draft.may_start() {
         draft.retire_what_is_of_no_use();
@@ -63,6 +67,8 @@ pub(super) struct Draft<'a> {
     pub(super) counts: Counts,
     /// Those that are still to be switched, there or back, in order.
     pub(super) candidates: Vec<&'a Instance>,
+    /// Hosts whose other instance is seen to first.
+    pub(super) busy: BTreeSet<HostName>,
     pub(super) decision: Decision,
 }
 
@@ -167,7 +173,7 @@ impl<'a> Draft<'a> {
     /// unavailable one goes back at once; R1 does not hold it.
     fn finish_what_is_begun(&mut self) {
         for instance in &self.state.instances {
-            if instance.open.is_some() {
+            if instance.open.is_some() || self.busy.contains(&instance.host) {
                 continue;
             }
             match &instance.stage {
@@ -276,6 +282,7 @@ impl<'a> Draft<'a> {
             .filter(|i| {
                 matches!(i.stage, Stage::Pending | Stage::Updated { .. })
                     && i.open.is_none()
+                    && !self.busy.contains(&i.host)
                     && !i.is_to_attach(self.now, self.state.spec.min_ready)
             })
             .take(room)
@@ -312,23 +319,22 @@ impl<'a> Draft<'a> {
                 self.note_gate();
                 continue;
             }
-            let available =
-                (self.rules.is_available)(instance, self.now, self.state.spec.min_ready);
-            let spec = &self.state.spec;
-            let allowed = match instance.spare {
-                true => self.has_room_for_spare(absent),
-                false => (self.rules).may_switch(instance, available, &self.counts, spec),
-            };
-            match allowed {
-                Ok(()) => {
+            match self.may_begin(instance, absent) {
+                Ok(Switching::NotYet) => {}
+                Ok(how) => {
                     new += u32::from(!instance.is_new() && !instance.spare);
                     absent -= u32::from(instance.is_absent() && !instance.spare);
-                    self.charge(instance, available);
-                    let kind = match self.state.goes_back() {
+                    self.charge_switch(instance, how);
+                    let kind = match (how, self.state.goes_back()) {
+                        (Switching::Beside, _) if self.awaits_hook(instance) => {
+                            ActionKind::BeforeStart
+                        }
                         _ if self.awaits_hook(instance) => ActionKind::BeforeInstance,
+                        (Switching::AttachSibling, _) => ActionKind::AttachSibling,
+                        (Switching::Beside, _) => ActionKind::Start,
                         _ if instance.is_to_drain() => ActionKind::Drain,
-                        true => ActionKind::Revert,
-                        false => ActionKind::Activate,
+                        (_, true) => ActionKind::Revert,
+                        (_, false) => ActionKind::Activate,
                     };
                     self.run(instance, kind);
                 }
@@ -340,17 +346,9 @@ impl<'a> Draft<'a> {
     fn is_ready_to_switch(&self, instance: &Instance) -> bool {
         let min_ready = self.state.spec.min_ready;
         instance.open.is_none()
+            && !self.busy.contains(&instance.host)
             && (self.state.goes_back() || instance.stage == Stage::Staged)
             && (self.state.goes_back() || !instance.is_to_attach(self.now, min_ready))
-    }
-
-    fn charge(&mut self, instance: &Instance, available: bool) {
-        let in_flight = self.counts.in_flight;
-        self.counts.charge_domains(instance, available);
-        (self.rules.charge)(&mut self.counts, self.rules.expects(instance), available);
-        if is_in_flight(instance, available) {
-            self.counts.in_flight = in_flight;
-        }
     }
 
     /// The instances that are still to be switched: absent first, then broken, then by `order`, domain by domain, in

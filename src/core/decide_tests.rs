@@ -170,11 +170,13 @@ fn events_that_cannot_happen_are_refused() {
             host: name(0),
             sight: Sight::reachable(Runs::Nothing),
             traffic: None,
+            sibling: None,
         },
         Event::HostObserved {
             host: name(7),
             sight: Sight::reachable(Runs::Nothing),
             traffic: None,
+            sibling: None,
         },
         Event::ActionStarted {
             host: name(0),

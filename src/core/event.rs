@@ -3,6 +3,7 @@
 //! An event carries what folding needs and what a person asks for later; never a secret, a probe's body or a
 //! journal's line. What a hook wrote is kept: it is the operator's own word.
 
+pub use super::action::{ActionKind, ActionOutcome};
 use serde::{Deserialize, Serialize};
 
 use super::health::Health;
@@ -34,6 +35,9 @@ pub enum Event {
         /// Where its balancers have it; nothing for a service without traffic of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traffic: Option<TrafficSight>,
+        /// Another instance beside what it runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sibling: Option<Box<SiblingSight>>,
     },
     /// An instance's health changed.
     HealthChanged {
@@ -41,6 +45,9 @@ pub enum Event {
         host: HostName,
         /// To what.
         health: Health,
+        /// Whether it is that of the other instance on the host.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sibling: bool,
     },
     /// A host rebooted by itself: its instance starts its wait anew, and that counts against nobody.
     HostRebooted {
@@ -231,6 +238,23 @@ impl Sight {
     }
 }
 
+/// Another instance on a host, beside what the host is to run after a reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiblingSight {
+    /// What it runs.
+    #[serde(flatten)]
+    pub runs: Runs,
+    /// How its unit runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Started>,
+    /// Whether nobody ever confirmed it: its dead-man's switch is armed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
+    /// Where the balancers have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficSight>,
+}
+
 /// A switch that was not confirmed. The host puts it back by itself unless somebody confirms it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unproven {
@@ -264,81 +288,6 @@ impl Runs {
             Self::Revision { revision } => Some(revision),
         }
     }
-}
-
-/// The kinds of actions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionKind {
-    /// Ship and verify; nothing goes down.
-    Stage,
-    /// Run the hook before the switch; nothing goes down.
-    BeforeInstance,
-    /// Take out of traffic, and wait for what is under way there.
-    Drain,
-    /// Switch to the target and restart.
-    Activate,
-    /// Read back that the wanted revision runs.
-    Confirm,
-    /// Put into traffic, and read that back.
-    Attach,
-    /// Run the hook after the switch.
-    AfterInstance,
-    /// Put back what ran before and restart.
-    Revert,
-    /// Stop what runs on a spare host, and remove it there.
-    Stop,
-    /// Remove revisions that nobody needs.
-    Prune,
-}
-
-impl std::fmt::Display for ActionKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Stage => "stage",
-            Self::BeforeInstance => "before_instance",
-            Self::Drain => "drain",
-            Self::Activate => "activate",
-            Self::Confirm => "confirm",
-            Self::Attach => "attach",
-            Self::AfterInstance => "after_instance",
-            Self::Revert => "revert",
-            Self::Stop => "stop",
-            Self::Prune => "prune",
-        })
-    }
-}
-
-/// How an action ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum ActionOutcome {
-    /// It was done, and read back.
-    Done {
-        /// The units as they were started, for activate and revert.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        started: Option<Started>,
-    },
-    /// It was not begun: a fresh look at the host showed something else than it was decided on.
-    Declined {
-        /// What.
-        reason: String,
-    },
-    /// The host refused and changed nothing: it is not touched again in this rollout.
-    Refused {
-        /// Why, with the way out.
-        reason: String,
-    },
-    /// It failed.
-    Failed {
-        /// Why.
-        reason: String,
-    },
-    /// Nobody knows: the connection died and did not come back in time.
-    Lost {
-        /// Why.
-        reason: String,
-    },
 }
 
 /// How units were started, so that a later look can tell whether they still are the same.

@@ -129,6 +129,8 @@ pub struct Service {
     pub files: BTreeMap<String, PathBuf>,
     /// For `{port}`.
     pub port: Option<u16>,
+    /// Side by side, the two ports that old and new take turns with.
+    pub ports: Option<[u16; 2]>,
     /// How many revisions are kept on hosts and in the store.
     pub revision_history_limit: u32,
     /// How it is rolled.

@@ -55,13 +55,22 @@ impl HookKind {
             Self::AfterInstance => "after_instance",
         }
     }
+}
 
-    /// The action that it is of an instance; nothing for those of the rollout.
-    pub fn action(self) -> Option<ActionKind> {
+impl HookKind {
+    /// Whether it runs for each instance, and not for the rollout.
+    pub fn is_of_an_instance(self) -> bool {
+        matches!(self, Self::BeforeInstance | Self::AfterInstance)
+    }
+}
+
+impl ActionKind {
+    /// The hook that it runs.
+    pub fn hook(self) -> Option<HookKind> {
         match self {
-            Self::BeforeInstance => Some(ActionKind::BeforeInstance),
-            Self::AfterInstance => Some(ActionKind::AfterInstance),
-            Self::BeforeRollout | Self::AfterRollout | Self::OnFailure => None,
+            Self::BeforeInstance | Self::BeforeStart => Some(HookKind::BeforeInstance),
+            Self::AfterInstance => Some(HookKind::AfterInstance),
+            _ => None,
         }
     }
 }

@@ -194,7 +194,7 @@ fn before_instance_costs_the_budget_and_holds_back_no_other_rule() {
     );
     assert_eq!(scene.runs(ActionKind::Activate), NONE);
     scene.begin(0, ActionKind::BeforeInstance);
-    assert_eq!(scene.stage_of(0), Stage::Preparing);
+    assert_eq!(scene.stage_of(0), Stage::Preparing { beside: false });
     assert_eq!(scene.counts().available, 2, "it counts as decided");
     assert_eq!(scene.decide().actions, []);
     let outcome = ActionOutcome::Done { started: None };

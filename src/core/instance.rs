@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::event::{ActionKind, Runs, Started};
 use super::health::Health;
-use super::ids::HostName;
+use super::ids::{HostName, RevisionRef};
+use super::sibling::Sibling;
 use super::spec::HostSpec;
 use super::time::Timestamp;
 use super::traffic_state::TrafficState;
@@ -50,6 +51,8 @@ pub struct Instance {
     pub pruned: bool,
     /// Where it stands with its balancers; nothing for a service without traffic of its own.
     pub traffic: Option<TrafficState>,
+    /// The other instance on its host, side by side.
+    pub sibling: Option<Sibling>,
 }
 
 /// Whether a host can be worked on.
@@ -79,7 +82,10 @@ pub enum Stage {
     /// The revision is on the host, verified.
     Staged,
     /// The switch was decided; the hook before it runs, and nothing was done yet.
-    Preparing,
+    Preparing {
+        /// Whether the new one is to be started beside what runs: that goes on serving.
+        beside: bool,
+    },
     /// The switch was decided; it is being taken out of traffic first, or is out.
     Draining {
         /// What the instance was when that was decided.
@@ -186,12 +192,18 @@ impl Instance {
             hook_due: false,
             pruned: false,
             traffic: balanced.then(|| TrafficState::new(host.taken_out.as_ref())),
+            sibling: None,
         }
     }
 
     /// Whether nothing runs there, for certain.
     pub fn is_absent(&self) -> bool {
         self.runs == Some(Runs::Nothing)
+    }
+
+    /// Whether it runs that revision; names do not matter.
+    pub fn is_on(&self, wanted: &RevisionRef) -> bool {
+        self.runs.as_ref().is_some_and(|runs| runs.is(wanted))
     }
 
     /// Whether nothing ran there when it was first looked at, for certain.
@@ -206,7 +218,8 @@ impl Instance {
 
     /// Whether its first look is complete: the host was seen, and what runs there was asked for its health once.
     pub fn is_looked_at(&self) -> bool {
-        self.reach.is_some() && (self.health.is_some() || self.is_absent())
+        let other_too = self.sibling.as_ref().is_none_or(|one| one.health.is_some());
+        self.reach.is_some() && (self.health.is_some() || self.is_absent()) && other_too
     }
 
     /// Whether rollctl has it in hand: it is not available, whatever a probe says.
@@ -216,6 +229,7 @@ impl Instance {
             Stage::Pending
                 | Stage::Staging
                 | Stage::Staged
+                | Stage::Preparing { beside: true }
                 | Stage::Updated { .. }
                 | Stage::Reverted { .. }
                 | Stage::Retired
@@ -343,6 +357,11 @@ impl Instance {
     /// Whether something runs on a spare host, so that it has to be stopped before the rollout is over.
     pub fn is_surplus(&self) -> bool {
         self.spare && self.is_reachable() && !self.is_absent()
+    }
+
+    /// Whether something runs that has to be stopped before the rollout is over: on a spare host, or beside another.
+    pub fn has_surplus(&self) -> bool {
+        self.is_surplus() || (self.is_reachable() && self.sibling.is_some())
     }
 
     /// How its units were last started by us, where that can be compared with what runs.

@@ -11,6 +11,10 @@ use books::{Book, Where};
 
 #[path = "invariant_books.rs"]
 mod books;
+#[path = "invariant_look.rs"]
+mod look;
+#[path = "invariant_side.rs"]
+mod side;
 #[path = "invariant_surge.rs"]
 mod surge;
 #[path = "invariant_traffic.rs"]
@@ -52,12 +56,13 @@ impl Checker {
         let Event::RolloutStarted { spec, .. } = first else {
             return None;
         };
+        let hooked = spec.hooks.contains(&HookKind::AfterInstance);
         Some(Self {
             min_ready_ms: i64::try_from(spec.min_ready.as_millis()).unwrap_or(i64::MAX),
             books: spec
                 .hosts
                 .iter()
-                .map(|host| Book::new(spec.balanced, host))
+                .map(|host| Book::new(spec.balanced, hooked, host))
                 .collect(),
             spec: (**spec).clone(),
             held: None,
@@ -172,12 +177,18 @@ impl Checker {
         let start = |why: &str| Err(("start", why.to_owned()));
         let has_hook = self.spec.hooks.contains(&HookKind::BeforeInstance);
         match action {
-            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+            ActionKind::Activate
+            | ActionKind::Stage
+            | ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
                 if !host.selected =>
             {
                 start("the host is not selected")
             }
-            ActionKind::Activate | ActionKind::Stage | ActionKind::BeforeInstance
+            ActionKind::Activate
+            | ActionKind::Stage
+            | ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
                 if self.goes_back =>
             {
                 start("the rollout goes back")
@@ -192,6 +203,33 @@ impl Checker {
                 if own.gets_traffic() && !own.may_fail_to_drain() =>
             {
                 Err(("traffic", "it still gets traffic".to_owned()))
+            }
+            ActionKind::DrainSibling | ActionKind::StopSibling => {
+                self.other_may_leave(now, own, host.selected)
+            }
+            ActionKind::AttachSibling if own.may_attach_the_other() => Ok(()),
+            ActionKind::AttachSibling => {
+                Err(("traffic", "the other may not get traffic".to_owned()))
+            }
+            ActionKind::Start if self.goes_back => match own.place {
+                Where::Confirmed => self.may_start_beside(now, place),
+                _ => start("only what was brought there goes back"),
+            },
+            ActionKind::Start | ActionKind::BeforeStart => {
+                if let Some(why) = self.held {
+                    return start(why);
+                }
+                if action == ActionKind::Start && has_hook && !own.is_prepared() {
+                    return start("its hook has not ended well");
+                }
+                if !host.selected || !own.may_go_forward() {
+                    return start("it failed in this rollout, is at work, or not selected");
+                }
+                if own.ran_target {
+                    return start("one name cannot run twice");
+                }
+                self.within_gate(place)?;
+                self.may_start_beside(now, place)
             }
             ActionKind::Stop if own.place == Where::Leaving => Ok(()),
             ActionKind::Stop if own.gets_traffic() => {
@@ -274,8 +312,16 @@ impl Checker {
         book.is_available(now, self.min_ready_ms)
     }
 
+    /// Whether its host serves, by either of two.
+    fn serves(&self, now: i64, book: &Book) -> bool {
+        let other = book.beside.as_ref();
+        self.is_available(now, book)
+            || other.is_some_and(|one| one.is_available(now, self.min_ready_ms))
+    }
+
     fn is_flying(&self, now: i64, book: &Book) -> bool {
         book.is_in_hand()
+            || book.place == Where::AnnouncedBeside
             || (book.place == Where::Confirmed
                 && !self.is_available(now, book)
                 && !book.is_an_operators())
@@ -285,10 +331,6 @@ impl Checker {
         let Some(own) = self.books.get(place) else {
             return Ok(());
         };
-        let number = |pick: &dyn Fn(usize, &Book) -> bool| -> i64 {
-            let picked = self.books.iter().enumerate().filter(|(n, b)| pick(*n, b));
-            i64::try_from(picked.count()).unwrap_or(i64::MAX)
-        };
         let (desired, surge, unavailable) = (
             i64::from(self.spec.budget.desired),
             i64::from(self.spec.budget.max_surge),
@@ -296,15 +338,14 @@ impl Checker {
         );
         let flies = self.is_flying(now, own);
         self.values_at_once(now, place, flies)?;
-        let running = number(&|_, book| book.is_running());
+        let (running, leaving) = self.running_and_leaving();
         if own.is_absent() {
             return match running < desired + surge {
                 true => Ok(()),
                 false => Err(("R3", format!("{running} run, {} may", desired + surge))),
             };
         }
-        let flying = number(&|n, book| n != place && self.is_flying(now, book));
-        let leaving = number(&|_, book| book.place == Where::Leaving);
+        let flying = self.flying(now) - i64::from(flies);
         let limit = unavailable + (running - leaving - desired).max(0);
         if !flies && flying + 1 > limit {
             return Err(("R1", format!("{flying} in flight, {limit} may be")));
@@ -312,7 +353,13 @@ impl Checker {
         if own.costs_nothing() {
             return Ok(());
         }
-        let remain = number(&|n, book| n != place && self.is_available(now, book));
+        let beside = own.beside.as_ref();
+        if beside.is_some_and(|other| other.is_available(now, self.min_ready_ms)) {
+            return Ok(());
+        }
+        let others = self.books.iter().enumerate().filter(|(n, _)| *n != place);
+        let remain = others.filter(|(_, book)| self.serves(now, book)).count();
+        let remain = i64::try_from(remain).unwrap_or(i64::MAX);
         if remain < desired - unavailable {
             let least = desired - unavailable;
             return Err(("R2", format!("{remain} remain available, {least} must")));
@@ -371,7 +418,7 @@ impl Checker {
                 .filter(|host| {
                     self.books
                         .get(*host)
-                        .is_some_and(|book| self.is_available(now, book))
+                        .is_some_and(|book| self.serves(now, book))
                 })
                 .count();
             if remain + usize::try_from(most).unwrap_or(0) < usize::try_from(desired).unwrap_or(0) {

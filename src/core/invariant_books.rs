@@ -1,8 +1,9 @@
 //! What the checker notes of one host.
 
+use super::is_done;
+use super::side::Beside;
 use super::traffic::Traffic;
-use super::{is_done, shows};
-use crate::core::event::{ActionKind, ActionOutcome, Event, Mark, Runs, Sight};
+use crate::core::event::{ActionKind, ActionOutcome, Event, Mark, Runs};
 use crate::core::health::Health;
 use crate::core::ids::RevisionRef;
 use crate::core::spec::{HostSpec, RolloutKind};
@@ -19,6 +20,8 @@ pub(super) enum Where {
     Drained { back: bool },
     /// Decided to be switched, and its hook runs first.
     Announced,
+    /// The same before one is started beside it.
+    AnnouncedBeside,
     /// Decided to be switched, or started and not confirmed.
     Unproved,
     /// Confirmed.
@@ -38,30 +41,39 @@ pub(super) enum Where {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Book {
     pub(super) place: Where,
-    looked: bool,
-    reached: bool,
-    present: bool,
+    pub(super) looked: bool,
+    pub(super) reached: bool,
+    pub(super) present: bool,
     /// What it ran at first: nothing known, nothing at all, or something.
-    before: Option<Runs>,
+    pub(super) before: Option<Runs>,
     /// It ran the target when it was looked at: that is also what it is put back to.
-    ran_target: bool,
+    pub(super) ran_target: bool,
     /// Decided to be switched, and nobody has said that it was.
-    unanswered: bool,
+    pub(super) unanswered: bool,
     /// Switched by somebody else and never confirmed.
-    stray: bool,
+    pub(super) stray: bool,
     /// Not passing when its switch was decided: then nobody waits for it after a revert.
-    sick: bool,
+    pub(super) sick: bool,
+    pub(super) passing_since: Option<i64>,
+    pub(super) failing_polls: u32,
+    pub(super) restarted: bool,
+    pub(super) traffic: Option<Traffic>,
+    /// The other instance on the host.
+    pub(super) beside: Option<Beside>,
+    /// What that runs, while a look is taken in.
+    pub(super) other_runs: Option<Runs>,
     /// The hook before its switch ended well.
-    prepared: bool,
-    passing_since: Option<i64>,
-    failing_polls: u32,
-    restarted: bool,
-    traffic: Option<Traffic>,
+    pub(super) prepared: bool,
+    /// Whether a hook runs after its switch.
+    hooked: bool,
+    /// Confirmed, and that hook has not ended well yet.
+    owes: bool,
 }
 
 impl Book {
-    pub(super) fn new(balanced: bool, host: &HostSpec) -> Self {
+    pub(super) fn new(balanced: bool, hooked: bool, host: &HostSpec) -> Self {
         Self {
+            hooked,
             traffic: balanced.then(|| Traffic::new(host)),
             ..Self::default()
         }
@@ -107,13 +119,18 @@ impl Book {
     }
 
     pub(super) fn is_available(&self, now: i64, min_ready_ms: i64) -> bool {
-        self.traffic.as_ref().is_none_or(Traffic::is_sure) && self.works(now, min_ready_ms)
+        let owes = self.owes && self.place == Where::Confirmed;
+        !owes && self.traffic.as_ref().is_none_or(Traffic::is_sure) && self.works(now, min_ready_ms)
     }
 
     pub(super) fn is_at_peace(&self) -> bool {
         matches!(
             self.place,
-            Where::Old | Where::OnTarget | Where::Confirmed | Where::Back { .. }
+            Where::Old
+                | Where::OnTarget
+                | Where::AnnouncedBeside
+                | Where::Confirmed
+                | Where::Back { .. }
         )
     }
 
@@ -151,6 +168,17 @@ impl Book {
         self.looked && (self.present || self.is_in_hand())
     }
 
+    /// How many run on its host, and how many of them are on their way out.
+    pub(super) fn running_and_leaving(&self) -> (i64, i64) {
+        let announced = self.place == Where::AnnouncedBeside;
+        let beside = i64::from(self.beside.is_some() || announced);
+        let leaves = self.beside.as_ref().is_some_and(|one| one.leaving);
+        (
+            i64::from(self.is_running()) + beside,
+            i64::from(self.place == Where::Leaving) + i64::from(leaves),
+        )
+    }
+
     pub(super) fn is_absent(&self) -> bool {
         self.looked && !self.present && !self.is_in_hand()
     }
@@ -174,7 +202,7 @@ impl Book {
 
     pub(super) fn is_on_target(&self) -> bool {
         matches!(self.place, Where::OnTarget | Where::Confirmed)
-            || (self.ran_target && matches!(self.place, Where::Back { .. }))
+            || (self.ran_target && matches!(self.place, Where::Old | Where::Back { .. }))
     }
 
     pub(super) fn may_go_forward(&self) -> bool {
@@ -196,7 +224,7 @@ impl Book {
         }
     }
 
-    fn forget_health(&mut self) {
+    pub(super) fn forget_health(&mut self) {
         (self.passing_since, self.failing_polls, self.restarted) = (None, 0, false);
     }
 
@@ -209,11 +237,28 @@ impl Book {
         spare: bool,
     ) {
         match event {
-            Event::HostObserved { sight, traffic, .. } => {
-                self.look(sight, target, kind, goes_back);
+            Event::HostObserved {
+                sight,
+                traffic,
+                sibling,
+                ..
+            } => {
+                let (sight, traffic) =
+                    self.see_both(sight, traffic.as_ref(), sibling.as_deref(), target);
+                self.look(&sight, target, kind, goes_back);
+                self.compare_the_other();
                 let present = self.present;
-                if let Some(noted) = &mut self.traffic {
+                if let Some(noted) = self.traffic.as_mut().filter(|_| self.beside.is_none()) {
                     noted.look(traffic.as_ref(), present);
+                }
+            }
+            Event::HealthChanged {
+                health,
+                sibling: true,
+                ..
+            } => {
+                if let Some(other) = &mut self.beside {
+                    other.hear(health);
                 }
             }
             Event::HealthChanged { health, .. } => {
@@ -225,7 +270,13 @@ impl Book {
                     Health::Unknown => {}
                 }
             }
-            Event::HostRebooted { .. } => self.forget_health(),
+            Event::HostRebooted { .. } => {
+                if self.place == Where::Unproved && self.is_before_beside() {
+                    self.only_the_other_is_left();
+                    self.place = Where::Old;
+                }
+                self.forget_health();
+            }
             Event::ActionStarted { action, .. } => self.begin(*action, spare),
             Event::ActionEnded {
                 action, outcome, ..
@@ -258,6 +309,7 @@ impl Book {
                 self.forget_health();
             }
             ActionKind::BeforeInstance => self.place = Where::Announced,
+            ActionKind::BeforeStart => self.place = Where::AnnouncedBeside,
             ActionKind::Drain if spare && self.is_at_peace() && self.present => {
                 self.place = Where::Leaving;
                 if let Some(traffic) = &mut self.traffic {
@@ -265,6 +317,10 @@ impl Book {
                 }
             }
             ActionKind::Stop => self.place = Where::Leaving,
+            ActionKind::Start => self.begin_beside(),
+            ActionKind::DrainSibling | ActionKind::StopSibling | ActionKind::AttachSibling => {
+                self.sibling(action, None);
+            }
             ActionKind::Drain => self.drain(),
             ActionKind::Attach if self.place == (Where::Drained { back: false }) => {
                 self.place = Where::Old;
@@ -296,10 +352,23 @@ impl Book {
             traffic.end(action, outcome);
         }
         match (action, outcome) {
-            (ActionKind::BeforeInstance, outcome) => {
-                (self.place, self.prepared) = (Where::Old, is_done(outcome));
+            (ActionKind::Start, outcome) => self.end_beside(outcome),
+            (
+                ActionKind::DrainSibling | ActionKind::StopSibling | ActionKind::AttachSibling,
+                outcome,
+            ) => self.sibling(action, Some(outcome)),
+            (ActionKind::Revert, ActionOutcome::Done { .. }) if self.is_before_beside() => {
+                self.only_the_other_is_left();
+                if let Where::GoingBack { failed } = self.place {
+                    self.place = Where::Back { failed };
+                }
             }
-            (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => {}
+            (ActionKind::BeforeInstance | ActionKind::BeforeStart, outcome) => {
+                (self.place, self.prepared) = (Where::Old, is_done(outcome));
+                // It is left alone from then on.
+                self.reached &= self.prepared;
+            }
+            (ActionKind::AfterInstance, ActionOutcome::Done { .. }) => self.owes = false,
             (ActionKind::AfterInstance, _) => self.place = Where::Failed,
             (ActionKind::Drain, ActionOutcome::Done { .. }) => {}
             (ActionKind::Drain, _) if self.place == Where::Leaving => {
@@ -333,7 +402,9 @@ impl Book {
                 (self.stray, self.unanswered) = (false, false);
             }
             (ActionKind::Stage, outcome) => self.reached &= is_done(outcome),
-            (ActionKind::Confirm, ActionOutcome::Done { .. }) => self.place = Where::Confirmed,
+            (ActionKind::Confirm, ActionOutcome::Done { .. }) => {
+                (self.place, self.owes) = (Where::Confirmed, self.hooked);
+            }
             (ActionKind::Activate | ActionKind::Confirm, _) => {
                 (self.place, self.stray) = (Where::Failed, false);
             }
@@ -354,104 +425,5 @@ impl Book {
             }
             _ => {}
         }
-    }
-
-    fn look(&mut self, sight: &Sight, target: &RevisionRef, kind: RolloutKind, goes_back: bool) {
-        self.looked = true;
-        self.reached = shows(sight).is_some();
-        let Some(runs) = shows(sight) else {
-            match self.place {
-                Where::Unproved | Where::Failed | Where::GoingBack { .. } => {
-                    self.place = Where::GivenUp { broken: false };
-                }
-                Where::OnTarget | Where::Announced | Where::Drained { back: false } => {
-                    self.place = Where::Old;
-                }
-                Where::Leaving => self.place = Where::GivenUp { broken: false },
-                Where::Drained { back: true } => self.place = Where::GivenUp { broken: false },
-                _ => {}
-            }
-            self.present |= self.before.is_none();
-            return;
-        };
-        let Sight::Reachable { unproven, .. } = sight else {
-            return;
-        };
-        self.present = *runs != Runs::Nothing;
-        let on_target = runs.is(target);
-        let restarts = kind == RolloutKind::Restart;
-        let as_before = self.before.as_ref() == Some(runs)
-            || self
-                .before
-                .as_ref()
-                .and_then(Runs::revision)
-                .is_some_and(|before| runs.is(before));
-        match self.place {
-            Where::Old
-            | Where::OnTarget
-            | Where::Announced
-            | Where::Leaving
-            | Where::Drained { back: false } => {
-                self.before = Some(runs.clone());
-                self.ran_target = on_target && !restarts && unproven.is_none();
-                self.place = match unproven {
-                    _ if !on_target || restarts => {
-                        self.stray = unproven.is_some();
-                        Where::Old
-                    }
-                    Some(unproven) => {
-                        self.before = Some(unproven.before.clone());
-                        Where::Unproved
-                    }
-                    None => Where::OnTarget,
-                };
-            }
-            Where::Unproved | Where::GivenUp { broken: false }
-                if on_target && (!restarts || unproven.is_some()) =>
-            {
-                // Seen there, so that its switch has reached the host.
-                (self.place, self.unanswered) = (Where::Unproved, false);
-            }
-            // A restart that was begun, and whose switch is not armed, was confirmed, or it never reached the host.
-            Where::Unproved if on_target && !self.unanswered => {}
-            Where::Drained { back: true } if on_target => self.place = Where::Confirmed,
-            Where::Drained { back: true } if as_before => {
-                self.place = Where::Back { failed: false };
-            }
-            Where::Confirmed if on_target => {}
-            Where::Confirmed if as_before && goes_back => {
-                self.place = Where::Back { failed: false };
-            }
-            Where::Drained { .. }
-            | Where::Unproved
-            | Where::Confirmed
-            | Where::GivenUp { broken: false } => {
-                self.before = Some(runs.clone());
-                self.stray = unproven.is_some();
-                self.place = Where::Old;
-            }
-            Where::Failed if as_before => self.come_back(true),
-            Where::GoingBack { failed } if as_before => self.come_back(failed),
-            Where::GoingBack { failed: false } if on_target => {
-                self.place = match unproven {
-                    Some(_) => Where::Unproved,
-                    None => Where::Confirmed,
-                };
-            }
-            Where::GoingBack { .. } if on_target => self.place = Where::Failed,
-            Where::Failed if on_target => {}
-            Where::Failed | Where::GoingBack { .. } => {
-                self.place = Where::GivenUp { broken: true };
-            }
-            Where::Back { .. } if on_target && !as_before => self.place = Where::Failed,
-            Where::Back { .. } | Where::GivenUp { broken: true } => {}
-        }
-    }
-
-    fn come_back(&mut self, failed: bool) {
-        self.place = match self.sick || self.was_absent() {
-            true => Where::Back { failed },
-            false => Where::GoingBack { failed },
-        };
     }
 }

@@ -51,6 +51,41 @@ impl Traffic {
         }
     }
 
+    /// Of an instance that is started beside this one.
+    pub(super) fn of_new(&self) -> Self {
+        Self {
+            flows: false,
+            cut: self.flows || self.cut,
+            others: self.others.clone(),
+            deaf: false,
+            open: false,
+        }
+    }
+
+    /// Takes a look at both instances of a host; what it makes of the other.
+    pub(super) fn look_at_both(&mut self, own: &TrafficSight, other: &TrafficSight) -> Self {
+        if !self.cut {
+            self.others = own
+                .detached
+                .intersection(&other.detached)
+                .cloned()
+                .collect();
+        }
+        let others = self.others.clone();
+        let noted = |seen: &TrafficSight| {
+            let cut = seen.detached.iter().any(|one| !others.contains(one));
+            Self {
+                flows: !cut && !seen.attached.is_empty(),
+                cut,
+                others: others.clone(),
+                deaf: false,
+                open: false,
+            }
+        };
+        *self = noted(own);
+        noted(other)
+    }
+
     fn gone(&mut self) {
         (self.flows, self.cut) = (false, true);
         self.others.clear();

@@ -2,7 +2,9 @@
 //!
 //! Whoever has read [`event::Event`], [`rollout::RolloutState::apply`] and [`decide::decide`] knows rollctl.
 
+pub mod action;
 mod apply;
+mod apply_end;
 mod balance;
 pub mod budget;
 mod conclude;
@@ -25,6 +27,8 @@ mod resume;
 pub mod revision;
 pub mod rollout;
 pub(crate) mod rules;
+pub mod sibling;
+mod side;
 pub mod spec;
 mod surge;
 pub mod time;
@@ -53,6 +57,8 @@ mod resume_tests;
 mod scene;
 #[cfg(test)]
 mod surge_tests;
+#[cfg(test)]
+mod trace_tests;
 #[cfg(test)]
 mod traffic_tests;
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub enum Method {
     Start,
     /// Stop the old, start the new.
     InPlace,
+    /// Start the new beside the old, then stop the old.
+    SideBySide,
     /// Start it on a spare host, and stop it there at the end.
     Spare,
     /// It runs the target, or is not touched.
@@ -68,6 +70,7 @@ impl Method {
         match self {
             Self::Start => "start",
             Self::InPlace => "in-place",
+            Self::SideBySide => "side-by-side",
             Self::Spare => "spare",
             Self::None => "none",
         }
@@ -82,7 +85,8 @@ const TURNS_PER_HOST: usize = 16;
 /// # Errors
 /// When an event does not fit, which is a mistake of ours.
 pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
-    let mut now = Timestamp::from_millis(1);
+    // What is ready now has been so for long.
+    let mut now = Timestamp::from_millis(1) + spec.min_ready;
     // Hooks end well, and change no order.
     let spec = &Spec {
         hooks: BTreeSet::new(),
@@ -106,6 +110,7 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
                     attached: BTreeSet::from([String::new()]),
                     ..TrafficSight::default()
                 }),
+                sibling: None,
             },
         )?;
         match sight {
@@ -127,6 +132,7 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
             &Event::HealthChanged {
                 host: host.clone(),
                 health,
+                sibling: false,
             },
         )?;
     }
@@ -168,7 +174,7 @@ pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
         wave += u32::from(
             actions
                 .iter()
-                .any(|(_, kind)| *kind == ActionKind::Activate),
+                .any(|(_, kind)| matches!(kind, ActionKind::Activate | ActionKind::Start)),
         );
         for (host, kind) in &actions {
             plan.steps.extend(step(&mut state, now, host, *kind, wave)?);
@@ -200,10 +206,12 @@ fn step(
     let Stage::Activating { expects, .. } = instance.stage else {
         return Ok(None);
     };
+    let beside = kind == ActionKind::Start;
     Ok(Some(PlannedStep {
         host: host.clone(),
         from: instance.before.clone().unwrap_or(Runs::Nothing),
         method: match expects {
+            _ if beside => Method::SideBySide,
             Expects::Absent if instance.spare => Method::Spare,
             Expects::Absent => Method::Start,
             Expects::Broken | Expects::Running => Method::InPlace,
@@ -219,7 +227,7 @@ fn end_well(
     host: HostName,
     kind: ActionKind,
 ) -> Result<(), IllegalEvent> {
-    let switched = kind == ActionKind::Activate;
+    let switched = matches!(kind, ActionKind::Activate | ActionKind::Start);
     let started = switched.then(|| Started {
         boot: BootId::new(""),
         units: Vec::new(),
@@ -239,6 +247,7 @@ fn end_well(
             &Event::HealthChanged {
                 host,
                 health: Health::Ready { since: now },
+                sibling: false,
             },
         )?;
     }
@@ -303,6 +312,41 @@ mod tests {
             plan(&balanced, &known).unwrap(),
             plan(&spec, &known).unwrap()
         );
+    }
+
+    #[test]
+    fn side_by_side_uses_each_budget_that_there_is() {
+        for (surge, unavailable, expected) in [
+            (
+                1,
+                0,
+                [
+                    ("side-by-side", 1),
+                    ("side-by-side", 2),
+                    ("side-by-side", 3),
+                ],
+            ),
+            (0, 1, [("in-place", 1), ("in-place", 2), ("in-place", 3)]),
+            (
+                1,
+                1,
+                [("side-by-side", 1), ("in-place", 1), ("in-place", 2)],
+            ),
+        ] {
+            let spec = Spec {
+                side_by_side: true,
+                ..spec_of(3, surge, unavailable)
+            };
+            let old = runs(Runs::Revision { revision: v1() }, true);
+            let known: Vec<_> = spec.hosts.iter().map(|host| old(&host.name)).collect();
+            let plan = plan(&spec, &known).unwrap();
+            let steps: Vec<_> = plan
+                .steps
+                .iter()
+                .map(|step| (step.method.as_str(), step.wave))
+                .collect();
+            assert_eq!(steps, expected, "surge {surge}, unavailable {unavailable}");
+        }
     }
 
     #[test]

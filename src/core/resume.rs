@@ -1,13 +1,73 @@
 //! Going on with a rollout whose controller paused or died: what the hosts say counts, not what was planned.
 
 use super::apply::Surroundings;
-use super::event::{Runs, Sight, Started};
+use super::event::{Runs, SiblingSight, Sight, Started, Unproven};
 use super::health::Health;
 use super::instance::{Instance, Stage};
 use super::spec::RolloutKind;
 use super::time::Timestamp;
+use super::traffic_state::TrafficSight;
+
+/// What a look shows of the instance that the rollout is about, and of the one beside it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) sight: Sight,
+    pub(super) traffic: Option<TrafficSight>,
+    pub(super) sibling: Option<SiblingSight>,
+}
 
 impl Instance {
+    /// Which of two instances on a host the rollout is about: the target, unless it is on its way back from it. Otherwise
+    /// the one that the host runs after a reboot.
+    pub(super) fn look_at(
+        &self,
+        sight: &Sight,
+        traffic: Option<&TrafficSight>,
+        sibling: Option<&SiblingSight>,
+        around: &Surroundings<'_>,
+    ) -> Seen {
+        let goes_back = matches!(
+            self.stage,
+            Stage::Reverting { .. } | Stage::Recovering { .. } | Stage::Reverted { .. }
+        );
+        if let (
+            Sight::Reachable {
+                runs,
+                started,
+                unproven: cut_off,
+            },
+            Some(other),
+        ) = (sight, sibling)
+            && other.started.is_some()
+            && around.is_target(&other.runs)
+            && !around.is_target(runs)
+            && !goes_back
+        {
+            let unproven = Some(Unproven {
+                before: runs.clone(),
+            });
+            return Seen {
+                sight: Sight::Reachable {
+                    runs: other.runs.clone(),
+                    started: other.started.clone(),
+                    unproven,
+                },
+                traffic: other.traffic.clone(),
+                sibling: Some(SiblingSight {
+                    runs: runs.clone(),
+                    started: started.clone(),
+                    unproven: cut_off.is_some(),
+                    traffic: traffic.cloned(),
+                }),
+            };
+        }
+        Seen {
+            sight: sight.clone(),
+            traffic: traffic.cloned(),
+            sibling: sibling.cloned(),
+        }
+    }
+
     /// A new controller knows nothing for certain: the host has to be looked at anew.
     pub(super) fn forget_looks(&mut self, retry: bool) {
         self.reach = None;
@@ -18,6 +78,10 @@ impl Instance {
         self.prepared = false;
         if let Some(traffic) = &mut self.traffic {
             traffic.forget();
+        }
+        if let Some(sibling) = &mut self.sibling {
+            (sibling.health, sibling.fresh_until) = (None, Timestamp::LONG_AGO);
+            (sibling.leaving, sibling.stuck) = (false, None);
         }
         self.stage = match &self.stage {
             Stage::Staging | Stage::Staged | Stage::Retired => Stage::Pending,
@@ -56,7 +120,7 @@ impl Instance {
         let restarted = around.kind == RolloutKind::Restart;
         let next = match &self.stage {
             // It was only taken out of traffic: nothing was switched.
-            Stage::Preparing | Stage::Draining { started: None, .. } | Stage::Retiring => {
+            Stage::Preparing { .. } | Stage::Draining { started: None, .. } | Stage::Retiring => {
                 return self.look_first(sight, around);
             }
             Stage::Draining {
@@ -161,7 +225,7 @@ impl Instance {
         };
         if matches!(
             self.stage,
-            Stage::Preparing | Stage::Draining { started: None, .. }
+            Stage::Preparing { .. } | Stage::Draining { started: None, .. }
         ) {
             self.stage = Stage::Pending;
         } else if self.is_in_hand() && !self.is_given_up() {

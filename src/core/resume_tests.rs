@@ -91,6 +91,7 @@ fn what_another_controller_left_unproven_is_proved_or_replaced() {
                 }),
             },
             traffic: None,
+            sibling: None,
         });
     };
     let first = |spec: Spec| Scene::unseen(spec);

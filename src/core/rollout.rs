@@ -184,10 +184,22 @@ impl RolloutState {
 
     /// Notes a look at an instance that changed nothing: not an event, and lost with the controller.
     pub fn saw(&mut self, host: &HostName, fresh_until: Timestamp) {
-        let found = self.index.get(host);
-        if let Some(instance) = found.and_then(|place| self.instances.get_mut(*place)) {
+        if let Some(instance) = self.instance_mut(host) {
             instance.fresh_until = fresh_until;
         }
+    }
+
+    /// The same of the other instance on the host.
+    pub fn saw_sibling(&mut self, host: &HostName, fresh_until: Timestamp) {
+        let instance = self.instance_mut(host);
+        if let Some(sibling) = instance.and_then(|one| one.sibling.as_mut()) {
+            sibling.fresh_until = fresh_until;
+        }
+    }
+
+    fn instance_mut(&mut self, host: &HostName) -> Option<&mut Instance> {
+        let found = self.index.get(host);
+        found.and_then(|place| self.instances.get_mut(*place))
     }
 
     /// Takes one event.

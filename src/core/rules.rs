@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::counts::{Counts, is_in_flight};
+use super::counts::{Counts, Standing, is_in_flight};
 use super::rollout::{Expects, Instance};
 use super::spec::{Spec, ValueBudget};
 use super::time::Timestamp;
@@ -101,34 +101,55 @@ impl Rules {
     pub(crate) fn may_switch(
         &self,
         instance: &Instance,
-        available: bool,
+        standing: Standing,
         counts: &Counts,
         spec: &Spec,
     ) -> Result<(), InTheWay> {
         let budget = &spec.budget;
         let expects = self.expects(instance);
-        self.may_work_in_domains(instance, available, counts, spec)?;
+        self.may_work_in_domains(instance, standing.available, counts, spec)?;
         if expects == Expects::Absent {
             return or((self.fleet_has_room)(counts, budget), InTheWay::Room);
         }
-        if !is_in_flight(instance, available) {
+        if !is_in_flight(instance, standing.available) {
             or((self.flight_has_room)(counts, budget), InTheWay::InFlight)?;
         }
         if expects == Expects::Broken {
             return Ok(());
         }
-        self.may_take_down(instance, available, counts, spec)
+        self.may_take_down(instance, standing.costs, counts, spec)
     }
 
-    /// R2, in the service and inside the values of its domains: whether enough others remain without it.
-    pub(crate) fn may_take_down(
+    /// R3, R4, and R1 as it is once it runs: whether a new instance may be started beside the one that is there. One that
+    /// is in flight itself is replaced where it is.
+    pub(crate) fn may_start_beside(
         &self,
         instance: &Instance,
         available: bool,
         counts: &Counts,
         spec: &Spec,
     ) -> Result<(), InTheWay> {
-        let itself = u32::from(available);
+        let budget = &spec.budget;
+        or(!is_in_flight(instance, available), InTheWay::InFlight)?;
+        self.may_work_in_domains(instance, available, counts, spec)?;
+        or((self.fleet_has_room)(counts, budget), InTheWay::Room)?;
+        let with_it = Counts {
+            running: counts.running + 1,
+            ..counts.clone()
+        };
+        or((self.flight_has_room)(&with_it, budget), InTheWay::InFlight)
+    }
+
+    /// R2, in the service and inside the values of its domains: whether enough others remain without it. `costs`: whether
+    /// there is one less then.
+    pub(crate) fn may_take_down(
+        &self,
+        instance: &Instance,
+        costs: bool,
+        counts: &Counts,
+        spec: &Spec,
+    ) -> Result<(), InTheWay> {
+        let itself = u32::from(costs);
         let without = |count: u32| count.saturating_sub(itself);
         let budget = &spec.budget;
         or(

@@ -53,6 +53,7 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         max_uploads: 100,
         steps: Vec::new(),
         domains: Vec::new(),
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     }
@@ -117,6 +118,7 @@ impl Scene {
                 host: name(n),
                 sight,
                 traffic,
+                sibling: None,
             });
             let health = match letter {
                 'o' | 'n' | 'd' => Health::Ready {
@@ -129,6 +131,7 @@ impl Scene {
             scene.happen(Event::HealthChanged {
                 host: name(n),
                 health,
+                sibling: false,
             });
         }
         scene
@@ -190,8 +193,16 @@ impl Scene {
 
     pub(super) fn done(&mut self, host: u32, action: ActionKind) {
         self.begin(host, action);
+        self.finish(host, action);
+    }
+
+    /// What was begun ends well.
+    pub(super) fn finish(&mut self, host: u32, action: ActionKind) {
         let started = Self::started();
-        let switched = matches!(action, ActionKind::Activate | ActionKind::Revert);
+        let switched = matches!(
+            action,
+            ActionKind::Activate | ActionKind::Start | ActionKind::Revert
+        );
         self.end(
             host,
             action,
@@ -205,6 +216,7 @@ impl Scene {
         self.happen(Event::HealthChanged {
             host: name(host),
             health,
+            sibling: false,
         });
     }
 
@@ -325,6 +337,7 @@ impl Scene {
             host: name(host),
             sight,
             traffic,
+            sibling: None,
         });
     }
 }

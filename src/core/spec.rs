@@ -147,6 +147,9 @@ pub struct Spec {
     /// The failure domains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainBudget>,
+    /// Whether a new instance may be started beside the old one: one unit for each revision, and two ports.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub side_by_side: bool,
     /// Whether instances are taken out of traffic and put back by us.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub balanced: bool,

@@ -47,11 +47,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether a spare host still carries something, or what we have started there.
+    /// Whether a spare host still carries something, or what we have started there; or two run on some host.
     pub(super) fn is_any_surplus(&self) -> bool {
         let started = |i: &Instance| matches!(i.stage, Stage::Updated { started: Some(_) });
         let mut all = self.state.instances.iter();
-        all.any(|i| i.is_surplus() || (i.spare && started(i)))
+        all.any(|i| i.has_surplus() || (i.spare && started(i)))
     }
 
     fn surplus(&self, which: impl Fn(&Instance) -> bool) -> Vec<&'a Instance> {
@@ -83,6 +83,9 @@ impl<'a> Draft<'a> {
                 }
             }
         }
+        // What runs beside another goes as soon as it may, without being told.
+        let waiting = |i: &Instance| i.sibling.as_ref().is_some_and(|one| one.stuck.is_none());
+        waits |= (self.state.instances.iter()).any(|i| i.is_reachable() && waiting(i));
         let is_begun = !self.decision.actions.is_empty();
         is_begun || (waits && !self.is_stalled() && self.has_hope_of(|_| true))
     }

@@ -272,6 +272,7 @@ fn a_stop_that_is_cut_off_is_looked_at_again() {
                 host: name(1),
                 sight: Sight::reachable(Runs::Nothing),
                 traffic: None,
+                sibling: None,
             }),
         }
         scene.wait(10);

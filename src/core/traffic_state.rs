@@ -54,6 +54,40 @@ impl TrafficState {
         self.flows = !sight.attached.is_empty();
     }
 
+    /// Takes a look at both instances of a host, and answers what it makes of the other. What an operator keeps out is out
+    /// for both; where only one is out, that is our doing.
+    pub(super) fn see_both(&mut self, own: &TrafficSight, other: &TrafficSight) -> Self {
+        let kept_out: BTreeSet<String> = match self.taken_out {
+            true => self.kept_out.clone(),
+            false => own
+                .detached
+                .intersection(&other.detached)
+                .cloned()
+                .collect(),
+        };
+        let seen = |sight: &TrafficSight| {
+            let taken_out = !sight.detached.is_subset(&kept_out);
+            Self {
+                attached: Some(!taken_out && !sight.attached.is_empty()),
+                flows: !sight.attached.is_empty(),
+                taken_out,
+                kept_out: kept_out.clone(),
+            }
+        };
+        *self = seen(own);
+        seen(other)
+    }
+
+    /// Of a new instance beside this one: out as yet, and to be put in where this one is meant to be.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            attached: Some(false),
+            flows: false,
+            taken_out: !self.is_kept_out(),
+            kept_out: self.kept_out.clone(),
+        }
+    }
+
     /// Nothing runs there: whoever keeps what is not there out of traffic does not mean what will be started there.
     pub(super) fn gone(&mut self) {
         self.kept_out.clear();

@@ -226,6 +226,7 @@ fn nothing_is_started_where_a_balancer_would_send_requests_at_once() {
         host: name(0),
         sight: Sight::reachable(Runs::Nothing),
         traffic: Some(balancer(true)),
+        sibling: None,
     });
     scene.done(0, ActionKind::Stage);
     assert_eq!(scene.runs(ActionKind::Activate), NONE);

@@ -74,6 +74,7 @@ fn nothing_is_decided_before_every_host_was_looked_at() {
         host: name(0),
         sight: Sight::reachable(Runs::Nothing),
         traffic: None,
+        sibling: None,
     });
     let waiting = WaitReason::FirstLook {
         hosts: vec![name(1)],
@@ -83,6 +84,7 @@ fn nothing_is_decided_before_every_host_was_looked_at() {
         host: name(1),
         sight: Sight::reachable(Runs::Revision { revision: v1() }),
         traffic: None,
+        sibling: None,
     });
     assert_eq!(scene.decide().actions, [], "its health was not asked yet");
     scene.health(1, Health::Unknown);

@@ -136,6 +136,7 @@ pub(super) fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
         max_uploads: rng.random_range(1..6),
         steps,
         domains,
+        side_by_side: false,
         balanced: false,
         hooks: match rng.random_bool(0.3) {
             true => HookKind::ALL

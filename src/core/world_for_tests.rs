@@ -152,6 +152,7 @@ impl World {
                 host: name.clone(),
                 sight,
                 traffic: None,
+                sibling: None,
             })?;
         }
         let end = self.now + LIMIT_MS;
@@ -219,6 +220,7 @@ impl World {
                 self.happen(Event::HealthChanged {
                     host: name.clone(),
                     health,
+                    sibling: false,
                 })?;
                 self.decide()
             }

@@ -28,6 +28,11 @@ proptest! {
 }
 
 #[test]
+fn a_target_that_was_not_switched_after_all_still_counts_at_a_step() {
+    run(213_444_506_027_131_464, CONTRACT).unwrap();
+}
+
+#[test]
 fn random_worlds_meet_what_they_are_meant_to_meet() {
     let (mut reverted, mut paused, mut stood, mut completed, mut declined, mut full) =
         (0, 0, 0, 0, 0, 0);

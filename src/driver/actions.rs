@@ -9,6 +9,8 @@ use crate::core::ids::HostName;
 use crate::core::rollout::Stage;
 use crate::ports::NewRevision;
 
+use super::watches::Which;
+
 impl Driver {
     /// Writes down that an action starts, and only then starts it.
     pub(super) async fn begin(
@@ -16,9 +18,16 @@ impl Driver {
         host: HostName,
         kind: ActionKind,
     ) -> Result<(), DriverError> {
-        let Some(instance) = self.state.instance(&host) else {
+        let Some(instance) = self.state.instance(&host).cloned() else {
             return Ok(());
         };
+        let instance = &instance;
+        let is_of_other = matches!(kind, ActionKind::DrainSibling | ActionKind::AttachSibling);
+        let meant = match &instance.sibling {
+            Some(sibling) if is_of_other => sibling.runs.as_ref(),
+            _ => instance.runs.as_ref(),
+        };
+        let port = self.ports_of.of(&host, meant);
         let started = instance.started().cloned();
         let before = match kind {
             // What is there, whoever has started it.
@@ -40,19 +49,23 @@ impl Driver {
                 action: kind,
             })
             .await?;
+        let pair = self.pair(kind, instance);
         let last_answer = self
             .watches
-            .get(&host)
+            .get(&(host.clone(), Which::Main))
             .and_then(|watched| watched.last_answer.clone());
         if matches!(
             kind,
             ActionKind::Activate | ActionKind::Revert | ActionKind::Stop
         ) {
-            self.stop_watching(&host);
+            self.stop_watching(&host, Which::Main);
+        }
+        if kind == ActionKind::Start {
+            self.watch_main_as_other(&host);
         }
         let expects = match self.state.instance(&host).map(|instance| &instance.stage) {
             // Out of traffic for it: the fresh look was taken before that.
-            Some(Stage::Activating { .. }) if was_drained => None,
+            Some(Stage::Activating { .. }) if was_drained || kind == ActionKind::Start => None,
             Some(
                 Stage::Activating { expects, .. }
                 | Stage::Draining {
@@ -70,6 +83,8 @@ impl Driver {
             expects,
             works,
             kept_out,
+            pair,
+            port,
             event_hash: recorded,
             last_answer,
         };
@@ -132,15 +147,25 @@ impl Driver {
         })
         .await?;
         match action {
+            ActionKind::Start if declined => self.watch_other_as_main(&host),
+            ActionKind::Start => self.watch_started(&host),
+            ActionKind::Revert if self.takes_the_other(&host) => self.watch_other_as_main(&host),
+            ActionKind::StopSibling if self.takes_the_other(&host) => {
+                self.stop_watching(&host, Which::Other);
+            }
             ActionKind::Activate if declined => self.watch_old(&host),
             ActionKind::Activate | ActionKind::Revert => self.watch_started(&host),
             ActionKind::Confirm => self.watch_confirmed(&host),
             ActionKind::Stage
             | ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
             | ActionKind::Drain
             | ActionKind::Attach
             | ActionKind::AfterInstance
             | ActionKind::Stop
+            | ActionKind::DrainSibling
+            | ActionKind::AttachSibling
+            | ActionKind::StopSibling
             | ActionKind::Prune => {}
         }
         Ok(())

@@ -49,6 +49,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         } else {
             on("v1")
         },
+        beside: None,
         starts: 0,
         started_at: None,
         bad: letter == '!',
@@ -81,6 +82,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         max_uploads: 16,
         steps: Vec::new(),
         domains: Vec::new(),
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     };
@@ -110,6 +112,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         adopted: None,
     };
     let job = Job {
+        ports: None,
         spec,
         target,
         health: HealthCheck {

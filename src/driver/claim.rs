@@ -5,7 +5,7 @@ use futures::StreamExt;
 use super::job::Adapters;
 use super::look::{Sights, sight};
 use super::traffic::prolong;
-use crate::core::event::Sight;
+use crate::core::event::{Runs, SiblingSight, Sight, Started};
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
 use crate::core::traffic_state::TrafficSight;
@@ -19,6 +19,10 @@ pub(super) struct Claimed {
     pub(super) host: HostName,
     pub(super) sight: Sight,
     pub(super) traffic: Option<TrafficSight>,
+    /// Side by side: the other instance.
+    pub(super) sibling: Option<Box<SiblingSight>>,
+    /// What was read of it.
+    pub(super) facts: Option<HostFacts>,
 }
 
 /// Claims them, and says what each looks like then.
@@ -32,8 +36,8 @@ pub(super) async fn claim(
     let mut seen: Vec<_> = futures::stream::iter(sights)
         .map(|(host, seen)| async move {
             let selected = state.instance(&host).is_some_and(|i| i.selected);
-            let sight = claim_one(ports, controller, &host, seen, selected, resumes).await;
-            balancers(ports, host, sight).await
+            let seen = claim_one(ports, controller, &host, seen, selected, resumes).await;
+            balancers(ports, host, seen).await
         })
         .buffer_unordered(CLAIMS_AT_ONCE)
         .collect()
@@ -43,36 +47,67 @@ pub(super) async fn claim(
 }
 
 /// Asks the balancers where they have it. A host whose balancers do not answer cannot take part.
-async fn balancers(ports: &Adapters, host: HostName, sight: Sight) -> Claimed {
-    let seen = traffic_of(ports, &host).await;
-    let (sight, traffic) = match (seen, sight) {
-        (Ok(traffic), sight) => (sight, traffic),
-        (Err(error), Sight::Reachable { .. }) => {
-            let reason = error.in_words();
-            (Sight::Refused { reason }, None)
+async fn balancers(ports: &Adapters, host: HostName, seen: Result<HostFacts, Sight>) -> Claimed {
+    let (sight, facts) = match seen {
+        Ok(facts) => {
+            let seen = Ok(facts);
+            (sight(&seen), seen.ok())
         }
-        (Err(_), sight) => (sight, None),
+        Err(sight) => (sight, None),
     };
+    let port = facts.as_ref().and_then(|facts| facts.port);
+    let beside = facts.as_ref().and_then(|facts| facts.beside.as_ref());
+    let traffic = traffic_of(ports, &host, port).await;
+    let other = match beside {
+        Some(beside) => traffic_of(ports, &host, Some(beside.port)).await,
+        None => Ok(None),
+    };
+    let (sight, traffic, other) = match (traffic, other, sight) {
+        (Ok(traffic), Ok(other), sight) => (sight, traffic, other),
+        (Err(error), _, Sight::Reachable { .. }) | (_, Err(error), Sight::Reachable { .. }) => {
+            let reason = error.in_words();
+            (Sight::Refused { reason }, None, None)
+        }
+        (_, _, sight) => (sight, None, None),
+    };
+    let boot = facts.as_ref().map(|facts| facts.boot.clone());
+    let sibling = beside.zip(boot).map(|(beside, boot)| {
+        Box::new(SiblingSight {
+            runs: Runs::Revision {
+                revision: beside.revision.clone(),
+            },
+            // A boot starts only the one that is enabled: the other is there, and does not run.
+            started: beside.unit.is_active().then(|| Started {
+                boot,
+                units: vec![beside.unit.started.clone()],
+            }),
+            unproven: beside.unproven,
+            traffic: other,
+        })
+    });
     Claimed {
         host,
         sight,
         traffic,
+        sibling,
+        facts,
     }
 }
 
 async fn traffic_of(
     ports: &Adapters,
     host: &HostName,
+    port: Option<u16>,
 ) -> Result<Option<TrafficSight>, TrafficError> {
     let Some(balancers) = &ports.traffic else {
         return Ok(None);
     };
-    let member = Member::on(host);
+    let member = Member::at(host, port);
     let seen = balancers.observe(&member).await?;
     if seen.detached.is_empty() {
         return Ok(Some(seen));
     }
-    prolong(ports, host).await;
+    prolong(ports, &member).await;
     // The dead-man's switch may have put it in just before that: what gets requests is not to pass for drained.
     balancers.observe(&member).await.map(Some)
 }
@@ -84,21 +119,20 @@ async fn claim_one(
     seen: Result<HostFacts, HostError>,
     selected: bool,
     resumes: bool,
-) -> Sight {
-    let Ok(facts) = seen else {
-        return sight(&seen);
-    };
+) -> Result<HostFacts, Sight> {
+    let facts = seen.map_err(|error| sight(&Err(error)))?;
     // A host that this rollout leaves alone has to know who drives too, unless it never had the service.
     if selected || facts.owner.is_some() {
         if let Err(error) = ports.hosts.claim(host, controller).await {
-            return cannot_be_claimed(&error);
+            return Err(cannot_be_claimed(&error));
         }
         // Whoever was at work there before has finished by now, or was put back: what was seen before may be old.
-        if resumes || facts.unproven.is_some() {
-            return sight(&ports.hosts.observe(host).await);
+        if resumes || facts.unproven.is_some() || facts.beside.is_some() {
+            let again = ports.hosts.observe(host).await;
+            return again.map_err(|error| sight(&Err(error)));
         }
     }
-    sight(&Ok(facts))
+    Ok(facts)
 }
 
 fn cannot_be_claimed(error: &HostError) -> Sight {

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::hooks::instance_hook;
 use super::job::{Adapters, Job};
-use super::traffic::{move_traffic, stays_out, unmarked};
+use super::side::Pair;
+use super::traffic::{close_entry, move_traffic, stays_out, unmarked};
 use super::watch::{Subject, look};
 use crate::core::event::{ActionKind, ActionOutcome, Runs, Started};
 use crate::core::health::Poll;
@@ -17,7 +18,7 @@ use crate::core::hooks::{HookEnd, HookKind};
 use crate::core::ids::HostName;
 use crate::core::revision::Manifest;
 use crate::core::rollout::Expects;
-use crate::ports::{Controller, HostError, HostErrorKind, Progress, Switch};
+use crate::ports::{Controller, HostError, HostErrorKind, Member, Progress, Switch};
 
 /// How many journal lines an error shows (contract, section 3).
 const JOURNAL_LINES: usize = 20;
@@ -43,10 +44,22 @@ pub(super) struct Order {
     pub(super) works: bool,
     /// Endpoints at which an operator keeps it out of traffic.
     pub(super) kept_out: BTreeSet<String>,
+    /// Side by side: the two instances.
+    pub(super) pair: Option<Pair>,
+    /// Which of them the balancers are told of, by its port.
+    pub(super) port: Option<u16>,
     /// Hash of the event that says the action was started.
     pub(super) event_hash: String,
     /// Whether a failure of the instance is being cleaned up, which wants its journal.
     pub(super) last_answer: Option<crate::ports::ProbeAnswer>,
+}
+
+impl Order {
+    /// What serves once it is done, as balancers know it.
+    fn serves(&self) -> Member {
+        let port = self.pair.as_ref().map(Pair::port).or(self.port);
+        Member::at(&self.host, port)
+    }
 }
 
 /// How an action ended, and what else it found.
@@ -84,8 +97,11 @@ pub(super) async fn execute(
     };
     let hash = order.event_hash.clone();
     match order.kind {
-        ActionKind::Drain | ActionKind::Attach => move_traffic(&ports, &job, &order).await,
-        ActionKind::BeforeInstance | ActionKind::AfterInstance => {
+        ActionKind::Drain
+        | ActionKind::Attach
+        | ActionKind::DrainSibling
+        | ActionKind::AttachSibling => move_traffic(&ports, &job, &order).await,
+        ActionKind::BeforeInstance | ActionKind::BeforeStart | ActionKind::AfterInstance => {
             instance_hook(&ports, &job, &controller, &order).await
         }
         ActionKind::Stage => stage(&ports, &job, &controller, &order).await,
@@ -98,11 +114,24 @@ pub(super) async fn execute(
                 to: target,
                 event_hash: hash,
                 guarded: true,
+                side: None,
             };
+            let switch = order
+                .pair
+                .as_ref()
+                .map_or(switch, |pair| pair.switch(&order.event_hash, false));
+            if let Some(pair) = order.pair.as_ref().filter(|pair| pair.leaves(order.port))
+                && let Err(reason) = close_entry(&ports, &job, &order, pair).await
+            {
+                return ActionOutcome::Refused { reason }.into();
+            }
             let ask = || ports.hosts.switch(&order.host, &controller, &switch);
             let started = until_answered(&job, false, ask).await;
             let outcome = ended(started.map(Some), Refusal::Untouched);
-            unmarked(&ports, &order.host, outcome).await.into()
+            let drained = Member::at(&order.host, order.port);
+            unmarked(&ports, Some(&drained), &order.serves(), outcome)
+                .await
+                .into()
         }
         ActionKind::Confirm => {
             let switch = Switch {
@@ -110,7 +139,12 @@ pub(super) async fn execute(
                 to: target,
                 event_hash: hash,
                 guarded: true,
+                side: None,
             };
+            let switch = order
+                .pair
+                .as_ref()
+                .map_or(switch, |pair| pair.confirmed(&order));
             let Some(started) = &order.started else {
                 return ActionOutcome::Failed {
                     reason: "nothing is known of its start".to_owned(),
@@ -122,24 +156,81 @@ pub(super) async fn execute(
                 hosts.confirm(&order.host, &controller, &switch, started)
             };
             let confirmed = until_answered(&job, true, ask).await;
+            // What was stopped for it does not come back: no switch is to open its entry.
+            let alone = order.pair.as_ref().filter(|pair| pair.other.is_none());
+            if let (Some(pair), Ok(_)) = (alone, &confirmed) {
+                stays_out(&ports, &pair.left_beside(&order.host)).await;
+            }
             ended(confirmed.map(|_| None), Refusal::Fails).into()
         }
         ActionKind::Revert => {
             diagnose(&ports, &order).await;
+            if let Some(pair) = &order.pair {
+                let ask = || pair.put_back(&*ports.hosts, &controller, &order);
+                let back = until_answered(&job, true, ask).await;
+                if back.is_ok() && pair.leaves(order.port) {
+                    stays_out(&ports, &Member::at(&order.host, order.port)).await;
+                }
+                let outcome = ended(back, Refusal::Fails);
+                let serves = order.serves();
+                return unmarked(&ports, Some(&serves), &serves, outcome)
+                    .await
+                    .into();
+            }
             let switch = Switch {
                 from: target,
                 to: order.before.clone(),
                 event_hash: hash,
                 guarded: false,
+                side: None,
             };
             let stopped = order.before == Runs::Nothing;
             let ask = || put_back(&ports, &controller, &order.host, &switch);
             let started = until_answered(&job, true, ask).await;
+            if stopped && started.is_ok() {
+                stays_out(&ports, &Member::at(&order.host, order.port)).await;
+            }
             let outcome = ended(
                 started.map(|started| (!stopped).then_some(started)),
                 Refusal::Fails,
             );
-            unmarked(&ports, &order.host, outcome).await.into()
+            let serves = order.serves();
+            unmarked(&ports, Some(&serves), &serves, outcome)
+                .await
+                .into()
+        }
+        ActionKind::Start => {
+            let Some(pair) = &order.pair else {
+                return not_side_by_side();
+            };
+            let switch = pair.switch(&hash, true);
+            if let Err(reason) = close_entry(&ports, &job, &order, pair).await {
+                return match switch.guarded {
+                    true => ActionOutcome::Refused { reason }.into(),
+                    false => ActionOutcome::Failed { reason }.into(),
+                };
+            }
+            let ask = || ports.hosts.switch(&order.host, &controller, &switch);
+            let refusal = match switch.guarded {
+                true => Refusal::Untouched,
+                false => Refusal::Fails,
+            };
+            let started = until_answered(&job, !switch.guarded, ask).await;
+            let outcome = ended(started.map(Some), refusal);
+            unmarked(&ports, None, &order.serves(), outcome)
+                .await
+                .into()
+        }
+        ActionKind::StopSibling => {
+            let Some(pair) = &order.pair else {
+                return not_side_by_side();
+            };
+            let ask = || pair.stop_other(&*ports.hosts, &controller, &order);
+            let stopped = until_answered(&job, true, ask).await;
+            if stopped.is_ok() {
+                stays_out(&ports, &pair.left_beside(&order.host)).await;
+            }
+            ended(stopped.map(|()| None), Refusal::Fails).into()
         }
         ActionKind::Stop => {
             let switch = Switch {
@@ -147,11 +238,12 @@ pub(super) async fn execute(
                 to: Runs::Nothing,
                 event_hash: hash,
                 guarded: false,
+                side: None,
             };
             let ask = || stop(&ports, &controller, &order.host, &switch);
             let stopped = until_answered(&job, true, ask).await;
             if stopped.is_ok() {
-                stays_out(&ports, &order.host).await;
+                stays_out(&ports, &Member::at(&order.host, order.port)).await;
             }
             ended(stopped.map(|()| None), Refusal::Fails).into()
         }
@@ -164,6 +256,11 @@ pub(super) async fn execute(
             ended(removed.map(|_| None), Refusal::Fails).into()
         }
     }
+}
+
+fn not_side_by_side() -> Ending {
+    let reason = "the inventory does not say any more that it runs side by side".to_owned();
+    ActionOutcome::Failed { reason }.into()
 }
 
 async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Order) -> Ending {
@@ -198,7 +295,7 @@ pub(super) async fn take_fresh_look(
     if *expects == Expects::Absent {
         return None;
     }
-    let seen = look(ports, &job.health, subject).await;
+    let seen = look(ports, &job.health, subject, true).await;
     let reason = match (expects, seen.poll) {
         (Expects::Broken, Poll::Pass) => {
             "it was broken, but a fresh look finds it working".to_owned()
@@ -293,7 +390,9 @@ fn is_same(seen: &Runs, wanted: &Runs) -> bool {
 
 /// Collects what a person wants to know of a failed instance, before it is started anew. Shown, not stored.
 async fn diagnose(ports: &Adapters, order: &Order) {
-    let journal = ports.hosts.journal(&order.host, JOURNAL_LINES);
+    let of = order.pair.as_ref().and_then(|pair| pair.main.revision());
+    let of = of.map(|revision| &revision.name);
+    let journal = ports.hosts.journal(&order.host, of, JOURNAL_LINES);
     let journal = match tokio::time::timeout(JOURNAL_PATIENCE, journal).await {
         Ok(Ok(excerpt)) => excerpt,
         Ok(Err(_)) | Err(_) => crate::ports::JournalExcerpt::NotReadable,

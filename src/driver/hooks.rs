@@ -3,7 +3,7 @@
 use super::execute::{Ending, Order};
 use super::job::{Adapters, DriverError, Input, Job};
 use super::run::Driver;
-use crate::core::event::{ActionKind, ActionOutcome, Event};
+use crate::core::event::{ActionOutcome, Event};
 use crate::core::hooks::{HookEnd, HookKind, HookResult, Rest};
 use crate::core::ids::HostName;
 use crate::ports::{Controller, HookCall};
@@ -25,6 +25,7 @@ impl Driver {
             to: spec.target.to_string(),
             rest,
             host: None,
+            port: None,
         };
         let (ports, job) = (self.ports.clone(), self.job.clone());
         let sender = self.sender.clone();
@@ -53,10 +54,7 @@ pub(super) async fn instance_hook(
     controller: &Controller,
     order: &Order,
 ) -> Ending {
-    let hook = match order.kind {
-        ActionKind::AfterInstance => HookKind::AfterInstance,
-        _ => HookKind::BeforeInstance,
-    };
+    let hook = order.kind.hook().unwrap_or(HookKind::BeforeInstance);
     let call = HookCall {
         hook,
         rollout: controller.rollout,
@@ -65,6 +63,7 @@ pub(super) async fn instance_hook(
         to: job.spec.target.to_string(),
         rest: None,
         host: Some(order.host.clone()),
+        port: order.port,
     };
     let end = run_hook(ports, job, &call).await;
     let reason = || format!("its {hook} hook {}", end.in_words());

@@ -50,6 +50,8 @@ pub struct Job {
     pub keep: Vec<RevisionName>,
     /// What hosts that SSH cannot reach were last seen running, for their probe.
     pub last_seen: BTreeMap<HostName, RevisionName>,
+    /// Side by side: the two ports.
+    pub ports: Option<[u16; 2]>,
     /// `user@machine`.
     pub by: String,
     /// Why, in the words of who started it.

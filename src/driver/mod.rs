@@ -13,6 +13,7 @@ mod lease;
 mod look;
 mod requests;
 mod run;
+mod side;
 mod stop;
 mod traffic;
 mod watch;
@@ -30,6 +31,8 @@ mod hooks_tests;
 mod lost_tests;
 #[cfg(test)]
 mod release_tests;
+#[cfg(test)]
+mod side_tests;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]

@@ -11,15 +11,17 @@ use super::claim::{Claimed, claim};
 use super::job::{Adapters, DriverError, Finished, Input, Job, Resumed};
 use super::look::{Sights, look};
 use super::requests::{answer, event_of, listen};
+use super::side::PortsOf;
 use super::stop::Stop;
 use super::traffic::leave_out;
 use super::watch::Look;
+use super::watches::Which;
 use crate::core::decide::decide;
 use crate::core::decision::{Action, Decision, Verdict};
 use crate::core::event::{Event, PauseCause};
 use crate::core::health::HealthTracker;
 use crate::core::ids::{HostName, RolloutId};
-use crate::core::rollout::RolloutState;
+use crate::core::rollout::{RolloutState, Stage};
 use crate::core::time::Timestamp;
 use crate::ports::{Controller, ProbeAnswer, Progress, Request};
 
@@ -45,6 +47,7 @@ pub async fn run(
         by: job.by.clone(),
     };
     let (sender, receiver) = mpsc::channel(1024);
+    let ports_of = job.ports;
     let mut driver = Driver {
         job: Arc::new(job),
         controller,
@@ -53,6 +56,7 @@ pub async fn run(
         receiver,
         stop,
         watches: BTreeMap::new(),
+        ports_of: PortsOf::new(ports_of),
         generation: 0,
         actions: JoinSet::new(),
         watchers: JoinSet::new(),
@@ -133,7 +137,9 @@ pub(super) struct Driver {
     pub(super) sender: mpsc::Sender<Input>,
     receiver: mpsc::Receiver<Input>,
     stop: mpsc::Receiver<Stop>,
-    pub(super) watches: BTreeMap<HostName, Watched>,
+    /// Of each host's instance, and of the other one there.
+    pub(super) watches: BTreeMap<(HostName, Which), Watched>,
+    pub(super) ports_of: PortsOf,
     pub(super) generation: u64,
     pub(super) actions: JoinSet<()>,
     pub(super) watchers: JoinSet<()>,
@@ -167,7 +173,7 @@ impl Driver {
         self.actions.shutdown().await;
         self.watchers.shutdown().await;
         result?;
-        leave_out(&self.ports, &self.state).await;
+        leave_out(&self.ports, &self.state, &self.ports_of).await;
         let reachable: Vec<_> = self
             .state
             .instances
@@ -221,12 +227,18 @@ impl Driver {
             host,
             sight,
             traffic,
+            sibling,
+            facts,
         } in sights
         {
+            if let Some(facts) = &facts {
+                self.ports_of.learn(&host, facts);
+            }
             self.record(Event::HostObserved {
                 host: host.clone(),
                 sight,
                 traffic,
+                sibling,
             })
             .await?;
             self.watch_seen(&host);
@@ -309,21 +321,29 @@ impl Driver {
         fresh_until: Timestamp,
     ) -> Result<(), DriverError> {
         let now = self.ports.clock.now();
-        let Some(watched) = self
-            .watches
-            .get_mut(&host)
-            .filter(|watched| watched.generation == generation)
-        else {
+        let mut both = [Which::Main, Which::Other].into_iter();
+        let Some(which) = both.find(|which| {
+            let watched = self.watches.get(&(host.clone(), *which));
+            watched.is_some_and(|watched| watched.generation == generation)
+        }) else {
+            return Ok(());
+        };
+        let sibling = which == Which::Other;
+        let Some(watched) = self.watches.get_mut(&(host.clone(), which)) else {
             return Ok(());
         };
         watched.last_answer = Some(look.answer.clone());
         let change = watched.tracker.poll(now, look.poll);
-        self.state.saw(&host, fresh_until);
+        match sibling {
+            true => self.state.saw_sibling(&host, fresh_until),
+            false => self.state.saw(&host, fresh_until),
+        }
         self.ports.reporter.progress(&Progress::Polled {
             host: host.clone(),
             answer: look.answer,
         });
         if let Some(started) = look.rebooted
+            && !sibling
             && self
                 .state
                 .instance(&host)
@@ -334,11 +354,26 @@ impl Driver {
                 started,
             })
             .await?;
-            self.watch_started(&host);
+            // What was not confirmed is gone with the boot, and what ran before is what the host runs.
+            match self
+                .state
+                .instance(&host)
+                .is_some_and(|one| one.stage == Stage::Staged)
+            {
+                true => self.watch_other_as_main(&host),
+                false => self.watch_started(&host),
+            }
             return Ok(());
         }
         match change {
-            Some(health) => self.record(Event::HealthChanged { host, health }).await,
+            Some(health) => {
+                let change = Event::HealthChanged {
+                    host,
+                    health,
+                    sibling,
+                };
+                self.record(change).await
+            }
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Adapters;
 use super::bench::{Bench, bench, on};
 use super::fakes::FakeTraffic;
+use super::side::PortsOf;
 use super::traffic::leave_out;
 use crate::core::event::{Event, Outcome};
 use crate::core::health::Health;
@@ -139,6 +140,6 @@ async fn what_is_broken_stays_out_and_what_works_is_left_to_its_switch() {
 
     let mut state = finished.state;
     state.instances[0].health = Some(Health::Unknown);
-    leave_out(&bench.ports, &state).await;
+    leave_out(&bench.ports, &state, &PortsOf::default()).await;
     assert!(is_given_up());
 }

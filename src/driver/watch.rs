@@ -16,6 +16,11 @@ use crate::ports::{HostError, HostErrorKind, ProbeAnswer, UnitState};
 /// What SSH may take on top of a probe's timeout before nobody can say how the units are.
 const SSH_SLACK: Duration = Duration::from_secs(2);
 
+/// How long units that were found as they were started are taken to be so. Between two of these looks the probe alone is
+/// asked: whatever restarted meanwhile says so itself, since its invocation and its restarts are counted, and before it
+/// is confirmed that is read back. Asking costs a host more than answering the probe does.
+const UNITS_EVERY: Duration = Duration::from_secs(1);
+
 /// What is watched.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
@@ -25,6 +30,8 @@ pub(super) struct Subject {
     pub(super) generation: u64,
     /// The revision that has to answer; nothing where `expect_*` cannot be asked.
     pub(super) expect: Option<RevisionName>,
+    /// Side by side: which of the two instances, and its port.
+    pub(super) of: Option<(RevisionName, u16)>,
     /// How the units were started by us; nothing for an instance that ran before.
     pub(super) started: Option<Started>,
     /// Whether a probe that passes is enough while SSH cannot say how the units are.
@@ -40,6 +47,8 @@ pub(super) struct Look {
     pub(super) answer: ProbeAnswer,
     /// Set when the host has rebooted since the units were started: how they run now.
     pub(super) rebooted: Option<Started>,
+    /// Whether the units run as they should; nothing where they were not asked.
+    units: Option<bool>,
 }
 
 /// Polls until the loop is gone or this task is aborted.
@@ -49,9 +58,16 @@ pub(super) async fn watch(
     subject: Subject,
     sender: mpsc::Sender<Input>,
 ) {
+    let mut sound: Option<Instant> = None;
     loop {
         let begun = Instant::now();
-        let look = look(&ports, &check, &subject).await;
+        let with_units =
+            check.probe == Probe::Unit || sound.is_none_or(|at| begun - at >= UNITS_EVERY);
+        let look = look(&ports, &check, &subject, with_units).await;
+        sound = match look.units {
+            Some(as_started) => as_started.then_some(begun),
+            None => sound,
+        };
         let took = begun.elapsed();
         // A look holds until two more were due (contract, section 3); a slow instance is looked at less often.
         let fresh_for = 2 * check.interval.max(took);
@@ -69,16 +85,23 @@ pub(super) async fn watch(
     }
 }
 
-/// Asks once: the probe, and of an instance that we started also its units.
-pub(super) async fn look(ports: &Adapters, check: &HealthCheck, subject: &Subject) -> Look {
-    let units_matter = subject.started.is_some() || check.probe == Probe::Unit;
-    let probe = ports.prober.probe(&subject.host, subject.expect.as_ref());
+/// Asks once: the probe, and of an instance that we started also its units, if they are to be asked.
+pub(super) async fn look(
+    ports: &Adapters,
+    check: &HealthCheck,
+    subject: &Subject,
+    with_units: bool,
+) -> Look {
+    let units_matter = with_units && (subject.started.is_some() || check.probe == Probe::Unit);
+    let port = subject.of.as_ref().map(|(_, port)| *port);
+    let probe = (ports.prober).probe(&subject.host, subject.expect.as_ref(), port);
     let units = async {
         if !units_matter {
             return None;
         }
         // A host that was cut off says nothing for a long time; that is an answer too.
-        let asked = ports.hosts.units(&subject.host);
+        let of = subject.of.as_ref().map(|(name, _)| name);
+        let asked = ports.hosts.units(&subject.host, of);
         Some(
             tokio::time::timeout(check.timeout + SSH_SLACK, asked)
                 .await
@@ -99,28 +122,33 @@ pub(super) async fn look(ports: &Adapters, check: &HealthCheck, subject: &Subjec
         None => Poll::Unknown,
     };
     let mut rebooted = None;
-    let poll = match (units, &subject.started) {
-        (None, _) => by_probe,
-        (Some(Ok((_, units))), None) => all_active(&units).max_with(by_probe),
-        (Some(Ok((boot, units))), Some(started)) if boot != started.boot => {
+    let by_units = units.map(|units| match (units, &subject.started) {
+        (Ok((_, units)), None) => all_active(&units),
+        (Ok((boot, units)), Some(started)) if boot != started.boot => {
             let units = units.into_iter().map(|unit| unit.started).collect();
             rebooted = Some(Started { boot, units });
             Poll::Unknown
         }
-        (Some(Ok((_, units))), Some(started)) => compare(&units, &started.units).max_with(by_probe),
-        (Some(Err(error)), _) => match error.kind {
+        (Ok((_, units)), Some(started)) => compare(&units, &started.units),
+        (Err(error), _) => match error.kind {
             HostErrorKind::Failed | HostErrorKind::Refused => Poll::Fail,
-            HostErrorKind::Unreachable | HostErrorKind::Lost => {
-                let enough =
-                    subject.trusts_probe && check.probe != Probe::Unit && by_probe == Poll::Pass;
-                if enough { Poll::Pass } else { Poll::Unknown }
-            }
+            HostErrorKind::Unreachable | HostErrorKind::Lost => Poll::Unknown,
         },
+    });
+    let is_cut_off = by_units == Some(Poll::Unknown) && rebooted.is_none();
+    let probe_is_enough = subject.trusts_probe && check.probe != Probe::Unit;
+    let poll = match by_units {
+        Some(_) if rebooted.is_some() => Poll::Unknown,
+        Some(_) if is_cut_off && probe_is_enough && by_probe == Poll::Pass => Poll::Pass,
+        Some(_) if is_cut_off => Poll::Unknown,
+        Some(by_units) => by_units.max_with(by_probe),
+        None => by_probe,
     };
     Look {
         poll,
         answer,
         rebooted,
+        units: by_units.map(|by_units| by_units == Poll::Pass),
     }
 }
 

@@ -2,9 +2,19 @@
 
 use super::run::{Driver, Watched};
 use super::watch::{Subject, watch};
+use crate::core::event::Runs;
 use crate::core::health::HealthTracker;
-use crate::core::ids::HostName;
+use crate::core::ids::{HostName, RevisionName};
 use crate::core::rollout::{Instance, Stage};
+
+/// Which of a host's two instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Which {
+    /// The one that the rollout is about.
+    Main,
+    /// The other one, side by side.
+    Other,
+}
 
 impl Driver {
     /// How the instance is asked for its health now.
@@ -16,10 +26,17 @@ impl Driver {
         Subject {
             host: instance.host.clone(),
             generation: self.generation,
+            of: self.of(&instance.host, instance.runs.as_ref()),
             expect: known.filter(|name| !name.is_adopted()),
             started: instance.started().cloned(),
             trusts_probe: matches!(instance.stage, Stage::Updated { .. }),
         }
+    }
+
+    /// Side by side, by which unit and port it is asked.
+    fn of(&self, host: &HostName, runs: Option<&Runs>) -> Option<(RevisionName, u16)> {
+        let port = self.ports_of.of(host, runs)?;
+        Some((runs?.revision()?.name.clone(), port))
     }
 
     /// Watches what was seen there, after a first look or a fresh one.
@@ -34,6 +51,7 @@ impl Driver {
             true => self.watch_started(host),
             false => self.watch_old(host),
         }
+        self.watch_other(host);
     }
 
     /// Watches what ran before, if anything does: its first passing look makes it available.
@@ -58,17 +76,62 @@ impl Driver {
 
     /// After a confirmation only the way of asking changes; what was seen holds.
     pub(super) fn watch_confirmed(&mut self, host: &HostName) {
-        if let Some(tracker) = self
-            .watches
-            .get(host)
-            .map(|watched| watched.tracker.clone())
-        {
+        let watched = self.watches.get(&(host.clone(), Which::Main));
+        if let Some(tracker) = watched.map(|watched| watched.tracker.clone()) {
             self.watch(host, tracker);
         }
     }
 
+    /// What runs goes on being watched as the other one: a new one is started beside it.
+    pub(super) fn watch_main_as_other(&mut self, host: &HostName) {
+        if let Some(watched) = self.watches.remove(&(host.clone(), Which::Main)) {
+            self.watches.insert((host.clone(), Which::Other), watched);
+        }
+    }
+
+    /// The other way round: the other one is what the host runs.
+    pub(super) fn watch_other_as_main(&mut self, host: &HostName) {
+        self.stop_watching(host, Which::Main);
+        if let Some(watched) = self.watches.remove(&(host.clone(), Which::Other)) {
+            self.watches.insert((host.clone(), Which::Main), watched);
+        }
+    }
+
+    /// Whether an other one is watched that is there no longer, or no longer as the other one.
+    pub(super) fn takes_the_other(&self, host: &HostName) -> bool {
+        let instance = self.state.instance(host);
+        self.watches.contains_key(&(host.clone(), Which::Other))
+            && instance.is_some_and(|instance| instance.sibling.is_none())
+    }
+
+    fn watch_other(&mut self, host: &HostName) {
+        self.stop_watching(host, Which::Other);
+        let sibling = self
+            .state
+            .instance(host)
+            .and_then(|one| one.sibling.as_ref());
+        let Some(runs) = sibling.map(|sibling| sibling.runs.clone()) else {
+            return;
+        };
+        self.generation += 1;
+        let name = runs
+            .as_ref()
+            .and_then(Runs::revision)
+            .map(|one| one.name.clone());
+        let subject = Subject {
+            host: host.clone(),
+            generation: self.generation,
+            of: self.of(host, runs.as_ref()),
+            expect: name.filter(|name| !name.is_adopted()),
+            started: None,
+            trusts_probe: true,
+        };
+        let tracker = HealthTracker::of_running(self.job.health.successes);
+        self.spawn_watch((host.clone(), Which::Other), subject, tracker);
+    }
+
     fn watch(&mut self, host: &HostName, tracker: HealthTracker) {
-        self.stop_watching(host);
+        self.stop_watching(host, Which::Main);
         self.generation += 1;
         let Some(instance) = self
             .state
@@ -78,6 +141,10 @@ impl Driver {
             return;
         };
         let subject = self.subject(instance);
+        self.spawn_watch((host.clone(), Which::Main), subject, tracker);
+    }
+
+    fn spawn_watch(&mut self, key: (HostName, Which), subject: Subject, tracker: HealthTracker) {
         while self.watchers.try_join_next().is_some() {}
         let watching = watch(
             self.ports.clone(),
@@ -92,11 +159,11 @@ impl Driver {
             task,
             last_answer: None,
         };
-        self.watches.insert(host.clone(), watched);
+        self.watches.insert(key, watched);
     }
 
-    pub(super) fn stop_watching(&mut self, host: &HostName) {
-        if let Some(watched) = self.watches.remove(host) {
+    pub(super) fn stop_watching(&mut self, host: &HostName, which: Which) {
+        if let Some(watched) = self.watches.remove(&(host.clone(), which)) {
             watched.task.abort();
         }
     }

@@ -63,7 +63,7 @@ impl ServiceProber {
             .collect();
         let mut prober = Self {
             service: service.name.clone(),
-            port: service.port,
+            port: service.port.or(service.ports.map(|[first, _]| first)),
             probe: check.probe.clone(),
             through: check.through,
             timeout: check.timeout,
@@ -75,7 +75,7 @@ impl ServiceProber {
         let mut is_tls = false;
         let sample = RevisionName::adopted(&crate::core::ids::Digest::new("0".repeat(64)));
         for host in prober.hosts.values() {
-            if let Question::Http(url, _) = prober.question(host, Some(&sample))? {
+            if let Question::Http(url, _) = prober.question(host, Some(&sample), prober.port)? {
                 is_tls |= url.scheme() == "https";
             }
         }
@@ -96,11 +96,12 @@ impl ServiceProber {
         &self,
         host: &Host,
         revision: Option<&RevisionName>,
+        port: Option<u16>,
     ) -> Result<Question, ProberError> {
         let values = Values {
             service: &self.service,
             host,
-            port: self.port,
+            port,
             revision,
         };
         match &self.probe {
@@ -262,7 +263,12 @@ impl ServiceProber {
 
 #[async_trait]
 impl Prober for ServiceProber {
-    async fn probe(&self, host: &HostName, expect: Option<&RevisionName>) -> ProbeAnswer {
+    async fn probe(
+        &self,
+        host: &HostName,
+        expect: Option<&RevisionName>,
+        port: Option<u16>,
+    ) -> ProbeAnswer {
         let nobody_can_say = |text: String| plain(None, text, Duration::ZERO);
         let Some(known) = self.hosts.get(host) else {
             return nobody_can_say(format!("`{host}` is not a host of `{}`", self.service));
@@ -273,7 +279,7 @@ impl Prober for ServiceProber {
                     .to_owned(),
             );
         }
-        match self.question(known, expect) {
+        match self.question(known, expect, port.or(self.port)) {
             Ok(question) => self.ask(host, question).await,
             // Every host was tried when the prober was made.
             Err(error) => nobody_can_say(error.to_string()),

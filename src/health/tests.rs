@@ -24,7 +24,7 @@ use crate::core::ids::{BootId, HostName, RevisionName, ServiceName, UnitName};
 use crate::core::revision::Revision;
 use crate::ports::{
     Attested, Confirmed, Controller, HostError, HostErrorKind, HostFacts, Hosts, JournalExcerpt,
-    Staged, Stream, Switch, UnitState, UploadProgress,
+    Staged, Stop, Stream, Switch, UnitState, UploadProgress,
 };
 
 /// What a server does with a request.
@@ -132,7 +132,15 @@ fn host_error(kind: HostErrorKind, message: &str) -> HostError {
 
 #[async_trait]
 impl Hosts for FakeHosts {
-    async fn units(&self, _: &HostName) -> Result<(BootId, Vec<UnitState>), HostError> {
+    async fn stop(&self, _: &HostName, _: &Controller, _: &Stop) -> Result<(), HostError> {
+        panic!("not asked by probes")
+    }
+
+    async fn units(
+        &self,
+        _: &HostName,
+        _: Option<&RevisionName>,
+    ) -> Result<(BootId, Vec<UnitState>), HostError> {
         if self.is_cut {
             std::future::pending::<()>().await;
         }
@@ -217,7 +225,12 @@ impl Hosts for FakeHosts {
     ) -> Result<Vec<RevisionName>, HostError> {
         panic!("not asked by probes")
     }
-    async fn journal(&self, _: &HostName, _: usize) -> Result<JournalExcerpt, HostError> {
+    async fn journal(
+        &self,
+        _: &HostName,
+        _: Option<&RevisionName>,
+        _: usize,
+    ) -> Result<JournalExcerpt, HostError> {
         panic!("not asked by probes")
     }
     async fn close(&self, _: &HostName) {}
@@ -261,6 +274,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),

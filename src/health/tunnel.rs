@@ -86,7 +86,7 @@ impl Tunnel {
         let mut asked = pin!(asked);
         let mut checked = pin!(async {
             sleep_until(started + (deadline - started) / 2).await;
-            let units = timeout_at(deadline, self.hosts.units(host)).await;
+            let units = timeout_at(deadline, self.hosts.units(host, None)).await;
             units.map(|units| units.err().filter(is_way_down).is_none())
         });
         let mut is_up = None;

@@ -3,12 +3,13 @@
 //! `confirm` does it always, `status --verify` and `check --connect` on demand; both by [`compare`].
 
 use super::adopt::{self, Found};
-use super::facts::Facts;
+use super::facts::{Facts, InstanceFacts};
 use super::hosts::check_absent;
 use super::layout::folder_of;
 use super::machine::{Machine, Queue, dir};
 use super::script::Request;
 use super::seen::{Seen, UnitSeen, differences};
+use super::side;
 use super::switch::manifest;
 use super::systemd::drop_in;
 use crate::core::event::Runs;
@@ -159,7 +160,10 @@ pub(crate) async fn compare(
     let seen = expected.look(machine).await?;
     let mut drift = expected.drift(&seen);
     let runs_its_file = expected.check_processes(&seen, &mut drift);
-    drift.extend(not_restarted(facts, &seen));
+    // An instance is started for its revision, and becomes what the host runs only after that.
+    if facts.instances.is_empty() {
+        drift.extend(not_restarted(facts, &seen));
+    }
     if depth == Depth::Everything || !runs_its_file {
         let request = Request::new("differences")
             .option("dir", dir(service))
@@ -273,14 +277,22 @@ impl Expected<'_> {
         let mut drift = Vec::new();
         for unit in &seen.units {
             let name = &unit.name;
-            let wanted = self.manifest.units.get(name);
+            let instance = |one: &&InstanceFacts| one.unit.state.started.unit == *name;
+            let instance = self.facts.instances.iter().find(instance);
+            let wanted = match instance {
+                Some(_) => self.manifest.units.values().next(),
+                None => self.manifest.units.get(name),
+            };
             if wanted.is_some_and(|wanted| *wanted != unit.unit_file) {
                 drift.push(match unit.unit_file.as_str() {
                     "-" => format!("the unit file of `{name}` is gone or cannot be read"),
                     _ => format!("the unit file of `{name}` differs from the revision's"),
                 });
             }
-            let wanted = (self.manifest.environment).then(|| drop_in(&self.facts.dir));
+            let wanted = (self.manifest.environment).then(|| match instance {
+                Some(one) => side::drop_in(self.folder, one.port),
+                None => drop_in(&self.facts.dir),
+            });
             let changed = match (&wanted, &unit.drop_in) {
                 (None, None) => continue,
                 (Some(wanted), Some(there)) if wanted == there => continue,

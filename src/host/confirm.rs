@@ -72,7 +72,7 @@ async fn attest(
     Ok(compared.attestation.unwrap_or(Attestation::FilesAndRestart))
 }
 
-fn failed(message: String) -> HostError {
+pub(crate) fn failed(message: String) -> HostError {
     HostError {
         kind: HostErrorKind::Failed,
         message,

@@ -39,6 +39,49 @@ pub(crate) struct Facts {
     /// When a dead-man's switch was the last that changed something here, and what it put back: `TIME NAME`.
     pub(crate) fired: Option<String>,
     pub(crate) units: Vec<Unit>,
+    /// Side by side: every instance that was started here.
+    pub(crate) instances: Vec<InstanceFacts>,
+    /// Side by side: units of the template that run and are none of those.
+    pub(crate) strangers: Vec<UnitName>,
+}
+
+/// One instance of a template on a host.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct InstanceFacts {
+    /// Of its revision's folder.
+    pub(crate) name: RevisionName,
+    pub(crate) digest: Digest,
+    pub(crate) port: u16,
+    /// Whether it was ever confirmed.
+    pub(crate) proven: bool,
+    pub(crate) unit: Unit,
+}
+
+impl InstanceFacts {
+    pub(crate) fn revision(&self) -> RevisionRef {
+        RevisionRef {
+            name: self.name.clone(),
+            digest: self.digest.clone(),
+        }
+    }
+
+    /// Reads `NAME PORT PROVEN DIGEST SHOWN`; the template gives the unit its name.
+    fn parse(value: &str, template: &UnitName) -> Option<Self> {
+        let mut words = value.split(' ');
+        let name = RevisionName::parse(words.next()?).ok()?;
+        let (port, proven) = (words.next()?.parse().ok()?, words.next()? == "yes");
+        let digest = Digest::new(words.next()?);
+        let stem = template.as_str().trim_end_matches("@.service");
+        let unit = UnitName::new(format!("{stem}@{name}.service"));
+        let shown = parse_show(&decode(words.next()?)?, &[unit])?;
+        Some(Self {
+            name,
+            digest,
+            port,
+            proven,
+            unit: shown.into_iter().next()?,
+        })
+    }
 }
 
 /// `install_dir/current`.
@@ -76,6 +119,19 @@ pub(crate) struct Step {
 }
 
 impl Facts {
+    /// The instance of a revision.
+    pub(crate) fn instance(&self, name: &RevisionName) -> Option<&InstanceFacts> {
+        self.instances.iter().find(|one| one.name == *name)
+    }
+
+    /// The same as if that instance were all that the host runs.
+    pub(crate) fn of_instance(&self, one: &InstanceFacts) -> Self {
+        Self {
+            units: vec![one.unit.clone()],
+            ..self.clone()
+        }
+    }
+
     /// What `current` points to; empty: it is absent.
     pub(crate) fn target(&self) -> &str {
         match &self.current {
@@ -164,6 +220,8 @@ struct Fields<'a> {
     one: BTreeMap<&'a str, &'a str>,
     tools: BTreeSet<String>,
     kept: BTreeMap<RevisionName, Kept>,
+    instances: Vec<&'a str>,
+    strangers: Vec<UnitName>,
 }
 
 impl<'a> Fields<'a> {
@@ -172,6 +230,8 @@ impl<'a> Fields<'a> {
             one: BTreeMap::new(),
             tools: BTreeSet::new(),
             kept: BTreeMap::new(),
+            instances: Vec::new(),
+            strangers: Vec::new(),
         };
         for line in std::str::from_utf8(output).ok()?.lines() {
             let Some((name, value)) = line.split_once(' ') else {
@@ -182,6 +242,8 @@ impl<'a> Fields<'a> {
                     fields.tools.insert(value.to_owned());
                 }
                 "revision" => fields.kept.extend(kept(value)),
+                "side" => fields.instances.push(value),
+                "stranger" => fields.strangers.push(UnitName::new(value)),
                 _ => {
                     fields.one.insert(name, value);
                 }
@@ -216,6 +278,9 @@ impl<'a> Fields<'a> {
             "other" => Current::Other,
             _ => Current::None,
         };
+        let template = names
+            .first()
+            .filter(|unit| unit.as_str().ends_with("@.service"));
         let owner = self.text("owner").filter(|ledger| !ledger.is_empty());
         Some(Facts {
             systemd: plain("systemd")?.parse().ok()?,
@@ -235,7 +300,16 @@ impl<'a> Fields<'a> {
             unproven: self.unproven(),
             fired: plain("fired").map(str::to_owned),
             step: self.text("step").and_then(|text| Step::parse(&text)),
-            units: parse_show(&self.text("show")?, names)?,
+            units: match template {
+                Some(_) => Vec::new(),
+                None => parse_show(&self.text("show")?, names)?,
+            },
+            instances: self
+                .instances
+                .iter()
+                .filter_map(|value| InstanceFacts::parse(value, template?))
+                .collect(),
+            strangers: self.strangers.clone(),
             tools: self.tools,
             kept: self.kept,
         })
@@ -259,8 +333,11 @@ fn kept(value: &str) -> Option<(RevisionName, Kept)> {
     ))
 }
 
-/// The text of a base64 field; bytes that are no text are replaced.
+/// The text of a field, which is base64 or stands after a `=`; bytes that are no text are replaced.
 pub(crate) fn decode(field: &str) -> Option<String> {
+    if let Some(plain) = field.strip_prefix('=') {
+        return Some(plain.to_owned());
+    }
     let bytes = STANDARD.decode(field).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

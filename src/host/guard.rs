@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::facts::Facts;
 use super::script::Request;
 use super::switch::{ends, longest_stop};
-use super::systemd::quoted;
+use super::systemd::{STOP_TIMEOUT, quoted};
 use super::upload::step;
 use crate::core::fleet::{Scope, Service};
+use crate::core::ids::{RevisionName, UnitName};
 use crate::ports::{Controller, HostError, Switch};
 
 /// What is added to the times that a switch may take by itself (contract, section 4).
@@ -45,19 +46,49 @@ impl Guard {
             .map(|unit| longest_stop(unit.stop_timeout));
         let window =
             stops.sum::<Duration>() + service.health.deadline + service.strategy.min_ready + SLACK;
-        // Rollouts are numbered by ledger, and services are named by fleet: two fleets may share a host.
-        let ledger = controller.owner.ledger.as_str();
-        let ledger = ledger.get(..8).unwrap_or(ledger);
-        let name = format!(
-            "rollctl-revert-{}-{}-{ledger}",
-            service.name, controller.rollout
-        );
+        let name = name(service, controller);
         let units = u32::try_from(service.units.len()).unwrap_or(u32::MAX);
         let patience = limit.saturating_mul(units.saturating_mul(2)) + Duration::from_secs(600);
         Self {
             service_unit: service_unit(service, facts, controller, patience),
             timer_unit: timer_unit(service, controller, window),
             request: request(service, facts, controller, switch, &name, window, limit),
+            name,
+            window,
+            scope: service.scope,
+        }
+    }
+
+    /// For an instance that is about to be started and has to prove itself: `to` is the folder's name of its revision.
+    pub(crate) fn side(
+        service: &Service,
+        facts: &Facts,
+        controller: &Controller,
+        switch: &Switch,
+        to: &RevisionName,
+        limit: Duration,
+    ) -> Self {
+        let stop = facts.instances.iter().map(|one| one.unit.stop_timeout);
+        let stop = longest_stop(stop.max().unwrap_or(STOP_TIMEOUT));
+        let window = stop + service.health.deadline + service.strategy.min_ready + SLACK;
+        let name = name(service, controller);
+        let patience = limit.saturating_mul(2) + Duration::from_secs(600);
+        let request = ends(step("side_revert", service, controller), controller, switch)
+            // Last, so that it is what counts: `~` may be another's home there.
+            .option("dir", &facts.dir)
+            .option("to_name", to)
+            .option("name", &name)
+            .option("service", &service.name)
+            .option("window", window.as_secs())
+            .option("limit", limit.as_secs())
+            .option(
+                "template",
+                service.units.first().map_or("", UnitName::as_str),
+            );
+        Self {
+            service_unit: service_unit(service, facts, controller, patience),
+            timer_unit: timer_unit(service, controller, window),
+            request,
             name,
             window,
             scope: service.scope,
@@ -84,6 +115,16 @@ impl Guard {
     }
 }
 
+/// Rollouts are numbered by ledger, and services are named by fleet: two fleets may share a host.
+fn name(service: &Service, controller: &Controller) -> String {
+    let ledger = controller.owner.ledger.as_str();
+    let ledger = ledger.get(..8).unwrap_or(ledger);
+    format!(
+        "rollctl-revert-{}-{}-{ledger}",
+        service.name, controller.rollout
+    )
+}
+
 /// What the host asks of its own script when the time is over: the switch with its ends exchanged.
 fn request(
     service: &Service,
@@ -99,6 +140,7 @@ fn request(
         to: switch.from.clone(),
         event_hash: switch.event_hash.clone(),
         guarded: false,
+        side: None,
     };
     let mut request = ends(step("revert", service, controller), controller, &back)
         // Last, so that it is what counts: `~` may be another's home there.

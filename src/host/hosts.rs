@@ -15,6 +15,7 @@ use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_host, check_place, check_socket, check_units};
 use super::script::{Request, encoded, refused};
+use super::side;
 use super::stage::{Depot, Stage};
 use super::switch::switch;
 use super::systemd::parse_show;
@@ -25,7 +26,7 @@ use crate::core::ids::{BootId, HostName, RevisionName};
 use crate::core::revision::Revision;
 use crate::ports::{
     Artifacts, Attested, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
-    PackageContents, Staged, Stream, Switch, UnitState, UploadProgress,
+    PackageContents, Staged, Stop, Stream, Switch, UnitState, UploadProgress,
 };
 
 /// One service on its hosts, over SSH.
@@ -68,13 +69,11 @@ impl ServiceHosts {
             )
         })
     }
+}
 
-    fn with_units(&self, request: Request) -> Request {
-        self.service
-            .units
-            .iter()
-            .fold(request, |request, unit| request.arg(unit.as_str()))
-    }
+fn with_units(service: &Service, request: Request) -> Request {
+    let units = service.units.iter();
+    units.fold(request, |request, unit| request.arg(unit.as_str()))
 }
 
 /// Names and paths that a line on the host cannot hold, or that a command would take for an option.
@@ -108,6 +107,9 @@ impl Hosts for ServiceHosts {
         check_service(&self.service)?;
         let machine = self.machine(host)?;
         let facts = machine.facts(&self.service).await?;
+        if side::template(&self.service).is_some() {
+            return side::host_facts(facts);
+        }
         let (runs, found) = adopt::runs(machine, &self.service, &facts).await?;
         check_absent(&facts, &runs)?;
         Ok(host_facts(facts, runs, found))
@@ -150,7 +152,11 @@ impl Hosts for ServiceHosts {
 
     async fn attest(&self, host: &HostName) -> Result<Attested, HostError> {
         check_service(&self.service)?;
-        attest(self.machine(host)?, &self.service).await
+        let machine = self.machine(host)?;
+        match side::template(&self.service) {
+            Some(_) => side::attest_host(machine, &self.service).await,
+            None => attest(machine, &self.service).await,
+        }
     }
 
     async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError> {
@@ -187,7 +193,20 @@ impl Hosts for ServiceHosts {
         controller: &Controller,
         wanted: &Switch,
     ) -> Result<Started, HostError> {
-        switch(self.machine(host)?, &self.service, controller, wanted).await
+        let machine = self.machine(host)?;
+        match wanted.side {
+            Some(how) => side::start(machine, &self.service, controller, wanted, how).await,
+            None => switch(machine, &self.service, controller, wanted).await,
+        }
+    }
+
+    async fn stop(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        wanted: &Stop,
+    ) -> Result<(), HostError> {
+        side::stop(self.machine(host)?, &self.service, controller, wanted).await
     }
 
     async fn confirm(
@@ -197,14 +216,11 @@ impl Hosts for ServiceHosts {
         switch: &Switch,
         started: &Started,
     ) -> Result<Confirmed, HostError> {
-        confirm(
-            self.machine(host)?,
-            &self.service,
-            controller,
-            switch,
-            started,
-        )
-        .await
+        let (machine, service) = (self.machine(host)?, &self.service);
+        match switch.side {
+            Some(how) => side::confirm(machine, service, controller, switch, how, started).await,
+            None => confirm(machine, service, controller, switch, started).await,
+        }
     }
 
     async fn prune(
@@ -226,12 +242,17 @@ impl Hosts for ServiceHosts {
             .collect())
     }
 
-    async fn units(&self, host: &HostName) -> Result<(BootId, Vec<UnitState>), HostError> {
-        let request = self.with_units(Request::new("units"));
+    async fn units(
+        &self,
+        host: &HostName,
+        of: Option<&RevisionName>,
+    ) -> Result<(BootId, Vec<UnitState>), HostError> {
+        let service = side::as_instance(&self.service, of);
+        let request = with_units(&service, Request::new("units"));
         let answer = self.machine(host)?.read(Queue::Poll, request).await?;
         let answer = String::from_utf8_lossy(&answer);
         let (boot, shown) = answer.split_once('\n').unwrap_or((&answer, ""));
-        let units = parse_show(shown, &self.service.units)
+        let units = parse_show(shown, &service.units)
             .ok_or_else(|| refused("systemd's answer makes no sense", None))?;
         Ok((
             BootId::new(boot),
@@ -253,8 +274,14 @@ impl Hosts for ServiceHosts {
         Ok((status.parse().unwrap_or(-1), output.to_owned()))
     }
 
-    async fn journal(&self, host: &HostName, lines: usize) -> Result<JournalExcerpt, HostError> {
-        let request = self.with_units(Request::new("journal").arg(lines.to_string()));
+    async fn journal(
+        &self,
+        host: &HostName,
+        of: Option<&RevisionName>,
+        lines: usize,
+    ) -> Result<JournalExcerpt, HostError> {
+        let service = side::as_instance(&self.service, of);
+        let request = with_units(&service, Request::new("journal").arg(lines.to_string()));
         let answer = self.machine(host)?.read(Queue::Look, request).await;
         let answer = match answer {
             Ok(answer) => answer,
@@ -316,6 +343,8 @@ fn host_facts(facts: Facts, runs: Runs, found: Option<adopt::Found>) -> HostFact
         .collect();
     HostFacts {
         runs,
+        port: None,
+        beside: None,
         // One that was cut off is counted as what it becomes at the next claim: nothing then is armed.
         unproven: match facts.cut_off() {
             Some(_) => None,

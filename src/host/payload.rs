@@ -1,4 +1,5 @@
-//! A package in the form that a host can unpack: as it is in the store, or recompressed for a host without zstd.
+//! A package in the form that a host can unpack: as it is in the store, recompressed for a host without zstd, or as the
+//! difference from a revision that the host has.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
@@ -7,11 +8,15 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tempfile::TempPath;
-use tokio::sync::Mutex;
+use tempfile::{NamedTempFile, TempPath};
+use tokio::sync::{Mutex, OnceCell};
 
 use super::script::refused;
+use crate::artifact::delta;
 use crate::ports::{HostError, Package};
+
+/// Below this size a delta saves nothing that anybody notices.
+const WORTH_A_DELTA: u64 = 64 << 10;
 
 /// How a payload is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +24,8 @@ pub(crate) enum Codec {
     Zstd,
     Gzip,
     Plain,
+    /// Against the files of a revision that the host has.
+    Delta,
 }
 
 impl Codec {
@@ -38,6 +45,7 @@ impl Codec {
             Self::Zstd => "zstd",
             Self::Gzip => "gzip",
             Self::Plain => "plain",
+            Self::Delta => "delta",
         }
     }
 }
@@ -48,65 +56,126 @@ pub(crate) struct Payload {
     pub(crate) path: PathBuf,
     pub(crate) size: u64,
     pub(crate) codec: Codec,
-    /// Removes a recompressed file when the last one is gone.
+    /// Removes a file that was made for this when the last one is gone.
     _temporary: Option<Arc<TempPath>>,
 }
 
-/// Payloads by package; each is recompressed once, whoever needs it first.
+/// A package in another form, made once, whoever needs it first; nothing: that form is of no use.
+type Made = Arc<OnceCell<Option<Payload>>>;
+
+/// A package in one form; packages by their SHA-256.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Form {
+    package: String,
+    /// What it is compressed against.
+    base: Option<String>,
+    codec: Codec,
+}
+
+/// Every form that was made.
 #[derive(Debug, Default)]
-pub(crate) struct Payloads(Mutex<HashMap<(String, Codec), Payload>>);
+pub(crate) struct Payloads(Mutex<HashMap<Form, Made>>);
 
 impl Payloads {
-    pub(crate) async fn get(
+    /// The whole package.
+    pub(crate) async fn whole(
         &self,
         package: &Package,
         tools: &BTreeSet<String>,
     ) -> Result<Payload, HostError> {
         let codec = Codec::for_tools(tools);
+        let stored = Payload {
+            path: package.path.clone(),
+            size: package.size,
+            codec,
+            _temporary: None,
+        };
         if codec == Codec::Zstd {
-            return Ok(Payload {
-                path: package.path.clone(),
-                size: package.size,
-                codec,
-                _temporary: None,
-            });
+            return Ok(stored);
         }
-        let mut made = self.0.lock().await;
-        let key = (package.sha256.clone(), codec);
-        if let Some(payload) = made.get(&key) {
-            return Ok(payload.clone());
-        }
+        let made = self.cell(package, None, codec).await;
         let source = package.path.clone();
-        let recompressed = tokio::task::spawn_blocking(move || recompress(&source, codec))
+        let payload = made
+            .get_or_try_init(|| make(move || recompress(&source, codec).map(Some)))
             .await
-            .map_err(|error| refused(format!("the package cannot be recompressed: {error}"), None))?
             .map_err(|error| {
                 refused(format!("the package cannot be recompressed: {error}"), None)
             })?;
-        made.insert(key, recompressed.clone());
-        Ok(recompressed)
+        Ok(payload.clone().unwrap_or(stored))
+    }
+
+    /// The package as the difference from `base`, which the host has; nothing where that is no smaller, or cannot be made: the
+    /// whole package is as good.
+    pub(crate) async fn delta(
+        &self,
+        package: &Package,
+        base: &Package,
+        tools: &BTreeSet<String>,
+    ) -> Option<Payload> {
+        if Codec::for_tools(tools) != Codec::Zstd || package.size < WORTH_A_DELTA {
+            return None;
+        }
+        let made = self.cell(package, Some(base), Codec::Delta).await;
+        let (package, base) = (package.clone(), base.path.clone());
+        let payload = made
+            .get_or_init(|| async move {
+                let size = package.size;
+                let delta = make(move || {
+                    let file = delta(&base, &package.path, package.unpacked_size)?;
+                    file.map(|file| Payload::of(file, Codec::Delta)).transpose()
+                });
+                match delta.await {
+                    Ok(payload) => payload.filter(|payload| payload.size < size),
+                    Err(error) => {
+                        tracing::warn!("no delta is sent: {error}");
+                        None
+                    }
+                }
+            })
+            .await;
+        payload.clone()
+    }
+
+    async fn cell(&self, package: &Package, base: Option<&Package>, codec: Codec) -> Made {
+        let form = Form {
+            package: package.sha256.clone(),
+            base: base.map(|base| base.sha256.clone()),
+            codec,
+        };
+        Arc::clone(self.0.lock().await.entry(form).or_default())
+    }
+}
+
+async fn make(
+    work: impl FnOnce() -> std::io::Result<Option<Payload>> + Send + 'static,
+) -> std::io::Result<Option<Payload>> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}
+
+impl Payload {
+    fn of(file: NamedTempFile, codec: Codec) -> std::io::Result<Self> {
+        let size = file.as_file().metadata()?.len();
+        let path = file.into_temp_path();
+        Ok(Self {
+            path: path.to_path_buf(),
+            size,
+            codec,
+            _temporary: Some(Arc::new(path)),
+        })
     }
 }
 
 fn recompress(source: &Path, codec: Codec) -> std::io::Result<Payload> {
-    let mut file = tempfile::NamedTempFile::new()?;
+    let mut file = NamedTempFile::new()?;
     let mut archive = zstd::Decoder::new(std::fs::File::open(source)?)?;
-    match codec {
-        Codec::Gzip => {
-            let mut encoder = GzEncoder::new(file.as_file_mut(), Compression::fast());
-            std::io::copy(&mut archive, &mut encoder)?;
-            encoder.finish()?.flush()?;
-        }
-        Codec::Plain | Codec::Zstd => {
-            std::io::copy(&mut archive, file.as_file_mut())?;
-        }
+    if codec == Codec::Gzip {
+        let mut encoder = GzEncoder::new(file.as_file_mut(), Compression::fast());
+        std::io::copy(&mut archive, &mut encoder)?;
+        encoder.finish()?.flush()?;
+    } else {
+        std::io::copy(&mut archive, file.as_file_mut())?;
     }
-    let size = file.as_file().metadata()?.len();
-    let path = file.into_temp_path();
-    Ok(Payload {
-        path: path.to_path_buf(),
-        size,
-        codec,
-        _temporary: Some(Arc::new(path)),
-    })
+    Payload::of(file, codec)
 }

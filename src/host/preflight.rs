@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::facts::{Current, Facts};
 use super::machine::{Machine, Queue, dir};
 use super::script::{Request, refused};
+use super::side;
 use super::systemd::{Exec, Unit, UnitText, parse_unit_text};
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::UnitName;
@@ -114,6 +115,9 @@ pub(crate) fn check_units(
     texts: &BTreeMap<UnitName, String>,
     is_adopted: bool,
 ) -> Result<(), HostError> {
+    if side::template(service).is_some() {
+        return side::check_template(service, facts, texts, &home(service, facts));
+    }
     for unit in &facts.units {
         let name = &unit.state.started.unit;
         if unit.state.load == "masked" {
@@ -304,6 +308,12 @@ fn check_modes(
 fn user(service: &Service, facts: &Facts, contents: &PackageContents) -> Option<String> {
     if service.scope == Scope::User {
         return None;
+    }
+    if side::template(service).is_some() {
+        let text = contents.units.values().next()?;
+        return parse_unit_text(text, "/root")
+            .user
+            .filter(|user| !user.is_empty());
     }
     let unit = facts.units.first()?;
     let user = match contents.units.get(&unit.state.started.unit) {

@@ -15,6 +15,7 @@ pub(crate) const SCRIPT: &str = concat!(
     include_str!("script/confirm.sh"),
     include_str!("script/timer.sh"),
     include_str!("script/guard.sh"),
+    include_str!("script/side.sh"),
     include_str!("script/attest.sh"),
     include_str!("script/loop.sh"),
 );

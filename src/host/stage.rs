@@ -12,7 +12,8 @@ use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_architecture, check_host, check_place, check_units};
 use super::script::{Request, refused};
-use super::upload::{Shipment, Source, fetch, ship, step};
+use super::side;
+use super::upload::step;
 use crate::artifact::environment_text;
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{Digest, RevisionName};
@@ -197,7 +198,7 @@ impl Stage<'_> {
         Ok(parse_look(&answer).into_iter().next().unwrap_or_default())
     }
 
-    async fn has(
+    pub(super) async fn has(
         &self,
         name: &RevisionName,
         digest: &Digest,
@@ -240,7 +241,7 @@ impl Stage<'_> {
         })
     }
 
-    fn meta(
+    pub(super) fn meta(
         &self,
         revision: &Revision,
         facts: &Facts,
@@ -284,100 +285,11 @@ impl Stage<'_> {
         Some(environment_text(
             own,
             &revision.reference().name,
-            self.service.port,
+            // Side by side, the port is the instance's, not the revision's.
+            self.service
+                .port
+                .filter(|_| side::template(self.service).is_none()),
         ))
-    }
-
-    async fn send(
-        &self,
-        revision: &Revision,
-        facts: &Facts,
-        package: &Package,
-        progress: UploadProgress<'_>,
-    ) -> Result<u64, HostError> {
-        let _turn = self.depot.uploads.acquire().await;
-        let payload = self.depot.payloads.get(package, &facts.tools).await?;
-        let shipment = Shipment {
-            name: &revision.reference().name,
-            digest: &revision.digest,
-            meta: &self.meta(revision, facts, &package.contents)?,
-            source: Source::Payload(&payload),
-        };
-        ship(
-            self.machine,
-            self.service,
-            self.controller,
-            &shipment,
-            progress,
-        )
-        .await
-    }
-
-    /// Keeps what the host ran before rollctl: there among its revisions, and in the controller's store.
-    async fn keep(
-        &self,
-        found: &Found,
-        facts: &Facts,
-        progress: UploadProgress<'_>,
-    ) -> Result<Manifest, HostError> {
-        let manifest = found.manifest(self.service, self.controller, self.now);
-        let name = RevisionName::adopted(&found.digest);
-        let meta = Meta::new(&manifest, &found.contents.units, None)?;
-        if !self.has(&name, &found.digest, &meta.sums).await? {
-            let shipment = Shipment {
-                name: &name,
-                digest: &found.digest,
-                meta: &meta,
-                source: match &found.adopted {
-                    Adopted::File { origin } => Source::HostFile(origin),
-                    Adopted::Folder { .. } => Source::Nowhere,
-                },
-            };
-            ship(
-                self.machine,
-                self.service,
-                self.controller,
-                &shipment,
-                progress,
-            )
-            .await?;
-        }
-        if found.file().is_some() {
-            self.fetch_once(found, facts, &name).await?;
-        }
-        Ok(manifest)
-    }
-
-    async fn fetch_once(
-        &self,
-        found: &Found,
-        facts: &Facts,
-        name: &RevisionName,
-    ) -> Result<(), HostError> {
-        let guard = Arc::clone(
-            self.depot
-                .fetching
-                .lock()
-                .await
-                .entry(found.digest.clone())
-                .or_default(),
-        );
-        let _only_one = guard.lock().await;
-        let artifacts = &self.depot.artifacts;
-        let stored = artifacts.package(&found.digest, &facts.architecture).await;
-        let (None, Some((sha256, size))) = (stored.map_err(of_store)?, found.file()) else {
-            return Ok(());
-        };
-        let path = format!("{}/{}", folder_of(&facts.dir, name), self.service.binary);
-        let file = fetch(self.machine, &path, sha256, size).await?;
-        let contents = PackageContents {
-            elf: elf_machine(file.path()),
-            ..found.contents.clone()
-        };
-        artifacts
-            .keep_adopted(&found.digest, &contents, file.path())
-            .await
-            .map_err(of_store)
     }
 }
 
@@ -387,12 +299,12 @@ struct Wanted {
     package: Option<Arc<Package>>,
 }
 
-fn of_store(error: ArtifactError) -> HostError {
+pub(super) fn of_store(error: ArtifactError) -> HostError {
     refused(error.to_string(), error.hint)
 }
 
 /// The machine in the header of an ELF file.
-fn elf_machine(path: &std::path::Path) -> Option<Architecture> {
+pub(super) fn elf_machine(path: &std::path::Path) -> Option<Architecture> {
     use std::io::Read;
     let mut header = [0; 20];
     std::fs::File::open(path)

@@ -155,7 +155,7 @@ fn is_cut_off(facts: &Facts, controller: &Controller, switch: &Switch) -> bool {
 /// How long one unit may take to stop and start.
 fn limit(service: &Service, facts: &Facts) -> Duration {
     let stops = facts.units.iter().map(|unit| unit.stop_timeout);
-    longest(stops, service.health.deadline)
+    limit_of(stops, service.health.deadline)
 }
 
 /// What is waited for one unit to stop, by its own timeout.
@@ -165,7 +165,7 @@ pub(crate) fn longest_stop(stop: Duration) -> Duration {
 
 /// A restart stops the old process by the `TimeoutStopSec=` of the unit file that is in place by then. It may be the
 /// default, however short the one was that systemd showed before.
-fn longest(stops: impl Iterator<Item = Duration>, deadline: Duration) -> Duration {
+pub(crate) fn limit_of(stops: impl Iterator<Item = Duration>, deadline: Duration) -> Duration {
     let stop = stops.max().unwrap_or(LONGEST_STOP);
     stop.clamp(STOP_TIMEOUT, LONGEST_STOP) + deadline.max(Duration::from_secs(10))
 }
@@ -250,7 +250,7 @@ mod tests {
             (vec![90], 1, 100, "a start takes its time"),
         ] {
             let stops = stops.into_iter().map(Duration::from_secs);
-            let found = longest(stops, Duration::from_secs(deadline));
+            let found = limit_of(stops, Duration::from_secs(deadline));
             assert_eq!(found, Duration::from_secs(expected), "{why}");
         }
     }

@@ -22,6 +22,8 @@ const PIECE: usize = 128 * 1024;
 pub(crate) enum Source<'a> {
     /// From the controller.
     Payload(&'a Payload),
+    /// From the controller, and from the files of a revision that is on the host.
+    Delta(&'a Payload, &'a RevisionName),
     /// From a file that is on the host.
     HostFile(&'a str),
     /// There are none: it is known by reference.
@@ -39,9 +41,13 @@ pub(crate) struct Shipment<'a> {
 
 impl Shipment<'_> {
     fn size(&self) -> u64 {
-        match &self.source {
-            Source::Payload(payload) => payload.size,
-            Source::HostFile(_) | Source::Nowhere => 0,
+        self.payload().map_or(0, |payload| payload.size)
+    }
+
+    fn payload(&self) -> Option<&Payload> {
+        match self.source {
+            Source::Payload(payload) | Source::Delta(payload, _) => Some(payload),
+            Source::HostFile(_) | Source::Nowhere => None,
         }
     }
 
@@ -56,6 +62,9 @@ impl Shipment<'_> {
             .option("binary", &service.binary);
         match &self.source {
             Source::Payload(payload) => request.option("codec", payload.codec.word()),
+            Source::Delta(payload, base) => request
+                .option("codec", payload.codec.word())
+                .option("base", base),
             Source::HostFile(path) => request.option("codec", "copy").option("source", path),
             Source::Nowhere => request.option("codec", "none"),
         }
@@ -126,7 +135,7 @@ async fn send(
     if script.write(&shipment.meta.archive).await.is_err() {
         return Ok(false);
     }
-    if let Source::Payload(payload) = &shipment.source {
+    if let Some(payload) = shipment.payload() {
         let unreadable = |error: std::io::Error| {
             refused(
                 format!("cannot read `{}`: {error}", payload.path.display()),

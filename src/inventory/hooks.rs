@@ -41,7 +41,7 @@ fn hook(
     files: &mut Vec<NamedFile>,
 ) -> Option<Program> {
     let on = |on: &Entry<'_>, f: &mut Findings<'_>| {
-        if kind.action().is_some() {
+        if kind.is_of_an_instance() {
             return on.choice(f, &[HERE, THERE]);
         }
         // There is no one host that a rollout is on.

@@ -27,6 +27,7 @@ mod render;
 mod select;
 mod selector;
 mod service;
+mod side;
 mod source;
 mod ssh;
 mod steps;
@@ -37,6 +38,7 @@ mod text;
 mod traffic;
 mod traffic_drivers;
 mod traffic_endpoints;
+mod units;
 
 pub use load::{Loaded, load};
 pub use locate::{INVENTORY_VARIABLE, InventoryError, locate};

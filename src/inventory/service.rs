@@ -1,7 +1,7 @@
 //! `[services.*]`.
 
 use crate::core::fleet::{Host, Scope, Service};
-use crate::core::ids::{HostName, ServiceName, UnitName};
+use crate::core::ids::{HostName, ServiceName};
 use crate::core::traffic::Traffic;
 
 use super::content;
@@ -13,15 +13,15 @@ use super::paths::{self, NamedFile};
 use super::placeholder::Values;
 use super::reader::{Entry, Table};
 use super::select::{explain_no_match, parse, select};
+use super::side::{self, is_template};
 use super::source::At;
 use super::strategy::ReadStrategy;
 use super::traffic;
+use super::units::{socket, units};
 
 const REVISION_HISTORY_LIMIT: u32 = 10;
 /// The longest name of a service: it becomes part of the names of units and folders.
 const NAME_MAX: usize = 64;
-/// systemd's limit for the name of a unit.
-const UNIT_NAME_MAX: usize = 255;
 
 /// A service with the places of what must be its own.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(crate) fn read(
     let hosts = selected(&mut table, &entry.key, around, f);
     let (units, units_at) = units(&mut table, &entry.key, f);
     let port = table.take("port");
-    let ports = later::ports(&mut table, port.as_ref(), f);
+    let ports = side::ports(&mut table, port.as_ref(), f);
     let is_template = units.iter().any(is_template);
     let spares = spare_hosts(&mut table, &hosts, is_template, around, f);
     let all: Vec<&Host> = hosts.iter().chain(&spares).copied().collect();
@@ -62,10 +62,11 @@ pub(crate) fn read(
     };
     let values = Values {
         hosts: all,
-        port: port.is_some() || ports,
+        port: port.is_some() || ports.is_some(),
     };
     let strategy_table = sub_table(&mut table, "strategy", f);
-    let strategy = ReadStrategy::read(strategy_table, ordinary, !spares.is_empty(), f);
+    let carried = is_template || !spares.is_empty();
+    let strategy = ReadStrategy::read(strategy_table, ordinary, carried, f);
     warn_of_idle_spares(&spares, &strategy, &entry.key, f);
     let health = health::read(table.take("health"), &entry.key, values, f);
     check_times(&strategy, &health, &entry.key, f);
@@ -107,6 +108,7 @@ pub(crate) fn read(
         port: port
             .and_then(|entry| entry.number(f, 1..=65535))
             .and_then(|port| u16::try_from(port).ok()),
+        ports: ports.as_ref().and_then(|(_, pair)| *pair),
         revision_history_limit: table
             .take("revision_history_limit")
             .and_then(|entry| entry.number(f, 1..=u32::MAX))
@@ -116,6 +118,7 @@ pub(crate) fn read(
         traffic,
         hooks: hooks::read(&mut table, f, files),
     };
+    side::check(&service, ports.as_ref().map(|(at, _)| at), &units_at, f);
     warn_of_empty(&service, &entry.key, around, f);
     later::unread(&mut table, "window", f);
     later::unread(&mut table, "trust", f);
@@ -266,103 +269,6 @@ fn warn_of_idle_spares(
             "write `max_surge = 1` in its `strategy`",
         );
     }
-}
-
-/// Exactly one of `unit` and `units`.
-fn units(table: &mut Table<'_>, service: &At, f: &mut Findings<'_>) -> (Vec<UnitName>, At) {
-    let (one, many) = (table.take("unit"), table.take("units"));
-    if let (Some(_), Some(many)) = (&one, &many) {
-        f.wrong(&many.key, "`unit` and `units` exclude each other");
-    }
-    let (entries, at) = match (one, many) {
-        (Some(one), _) => {
-            let at = one.at.clone();
-            (vec![one], at)
-        }
-        (None, Some(many)) => {
-            let entries = many.list(f);
-            if entries.as_ref().is_some_and(Vec::is_empty) {
-                f.wrong(&many.at, "`units` is empty");
-            }
-            (entries.unwrap_or_default(), many.at)
-        }
-        (None, None) => {
-            let message = format!("`unit` is missing in `[{}]`", service.key);
-            f.wrong_help(
-                service,
-                message,
-                "write `unit = \"web.service\"` or `units = [\"web.service\", \"worker.service\"]`",
-            );
-            (Vec::new(), service.clone())
-        }
-    };
-    let mut in_order = Vec::new();
-    for entry in &entries {
-        let Some(unit) = unit(entry, f) else {
-            continue;
-        };
-        if in_order.contains(&unit) {
-            f.wrong(&entry.at, format!("unit `{unit}` is named twice"));
-            continue;
-        }
-        if is_template(&unit) {
-            f.not_yet(
-                &entry.at,
-                &format!("the template unit `{unit}` (side by side)"),
-                "name a unit without `@`: it is replaced in place",
-            );
-        }
-        in_order.push(unit);
-    }
-    (in_order, at)
-}
-
-fn unit(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<UnitName> {
-    let text = entry.text(f)?;
-    if text.contains('/') {
-        let name = text.rsplit('/').next().unwrap_or_default();
-        f.wrong_help(
-            &entry.at,
-            format!("`{text}` is a path, not the name of a unit"),
-            format!("write `{name}`; a unit file that is part of the revision is `unit_file`"),
-        );
-        return None;
-    }
-    let Some(stem) = text.strip_suffix(".service") else {
-        let stem = text.rsplit_once('.').map_or(text, |(stem, _)| stem);
-        f.wrong_help(
-            &entry.at,
-            format!("unit `{text}` does not end in `.service`"),
-            format!("write `{stem}.service`; other kinds of units cannot be rolled"),
-        );
-        return None;
-    };
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ":_.\\-@".contains(c);
-    let starts_well = stem.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    if !starts_well || text.len() > UNIT_NAME_MAX || !stem.chars().all(allowed) {
-        f.wrong(&entry.at, format!("`{text}` cannot be the name of a unit"));
-        return None;
-    }
-    Some(UnitName::new(text))
-}
-
-/// The socket that systemd holds for the service.
-fn socket(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<UnitName> {
-    let text = entry.text(f)?;
-    let stem = text.strip_suffix(".socket").unwrap_or_default();
-    if stem.is_empty() || text.contains('/') {
-        f.wrong_help(
-            &entry.at,
-            format!("`{text}` is not the name of a socket unit"),
-            "write `socket = \"web.socket\"`; it is on the host already, and rollctl never stops it",
-        );
-        return None;
-    }
-    Some(UnitName::new(text))
-}
-
-fn is_template(unit: &UnitName) -> bool {
-    unit.as_str().ends_with("@.service")
 }
 
 fn binary(table: &mut Table<'_>, service: &str, f: &mut Findings<'_>) -> String {

@@ -176,6 +176,7 @@ pub(crate) fn spec(of: &str, to: char) -> Spec {
         max_uploads: 8,
         steps: Vec::new(),
         domains: Vec::new(),
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     }

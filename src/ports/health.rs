@@ -24,6 +24,11 @@ pub struct ProbeAnswer {
 #[async_trait]
 pub trait Prober: Send + Sync {
     /// One probe, bounded by the check's timeout. `expect` is the revision that should answer; nothing: `expect_*`
-    /// with `{revision}` is not asked (adopted or unknown).
-    async fn probe(&self, host: &HostName, expect: Option<&RevisionName>) -> ProbeAnswer;
+    /// with `{revision}` is not asked (adopted or unknown). `port`: side by side, which of the two instances is asked.
+    async fn probe(
+        &self,
+        host: &HostName,
+        expect: Option<&RevisionName>,
+        port: Option<u16>,
+    ) -> ProbeAnswer;
 }

@@ -23,6 +23,8 @@ pub struct HookCall {
     pub rest: Option<Rest>,
     /// The instance's host, for the hooks of an instance.
     pub host: Option<HostName>,
+    /// Side by side: the port of what runs there now; nothing: the service's own.
+    pub port: Option<u16>,
 }
 
 /// Runs the hooks of one service, each to its end or its timeout.

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::core::event::{Runs, Started, Unproven};
-use crate::core::ids::{BootId, Digest, Epoch, HostName, LedgerId, RevisionName, RolloutId};
+use crate::core::ids::{
+    BootId, Digest, Epoch, HostName, LedgerId, RevisionName, RevisionRef, RolloutId,
+};
 use crate::core::revision::{Adopted, Architecture, Manifest, Revision};
 
 /// What went wrong on a host, and what is known of the host now.
@@ -35,6 +37,13 @@ pub enum HostErrorKind {
     Lost,
 }
 
+impl HostErrorKind {
+    /// Whether the host itself said so.
+    pub fn is_an_answer(self) -> bool {
+        matches!(self, Self::Refused | Self::Failed)
+    }
+}
+
 impl HostError {
     /// Message and hint in one line, for an event.
     pub fn in_words(&self) -> String {
@@ -52,6 +61,10 @@ pub struct HostFacts {
     pub runs: Runs,
     /// Set when it was switched to `runs` and that was never confirmed: its dead-man's switch is armed.
     pub unproven: Option<Unproven>,
+    /// Side by side: the port of what it runs.
+    pub port: Option<u16>,
+    /// Side by side: another instance of the service on the host.
+    pub beside: Option<Beside>,
     /// Set when `runs` was not installed by rollctl and is not yet kept as a revision.
     pub unadopted: Option<Adopted>,
     /// Every unit of the service, in its order.
@@ -66,6 +79,19 @@ pub struct HostFacts {
     pub owner: Option<Owner>,
     /// The highest epoch seen.
     pub epoch: Option<Epoch>,
+}
+
+/// Another instance on a host, beside the one that the host runs after a reboot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beside {
+    /// What it runs.
+    pub revision: RevisionRef,
+    /// Its port.
+    pub port: u16,
+    /// Its unit.
+    pub unit: UnitState,
+    /// Whether nobody ever confirmed it: its dead-man's switch is armed.
+    pub unproven: bool,
 }
 
 /// Who manages a service on a host.
@@ -125,6 +151,28 @@ pub struct Switch {
     pub event_hash: String,
     /// Whether the host is to put it back by itself unless it is confirmed in time.
     pub guarded: bool,
+    /// Side by side: how; nothing for a service whose units are replaced.
+    pub side: Option<Side>,
+}
+
+/// How one of two instances is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Side {
+    /// The port of the new one.
+    pub port: u16,
+    /// Whether `from` goes on running; otherwise it is stopped first.
+    pub keeps: bool,
+}
+
+/// The end of one of two instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// What is stopped and removed.
+    pub revision: RevisionRef,
+    /// What stays: it is what the host runs from then on, and is started if it does not run. Nothing: nobody stays.
+    pub stays: Option<RevisionRef>,
+    /// Hash of the event that decided it, for the host's journal.
+    pub event_hash: String,
 }
 
 /// What staging left on a host.
@@ -217,6 +265,14 @@ pub trait Hosts: Send + Sync {
         started: &Started,
     ) -> Result<Confirmed, HostError>;
 
+    /// Side by side: stops one instance and removes it. Done twice, the second does nothing.
+    async fn stop(
+        &self,
+        host: &HostName,
+        controller: &Controller,
+        stop: &Stop,
+    ) -> Result<(), HostError>;
+
     /// Removes revisions of the service that are not in `keep`; never the current or the previous one.
     async fn prune(
         &self,
@@ -225,8 +281,12 @@ pub trait Hosts: Send + Sync {
         keep: &[RevisionName],
     ) -> Result<Vec<RevisionName>, HostError>;
 
-    /// The units' state and the host's boot, as one cheap exchange.
-    async fn units(&self, host: &HostName) -> Result<(BootId, Vec<UnitState>), HostError>;
+    /// The units' state and the host's boot, as one cheap exchange; side by side, of the instance of that revision.
+    async fn units(
+        &self,
+        host: &HostName,
+        of: Option<&RevisionName>,
+    ) -> Result<(BootId, Vec<UnitState>), HostError>;
 
     /// Runs a health command on the host; its exit status and the end of its output.
     async fn run_check(
@@ -236,8 +296,13 @@ pub trait Hosts: Send + Sync {
         timeout: Duration,
     ) -> Result<(i32, String), HostError>;
 
-    /// The last `lines` of the units' journal of the present invocation.
-    async fn journal(&self, host: &HostName, lines: usize) -> Result<JournalExcerpt, HostError>;
+    /// The last `lines` of the units' journal of the present invocation; side by side, of the instance of that revision.
+    async fn journal(
+        &self,
+        host: &HostName,
+        of: Option<&RevisionName>,
+        lines: usize,
+    ) -> Result<JournalExcerpt, HostError>;
 
     /// A stream to a port as seen from the host.
     async fn dial(

@@ -25,6 +25,14 @@ impl Member {
             port: None,
         }
     }
+
+    /// The one on that port; nothing: the service's own.
+    pub fn at(host: &HostName, port: Option<u16>) -> Self {
+        Self {
+            host: host.clone(),
+            port,
+        }
+    }
 }
 
 /// An instance that takes no new requests.
@@ -97,6 +105,13 @@ pub trait Traffic: Send + Sync {
     /// After an error it may be out at some endpoints; the message says at which it is not. Before, a dead-man's switch is
     /// armed wherever one can be, by which it gets its traffic again if nobody attaches it in time.
     async fn drain(&self, member: &Member) -> Result<Drained, TrafficError>;
+
+    /// Closes the entry of a port on which an instance is about to be started, and reads that back. No dead-man's switch is
+    /// armed, and one that is left of whoever served there before is disarmed: if nobody comes back, nothing runs there, or
+    /// what nobody has confirmed.
+    async fn close(&self, member: &Member) -> Result<(), TrafficError> {
+        self.drain(member).await.map(drop)
+    }
 
     /// The instance came further, or another controller goes on with what one has begun: switches that are armed get their
     /// whole time again.

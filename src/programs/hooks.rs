@@ -118,7 +118,8 @@ impl Hooks {
         }
         if let Some(host) = &call.host {
             let address = self.addresses.get(host).cloned().unwrap_or_default();
-            let port = self.port.map(|port| port.to_string()).unwrap_or_default();
+            let port = call.port.or(self.port);
+            let port = port.map(|port| port.to_string()).unwrap_or_default();
             variables.extend([
                 ("ROLLCTL_HOST", host.to_string()),
                 ("ROLLCTL_ADDRESS", address),

@@ -67,6 +67,7 @@ async fn run_on(on: RunsOn, script: &str, timeout: Duration) -> HookEnd {
         to: "v2".to_owned(),
         rest: Some(Rest::Ended(Outcome::Completed)),
         host: Some(HostName::new("web-01")),
+        port: None,
     };
     hooks.run(&call).await
 }
@@ -168,6 +169,7 @@ async fn a_program_that_is_not_there_says_so() {
         to: "v2".to_owned(),
         rest: None,
         host: None,
+        port: None,
     };
     let words = hooks.run(&call).await.in_words();
     assert!(

@@ -57,6 +57,10 @@ enum Doing {
     },
     ReadingBack,
     PuttingBack,
+    /// Side by side: the old one goes.
+    Leaving {
+        drains: bool,
+    },
     ComingBack {
         ready_until: Option<Timestamp>,
         gives_up_at: Timestamp,
@@ -231,6 +235,8 @@ impl Line {
             } => self.proving("settle   ", *ready_until, "fails", *fails_at, now),
             Doing::ReadingBack => "confirm".to_owned(),
             Doing::PuttingBack => "revert".to_owned(),
+            Doing::Leaving { drains: true } => "drain     the other one".to_owned(),
+            Doing::Leaving { drains: false } => "stop      the other one".to_owned(),
             Doing::ComingBack {
                 ready_until,
                 gives_up_at,
@@ -338,6 +344,12 @@ fn doing(instance: &Instance, state: &RolloutState) -> Option<(u8, Doing)> {
         ),
         Stage::Activating { since, .. } => (4, Doing::Switching { since: *since }),
         Stage::Staging if instance.open == Some(ActionKind::Stage) => (5, Doing::Shipping),
+        _ if instance.open == Some(ActionKind::DrainSibling) => {
+            (2, Doing::Leaving { drains: true })
+        }
+        _ if instance.open == Some(ActionKind::StopSibling) => {
+            (2, Doing::Leaving { drains: false })
+        }
         _ => return None,
     })
 }

@@ -368,11 +368,11 @@ fn fleet(state: &RolloutState, now: Timestamp) -> String {
     let mut on: Vec<(String, usize)> = Vec::new();
     let mut unavailable = 0_u32;
     for instance in &state.instances {
-        if !instance.is_available(now, state.spec.min_ready) {
+        let Some(serving) = instance.what_serves(now, state.spec.min_ready) else {
             unavailable += u32::from(!instance.spare);
             continue;
-        }
-        let name = match instance.runs.as_ref().and_then(Runs::revision) {
+        };
+        let name = match serving.and_then(Runs::revision) {
             Some(revision) => format!("`{revision}`"),
             None => "an unknown revision".to_owned(),
         };

@@ -377,6 +377,7 @@ fn on_a_spare_host() -> Sample {
         .push(
             100,
             Event::HostObserved {
+                sibling: None,
                 host: host("web-09"),
                 sight: crate::core::event::Sight::reachable(Runs::Nothing),
                 traffic: None,

@@ -63,10 +63,28 @@ fn fields(event: &Event) -> (&'static str, Value) {
         Event::RolloutStarted { spec, by, cause } => {
             ("rollout_started", start(spec, by, cause.as_deref()))
         }
-        Event::HostObserved { sight, traffic, .. } => {
-            ("host_observed", with_traffic(seen(sight), traffic.as_ref()))
+        Event::HostObserved {
+            sight,
+            traffic,
+            sibling,
+            ..
+        } => {
+            let mut fields = with_traffic(seen(sight), traffic.as_ref());
+            if let Some(other) = sibling {
+                let other = json!({"revision": name(&other.runs), "unproven": other.unproven});
+                fields["sibling"] = other;
+            }
+            ("host_observed", fields)
         }
-        Event::HealthChanged { health, .. } => ("health_changed", health_fields(*health)),
+        Event::HealthChanged {
+            health, sibling, ..
+        } => {
+            let mut fields = health_fields(*health);
+            if *sibling {
+                fields["sibling"] = json!(true);
+            }
+            ("health_changed", fields)
+        }
         Event::HostRebooted { .. } => ("host_rebooted", json!({})),
         Event::DrainCutShort { sessions, .. } => ("drain_cut_short", json!({"sessions": sessions})),
         Event::ActionStarted { action, .. } => ("action_started", json!({"action": action})),
@@ -322,6 +340,39 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_is_said_of_the_other_one_on_a_host() {
+        let sight = crate::core::event::Sight::reachable(Runs::Nothing);
+        let revision = crate::report::sample::revision("v1.4.2");
+        let observed = |sibling| Event::HostObserved {
+            host: host("web-01"),
+            sight: sight.clone(),
+            traffic: None,
+            sibling,
+        };
+        let other = crate::core::event::SiblingSight {
+            runs: Runs::Revision { revision },
+            started: None,
+            unproven: true,
+            traffic: None,
+        };
+        let seen = fields(&observed(Some(Box::new(other)))).1;
+        assert_eq!(
+            seen["sibling"],
+            json!({"revision": "v1.4.2", "unproven": true})
+        );
+        assert_eq!(fields(&observed(None)).1.get("sibling"), None);
+        for sibling in [false, true] {
+            let changed = Event::HealthChanged {
+                host: host("web-01"),
+                health: Health::Unknown,
+                sibling,
+            };
+            let told = fields(&changed).1.get("sibling").cloned();
+            assert_eq!(told, sibling.then_some(json!(true)));
+        }
     }
 
     #[test]

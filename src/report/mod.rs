@@ -2,6 +2,7 @@
 //!
 //! [`words`] makes sentences and is pure. Everything else only decides where and when they are printed.
 
+mod action_words;
 mod board;
 mod choose;
 pub mod describe;

@@ -79,6 +79,7 @@ impl Sample {
             max_uploads: 16,
             steps: Vec::new(),
             domains: Vec::new(),
+            side_by_side: false,
             balanced: false,
             hooks: Default::default(),
         };
@@ -91,6 +92,26 @@ impl Sample {
         spec.budget.max_surge = 1;
         spec.hosts.push(HostSpec::spare(host("web-09")));
         Self::of(spec)
+    }
+
+    /// [`Sample::new`] of a service whose revisions run side by side, with one more than the others.
+    pub(crate) fn side_by_side(hosts: u32, max_unavailable: u32) -> Self {
+        let mut spec = Self::new(hosts, max_unavailable).state.spec;
+        spec.budget.max_surge = 1;
+        spec.side_by_side = true;
+        let mut sample = Self::of(spec);
+        for number in 1..=hosts {
+            sample.sees_old(100, &format!("web-{number:02}"));
+        }
+        sample
+    }
+
+    /// Ships and starts beside the old one.
+    pub(crate) fn starts_beside(&mut self, millis: i64, name: &str) -> &mut Self {
+        self.begins(millis, name, ActionKind::Stage)
+            .ends(millis + 1_000, name, ActionKind::Stage)
+            .begins(millis + 1_000, name, ActionKind::Start)
+            .ends(millis + 1_500, name, ActionKind::Start)
     }
 
     fn of(spec: Spec) -> Self {
@@ -140,8 +161,8 @@ impl Sample {
                 .push(millis, Event::HookStarted { hook, rest })
                 .push(millis + 1_200, Event::HookEnded { hook, host, end });
         };
-        let of_instance = |sample: &mut Self, millis, hook: HookKind| {
-            let (action, host) = (hook.action().unwrap(), Some(host("web-01")));
+        let of_instance = |sample: &mut Self, millis, action: ActionKind| {
+            let (hook, host) = (action.hook().unwrap(), Some(host("web-01")));
             let end = hook_end(0, "");
             sample
                 .begins(millis, "web-01", action)
@@ -160,14 +181,14 @@ impl Sample {
         sample
             .begins(2_000, "web-01", ActionKind::Stage)
             .ends(3_000, "web-01", ActionKind::Stage);
-        of_instance(&mut sample, 3_000, HookKind::BeforeInstance);
+        of_instance(&mut sample, 3_000, ActionKind::BeforeInstance);
         sample
             .begins(5_000, "web-01", ActionKind::Activate)
             .ends(5_500, "web-01", ActionKind::Activate)
             .health(6_000, "web-01", Health::Ready { since: at(6_000) })
             .begins(16_000, "web-01", ActionKind::Confirm)
             .ends(16_100, "web-01", ActionKind::Confirm);
-        of_instance(&mut sample, 16_100, HookKind::AfterInstance);
+        of_instance(&mut sample, 16_100, ActionKind::AfterInstance);
         let rest = Some(Rest::Ended(Outcome::Completed));
         let output = "posting\n\u{fffd}[31mno such channel";
         of_rollout(&mut sample, 18_000, HookKind::AfterRollout, rest, 3, output);
@@ -190,6 +211,7 @@ impl Sample {
                 host: host(name),
                 sight: Sight::reachable(runs),
                 traffic: None,
+                sibling: None,
             },
         );
         if !absent {
@@ -218,6 +240,7 @@ impl Sample {
                     reason: "connection refused (192.0.2.17:22)".to_owned(),
                 },
                 traffic: None,
+                sibling: None,
             },
         );
         self.health(millis, name, Health::NotReady { failed_polls: 1 })
@@ -229,6 +252,7 @@ impl Sample {
             Event::HealthChanged {
                 host: host(name),
                 health,
+                sibling: false,
             },
         )
     }
@@ -244,8 +268,11 @@ impl Sample {
     }
 
     pub(crate) fn ends(&mut self, millis: i64, name: &str, action: ActionKind) -> &mut Self {
-        let started =
-            matches!(action, ActionKind::Activate | ActionKind::Revert).then(self::started);
+        let started = matches!(
+            action,
+            ActionKind::Activate | ActionKind::Start | ActionKind::Revert
+        )
+        .then(self::started);
         self.push(
             millis,
             Event::ActionEnded {

@@ -1,8 +1,10 @@
 //! One word for how an instance is, as `status` prints it and the ledger keeps it.
 
+use crate::core::event::ActionKind;
 use crate::core::health::Health;
 use crate::core::rollout::{Instance, Reach, RolloutPhase, RolloutState, Stage};
 use crate::core::time::Timestamp;
+use crate::core::traffic_state::TrafficState;
 
 /// Its host is out of service: listed, never touched.
 pub const OUT_OF_SERVICE: &str = "out-of-service";
@@ -26,7 +28,7 @@ pub const WORDS: [(&str, &str); 23] = [
     ),
     (
         "draining",
-        "being taken out of traffic, to be switched next",
+        "being taken out of traffic, to be switched or stopped next",
     ),
     (
         "preparing",
@@ -42,13 +44,16 @@ pub const WORDS: [(&str, &str); 23] = [
     ("returned", "the rollout goes back; what ran before is back"),
     (
         "stopping",
-        "its spare host is not needed any more: out of traffic, and stopped",
+        "not needed any more, on a spare host or beside the new one: out of traffic, and stopped",
     ),
     (
         "lost",
         "its host was lost while it was in work; its dead-man's switch puts it back",
     ),
-    ("broken", "could not be put back: somebody must look"),
+    (
+        "broken",
+        "could not be put back, or stopped: somebody must look",
+    ),
     (OUT_OF_SERVICE, "not in desired, never touched"),
 ];
 
@@ -56,7 +61,7 @@ pub const WORDS: [(&str, &str); 23] = [
 pub fn word(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'static str {
     match (&instance.stage, &instance.reach) {
         (Stage::Staging, _) => "staging",
-        (Stage::Preparing, _) => "preparing",
+        (Stage::Preparing { .. }, _) => "preparing",
         (Stage::Draining { .. }, _) => "draining",
         (Stage::Activating { .. }, _) => "activating",
         (Stage::Settling { .. }, _) => "settling",
@@ -82,9 +87,36 @@ fn by_health(instance: &Instance, state: &RolloutState, now: Timestamp) -> &'sta
     if instance.is_absent() {
         return "absent";
     }
-    match instance.health {
-        _ if instance.is_available(now, state.spec.min_ready) => "available",
-        Some(Health::Ready { .. }) if !instance.is_attached() => "detached",
+    let is_available = instance.is_available(now, state.spec.min_ready);
+    of_health(instance.health, is_available, instance.is_attached())
+}
+
+/// The word for the other instance on a host, side by side; nothing where there is none.
+pub fn word_of_sibling(
+    instance: &Instance,
+    state: &RolloutState,
+    now: Timestamp,
+) -> Option<&'static str> {
+    let sibling = instance.sibling.as_ref()?;
+    Some(match &instance.reach {
+        Some(Reach::Unreachable { .. }) => "unreachable",
+        _ if sibling.leaving && sibling.stuck.is_some() => "broken",
+        _ if sibling.leaving && instance.open == Some(ActionKind::DrainSibling) => "draining",
+        _ if sibling.leaving => "stopping",
+        _ => {
+            let is_available = sibling.is_available(now, state.spec.min_ready);
+            let is_attached =
+                |traffic: &TrafficState| traffic.attached == Some(true) && !traffic.taken_out;
+            let is_attached = sibling.traffic.as_ref().is_none_or(is_attached);
+            of_health(sibling.health, is_available, is_attached)
+        }
+    })
+}
+
+fn of_health(health: Option<Health>, is_available: bool, is_attached: bool) -> &'static str {
+    match health {
+        _ if is_available => "available",
+        Some(Health::Ready { .. }) if !is_attached => "detached",
         Some(Health::Ready { .. }) => "ready",
         Some(Health::NotReady { .. } | Health::Restarted) => "not-ready",
         Some(Health::Unknown) | None => "unknown",
@@ -115,8 +147,40 @@ pub fn failed(state: &RolloutState) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::{ActionKind, Runs};
+    use crate::core::event::Runs;
     use crate::report::sample::{Sample, at};
+
+    #[test]
+    fn the_other_one_has_its_word_as_long_as_it_runs() {
+        let mut sample = Sample::side_by_side(2, 0);
+        let other = |sample: &Sample| {
+            word_of_sibling(&sample.state.instances[0], &sample.state, at(80_000))
+        };
+        assert_eq!(other(&sample), None);
+        sample.starts_beside(200, "web-01");
+        assert_eq!(other(&sample), Some("available"));
+        let since = at(2_000);
+        sample
+            .health(2_000, "web-01", Health::Ready { since })
+            .begins(12_000, "web-01", ActionKind::Confirm)
+            .ends(12_100, "web-01", ActionKind::Confirm)
+            .begins(12_100, "web-01", ActionKind::StopSibling);
+        assert_eq!(other(&sample), Some("stopping"));
+        sample.ends(12_200, "web-01", ActionKind::StopSibling);
+        assert_eq!(other(&sample), None);
+        sample.starts_beside(12_300, "web-02");
+        let word = |health| {
+            let mut state = sample.state.clone();
+            if let Some(sibling) = &mut state.instances[1].sibling {
+                sibling.health = health;
+            }
+            word_of_sibling(&state.instances[1], &state, at(80_000))
+        };
+        let since = at(79_000);
+        assert_eq!(word(Some(Health::Ready { since })), Some("ready"));
+        assert_eq!(word(Some(Health::Restarted)), Some("not-ready"));
+        assert_eq!(word(None), Some("unknown"));
+    }
 
     #[test]
     fn every_stage_has_its_word() {

@@ -1,11 +1,13 @@
 //! `status`: what runs where, and what a rollout waits for. Contract, section 6.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::json::moment;
 use super::table::table;
 use super::time::{age, age_of, clock};
-use super::verify::{self, Verified};
+use super::verify::{self, Compared, Verified};
 use super::waits::{wait_in_words, waits_in_words};
 use super::way_out::WayOut;
 use crate::core::budget::Budget;
@@ -33,7 +35,7 @@ pub struct StatusView {
     pub up_to_date: u32,
     /// Ready for `min_ready`.
     pub available: u32,
-    /// Each host.
+    /// Each host; side by side, one with two instances stands there twice, one after the other.
     pub instances: Vec<InstanceView>,
     /// Whether the hosts were looked at just now; else the ledger's memory is shown.
     pub live: bool,
@@ -59,24 +61,31 @@ impl StatusView {
     /// Puts what was seen on the hosts just now in the place of what the ledger remembers, and counts anew.
     #[must_use]
     pub fn looked_at(mut self, seen: Vec<InstanceView>) -> Self {
-        for one in seen {
-            match self.instances.iter_mut().find(|old| old.host == one.host) {
-                Some(old) => {
-                    // The ledger knows since when, as long as nothing changed.
-                    let since = old.since.filter(|_| old.revision == one.revision);
-                    *old = InstanceView {
-                        since: one.since.or(since),
-                        ..one
-                    };
-                }
-                None => self.instances.push(one),
-            }
+        for of_host in seen.chunk_by(|one, next| one.host == next.host) {
+            let Some(InstanceView { host, .. }) = of_host.first() else {
+                continue;
+            };
+            let is_of_host = |one: &InstanceView| one.host == *host;
+            let place = self.instances.iter().position(is_of_host);
+            let place = place.unwrap_or(self.instances.len());
+            let old: Vec<_> = self
+                .instances
+                .extract_if(.., |one| is_of_host(one))
+                .collect();
+            let seen = of_host.iter().cloned().map(|mut one| {
+                // The ledger knows since when, as long as nothing changed.
+                let same = old.iter().find(|old| old.revision == one.revision);
+                one.since = one.since.or(same.and_then(|old| old.since));
+                one
+            });
+            self.instances.splice(place..place, seen);
         }
         self.live = true;
         self.counted()
     }
 
-    /// Counts the instances as they are listed. One that is unreachable counts as running.
+    /// Counts the instances as they are listed. One that is unreachable, or that nobody could look at, counts as running;
+    /// a host with two that run is available once.
     #[must_use]
     pub fn counted(mut self) -> Self {
         let wanted = match (&self.rollout, &self.revision) {
@@ -84,23 +93,40 @@ impl StatusView {
             (None, Some(revision)) => Some(revision.reference().name),
             (None, None) => None,
         };
-        let count = |which: &dyn Fn(&InstanceView) -> bool| {
-            u32::try_from(self.instances.iter().filter(|one| which(one)).count())
-                .unwrap_or(u32::MAX)
+        let chosen =
+            |which: fn(&InstanceView) -> bool| self.instances.iter().filter(move |one| which(one));
+        let hosts = |which: fn(&InstanceView) -> bool| {
+            let hosts: BTreeSet<_> = chosen(which).map(|one| &one.host).collect();
+            hosts.len()
         };
-        let current = count(&|one| one.revision.is_some() || one.state == "unreachable");
-        let up_to_date = count(&|one| wanted.is_some() && one.revision == wanted);
-        let available = count(&|one| one.state == "available");
-        self.desired = count(&|one| !one.spare);
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let is_running = |one: &InstanceView| {
+            one.revision.is_some() || matches!(one.state.as_str(), "unreachable" | "refused")
+        };
+        let is_up_to_date = |one: &&InstanceView| wanted.is_some() && one.revision == wanted;
+        let current = count(chosen(is_running).count());
+        let up_to_date = count(self.instances.iter().filter(is_up_to_date).count());
+        let available = count(hosts(|one| one.state == "available"));
+        self.desired = count(hosts(|one| !one.spare));
         (self.current, self.up_to_date, self.available) = (current, up_to_date, available);
         self
     }
 }
 
-/// One host.
+impl StatusView {
+    /// What the comparison found of an instance. Of the two on a host only the one that it runs after a reboot is compared.
+    fn found<'a>(&self, verified: &'a [Verified], one: &InstanceView) -> Option<&'a Compared> {
+        let of_host = |other: &&InstanceView| other.host == one.host;
+        let is_alone = self.instances.iter().filter(of_host).count() == 1;
+        verify::of(verified, &one.host)
+            .filter(|compared| is_alone || compared.revision == one.revision)
+    }
+}
+
+/// One instance, or a host that has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceView {
-    /// Its name.
+    /// Its host.
     pub host: HostName,
     /// Whether it carries the service only during a rollout.
     pub spare: bool,
@@ -216,9 +242,9 @@ fn hosts_table(view: &StatusView) -> String {
     let mut header = vec!["HOST", "REVISION", "STATE", "SINCE"];
     if let Some(verified) = &view.verified {
         header.push("VERIFIED");
-        let hosts = view.instances.iter().map(|one| &one.host);
-        for (row, host) in rows.iter_mut().zip(hosts.chain(&view.out_of_service)) {
-            row.push(verify::word(verified, host).to_owned());
+        let found = view.instances.iter().map(|one| view.found(verified, one));
+        for (row, found) in rows.iter_mut().zip(found.chain(std::iter::repeat(None))) {
+            row.push(verify::word(found).to_owned());
         }
     }
     table(0, &header, &rows)
@@ -308,7 +334,7 @@ pub fn status_json(view: &StatusView) -> Value {
                 object["spare"] = json!(true);
             }
             if let Some(verified) = &view.verified {
-                verify::add_json(verified, &one.host, &mut object);
+                verify::add_json(view.found(verified, one), &mut object);
             }
             object
         })

@@ -269,10 +269,85 @@ fn what_is_seen_now_counts_and_what_did_not_change_keeps_its_age() {
 }
 
 #[test]
+fn a_host_on_which_two_run_stands_there_twice_and_is_available_once() {
+    let view = StatusView {
+        rollout: None,
+        out_of_service: vec![],
+        ..view()
+    }
+    .looked_at(vec![
+        instance("web-01", "v1.4.2", "available", None),
+        instance("web-01", "v1.4.1", "available", None),
+        instance("web-02", "v1.4.1", "available", None),
+        instance("web-02", "v1.4.2", "ready", None),
+    ]);
+    insta::assert_snapshot!(status_table(&view), @r"
+    SERVICE   REVISION   DESIRED   CURRENT   UP-TO-DATE   AVAILABLE   AGE
+    web       v1.4.1     3         5         3            3           125m
+
+    HOST     REVISION   STATE       SINCE
+    web-01   v1.4.2     available   30s
+    web-01   v1.4.1     available   -
+    web-02   v1.4.1     available   -
+    web-02   v1.4.2     ready       3s
+    web-03   v1.4.1     available   123m
+    ");
+    let json = status_json(&view);
+    let of = |at: usize| {
+        (
+            &json["instances"][at]["host"],
+            &json["instances"][at]["revision"],
+        )
+    };
+    assert_eq!(of(0), (&json!("web-01"), &json!("v1.4.2")));
+    assert_eq!(of(1), (&json!("web-01"), &json!("v1.4.1")));
+
+    // The next look shows that one of them is gone.
+    let view = view.looked_at(vec![instance("web-01", "v1.4.2", "available", None)]);
+    let counts = (view.desired, view.current, view.up_to_date, view.available);
+    assert_eq!(counts, (3, 4, 2, 3));
+    assert_eq!(view.instances[0].since, Some(at(-30_000)), "as before");
+    assert_eq!(view.instances[1].host, host("web-02"));
+}
+
+#[test]
+fn of_two_on_a_host_the_one_that_was_compared_says_so() {
+    let view = StatusView {
+        rollout: None,
+        out_of_service: vec![],
+        instances: vec![
+            instance("web-01", "v1.4.2", "settling", Some(3)),
+            instance("web-01", "v1.4.1", "available", Some(30)),
+        ],
+        verified: Some(vec![Verified {
+            host: host("web-01"),
+            seen: Ok(Compared {
+                revision: RevisionName::parse("v1.4.1").ok(),
+                attestation: Some(Attestation::RunningFile),
+                drift: vec![],
+            }),
+        }]),
+        ..view()
+    };
+    let json = status_json(&view);
+    assert_eq!(json["instances"][0]["verified"], Value::Null);
+    assert_eq!(json["instances"][1]["verified"], "running_file");
+    let table = status_table(&view);
+    let cell = |revision: &str| {
+        let line = table
+            .lines()
+            .find(|line| line.contains(&format!("web-01   {revision}")));
+        line.is_some_and(|line| line.ends_with("running file"))
+    };
+    assert!(!cell("v1.4.2") && cell("v1.4.1"), "{table}");
+}
+
+#[test]
 fn what_was_verified_and_what_differs() {
     let compared = |name: &str, attestation, drift: &[&str]| Verified {
         host: host(name),
         seen: Ok(Compared {
+            revision: None,
             attestation,
             drift: drift.iter().map(|&line| line.to_owned()).collect(),
         }),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::escape::printable;
-use crate::core::ids::{HostName, ServiceName};
+use crate::core::ids::{HostName, RevisionName, ServiceName};
 use crate::ports::Attestation;
 
 /// One host that was to be compared with the manifest of what it runs.
@@ -18,6 +18,8 @@ pub struct Verified {
 /// What the comparison found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
+    /// What the host runs, and was compared.
+    pub revision: Option<RevisionName>,
     /// How it was shown that the revision runs.
     pub attestation: Option<Attestation>,
     /// The differences, in words.
@@ -34,14 +36,15 @@ impl Verified {
     }
 }
 
-fn of<'a>(all: &'a [Verified], host: &HostName) -> Option<&'a Compared> {
+/// What was found on a host.
+pub(crate) fn of<'a>(all: &'a [Verified], host: &HostName) -> Option<&'a Compared> {
     let one = all.iter().find(|one| one.host == *host)?;
     one.seen.as_ref().ok()
 }
 
 /// The cell of the table.
-pub(crate) fn word(all: &[Verified], host: &HostName) -> &'static str {
-    match of(all, host) {
+pub(crate) fn word(found: Option<&Compared>) -> &'static str {
+    match found {
         Some(compared) if !compared.drift.is_empty() => "DRIFT",
         Some(Compared {
             attestation: Some(Attestation::RunningFile),
@@ -95,8 +98,7 @@ pub fn hint(service: &ServiceName, drifted: &[&HostName]) -> String {
 }
 
 /// Adds what was found to the object of an instance.
-pub(crate) fn add_json(all: &[Verified], host: &HostName, object: &mut Value) {
-    let compared = of(all, host);
+pub(crate) fn add_json(compared: Option<&Compared>, object: &mut Value) {
     let word = compared
         .and_then(|one| one.attestation)
         .map(|attestation| match attestation {

@@ -131,14 +131,20 @@ pub fn waits_in_words(reasons: &[WaitReason], budget: &Budget, now: Timestamp) -
 fn gerund(action: ActionKind) -> &'static str {
     match action {
         ActionKind::Stage => "shipping to",
-        ActionKind::BeforeInstance => "running the before_instance hook of",
+        ActionKind::BeforeInstance | ActionKind::BeforeStart => {
+            "running the before_instance hook of"
+        }
         ActionKind::Drain => "draining",
         ActionKind::Activate => "switching",
         ActionKind::Confirm => "reading back",
         ActionKind::Attach => "attaching",
         ActionKind::AfterInstance => "running the after_instance hook of",
         ActionKind::Revert => "putting back",
+        ActionKind::Start => "starting beside the other on",
         ActionKind::Stop => "stopping",
+        ActionKind::DrainSibling => "draining the other on",
+        ActionKind::AttachSibling => "attaching the other on",
+        ActionKind::StopSibling => "stopping the other on",
         ActionKind::Prune => "cleaning up",
     }
 }

@@ -5,12 +5,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::action_words::{begun, ended};
 use super::escape::printable;
 use super::hooks::hook_ended;
 use super::time::span;
 use crate::core::event::{
-    ActionKind, ActionOutcome, Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause,
-    Runs, Sight,
+    Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause, Runs, SiblingSight, Sight,
 };
 use crate::core::health::Health;
 use crate::core::ids::{HostName, RolloutId};
@@ -24,6 +24,8 @@ pub trait About {
     fn spec(&self) -> Option<&Spec>;
     /// What a host ran before the rollout, as far as is known.
     fn before(&self, host: &HostName) -> Option<&Runs>;
+    /// Whether every host goes back to what it ran before.
+    fn goes_back(&self) -> bool;
 }
 
 impl About for RolloutState {
@@ -34,6 +36,10 @@ impl About for RolloutState {
     fn before(&self, host: &HostName) -> Option<&Runs> {
         self.instance(host)?.before.as_ref()
     }
+
+    fn goes_back(&self) -> bool {
+        Self::goes_back(self)
+    }
 }
 
 /// The same, learned from the events alone: also those of a damaged or unfinished rollout.
@@ -41,6 +47,7 @@ impl About for RolloutState {
 pub struct Story {
     spec: Option<Spec>,
     before: BTreeMap<HostName, Runs>,
+    goes_back: bool,
 }
 
 impl Story {
@@ -55,6 +62,7 @@ impl Story {
             } => {
                 self.before.insert(host.clone(), runs.clone());
             }
+            Event::RollbackStarted { .. } => self.goes_back = true,
             _ => {}
         }
     }
@@ -67,6 +75,10 @@ impl About for Story {
 
     fn before(&self, host: &HostName) -> Option<&Runs> {
         self.before.get(host)
+    }
+
+    fn goes_back(&self) -> bool {
+        self.goes_back
     }
 }
 
@@ -83,8 +95,20 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
             host,
             sight,
             traffic,
-        } => format!("{host}: {}{}", seen(sight), out_at(sight, traffic.as_ref())),
-        Event::HealthChanged { host, health } => format!("{host}: {}", health_in_words(*health)),
+            sibling,
+        } => {
+            let beside = sibling.as_deref().map_or_else(String::new, beside);
+            let out = out_at(sight, traffic.as_ref());
+            format!("{host}: {}{out}{beside}", seen(sight))
+        }
+        Event::HealthChanged {
+            host,
+            health,
+            sibling,
+        } => {
+            let other = if *sibling { "the other one: " } else { "" };
+            format!("{host}: {other}{}", health_in_words(*health))
+        }
         Event::HostRebooted { host, .. } => {
             format!("{host}: rebooted by itself; its instance has to prove itself anew")
         }
@@ -307,6 +331,20 @@ fn seen(sight: &Sight) -> String {
     }
 }
 
+/// What runs there beside.
+fn beside(other: &SiblingSight) -> String {
+    let revision = match other.runs.revision() {
+        Some(revision) => format!("`{revision}`"),
+        None => "another one".to_owned(),
+    };
+    let unproven = if other.unproven {
+        ", never confirmed"
+    } else {
+        ""
+    };
+    format!("; {revision} runs beside it{unproven}")
+}
+
 /// Which balancers send nothing to what runs there.
 fn out_at(sight: &Sight, traffic: Option<&TrafficSight>) -> String {
     let runs = !matches!(
@@ -324,14 +362,14 @@ fn out_at(sight: &Sight, traffic: Option<&TrafficSight>) -> String {
     }
 }
 
-fn target(about: &dyn About) -> Cow<'static, str> {
+pub(super) fn target(about: &dyn About) -> Cow<'static, str> {
     match about.spec() {
         Some(spec) => Cow::Owned(format!("`{}`", spec.target)),
         None => Cow::Borrowed("the target"),
     }
 }
 
-fn before(host: &HostName, about: &dyn About) -> Cow<'static, str> {
+pub(super) fn before(host: &HostName, about: &dyn About) -> Cow<'static, str> {
     match about.before(host) {
         Some(Runs::Revision { revision }) => Cow::Owned(format!("`{revision}`")),
         Some(Runs::Nothing) => Cow::Borrowed("nothing"),
@@ -339,71 +377,8 @@ fn before(host: &HostName, about: &dyn About) -> Cow<'static, str> {
     }
 }
 
-fn had_nothing(host: &HostName, about: &dyn About) -> bool {
+pub(super) fn had_nothing(host: &HostName, about: &dyn About) -> bool {
     about.before(host) == Some(&Runs::Nothing)
-}
-
-fn begun(action: ActionKind, host: &HostName, about: &dyn About) -> String {
-    let target = target(about);
-    match action {
-        ActionKind::Stage => format!("shipping {target}"),
-        ActionKind::BeforeInstance => "running its before_instance hook".to_owned(),
-        ActionKind::Drain => "taking it out of traffic".to_owned(),
-        ActionKind::Activate if had_nothing(host, about) => format!("starting {target}"),
-        ActionKind::Activate => format!("switching from {} to {target}", before(host, about)),
-        ActionKind::Confirm => format!("reading back that {target} runs"),
-        ActionKind::Attach => "putting it into traffic".to_owned(),
-        ActionKind::AfterInstance => "running its after_instance hook".to_owned(),
-        ActionKind::Revert if had_nothing(host, about) => format!("removing {target} again"),
-        ActionKind::Revert => format!("putting {} back", before(host, about)),
-        ActionKind::Stop => "stopping it: its spare host is not needed any more".to_owned(),
-        ActionKind::Prune => "removing old revisions".to_owned(),
-    }
-}
-
-fn ended(
-    action: ActionKind,
-    outcome: &ActionOutcome,
-    host: &HostName,
-    about: &dyn About,
-) -> String {
-    match outcome {
-        ActionOutcome::Done { .. } => done(action, host, about),
-        ActionOutcome::Declined { reason } => {
-            format!("{action} not begun, looking again: {}", printable(reason))
-        }
-        ActionOutcome::Refused { reason } => {
-            format!("cannot take part, nothing changed: {}", printable(reason))
-        }
-        ActionOutcome::Failed { reason } => format!("{action} failed: {}", printable(reason)),
-        ActionOutcome::Lost { reason } => format!(
-            "connection lost during {action}, nobody knows whether it was done: {}",
-            printable(reason)
-        ),
-    }
-}
-
-fn done(action: ActionKind, host: &HostName, about: &dyn About) -> String {
-    let target = target(about);
-    match action {
-        ActionKind::Stage => format!("{target} is there, verified"),
-        ActionKind::BeforeInstance => "may be switched now".to_owned(),
-        ActionKind::Drain => "out of traffic".to_owned(),
-        ActionKind::Activate => match about.spec() {
-            Some(spec) => format!(
-                "{target} started, must stay ready for {}",
-                span(spec.min_ready)
-            ),
-            None => format!("{target} started"),
-        },
-        ActionKind::Confirm => format!("runs {target}, confirmed"),
-        ActionKind::Attach => "in traffic".to_owned(),
-        ActionKind::AfterInstance => format!("runs {target}, and its hook is content"),
-        ActionKind::Revert if had_nothing(host, about) => format!("{target} removed again"),
-        ActionKind::Revert => format!("{} started again", before(host, about)),
-        ActionKind::Stop => "stopped; the spare host runs nothing any more".to_owned(),
-        ActionKind::Prune => "old revisions removed".to_owned(),
-    }
 }
 
 fn marked(mark: &Mark, host: &HostName, about: &dyn About) -> String {

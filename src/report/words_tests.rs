@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::core::action::{ActionKind, ActionOutcome};
 use crate::report::sample::{Sample, at, host, started};
 
 fn told(sample: &Sample) -> String {

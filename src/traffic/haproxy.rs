@@ -111,6 +111,23 @@ impl Haproxy {
         Ok((left, gap))
     }
 
+    async fn close_at(
+        &self,
+        balancer: &Balancer,
+        server: &str,
+        member: &Member,
+    ) -> Result<(), TrafficError> {
+        let state = balancer.state(server).await?;
+        // An entry that leads to the sibling sends nothing here.
+        if !self.is_meant(&state, member) {
+            return Ok(());
+        }
+        if let Some((post, _)) = self.post(balancer, server, member) {
+            self.guard.disarm(&post).await?;
+        }
+        self.take_out(balancer, server, &state).await.map(drop)
+    }
+
     async fn take_out(
         &self,
         balancer: &Balancer,
@@ -300,6 +317,15 @@ impl Traffic for Haproxy {
                     .collect(),
             ),
         })
+    }
+
+    async fn close(&self, member: &Member) -> Result<(), TrafficError> {
+        let server = self.site.fill(&self.server, member)?;
+        let closes = self.balancers.iter().map(|balancer| async {
+            let closed = self.close_at(balancer, &server, member).await;
+            (balancer.name.clone(), closed)
+        });
+        all_well("it is closed", join_all(closes).await).map(drop)
     }
 
     async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {

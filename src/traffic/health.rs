@@ -208,6 +208,11 @@ impl Traffic for Marks {
         })
     }
 
+    /// What does not run yet cannot be asked to say no, and if it did it would never get ready.
+    async fn close(&self, _member: &Member) -> Result<(), TrafficError> {
+        Ok(())
+    }
+
     async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {
         self.guard.prolong(self.posts(member)?).await
     }

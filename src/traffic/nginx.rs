@@ -240,6 +240,13 @@ impl Nginx {
         Ok((left, gap))
     }
 
+    async fn close_at(&self, endpoint: &RemoteFile, member: &Member) -> Result<(), TrafficError> {
+        self.guard.disarm(&self.post(endpoint, member)?).await?;
+        // Nothing serves there, so that no worker has anything to finish with it.
+        self.change(endpoint, member, false).await?;
+        self.read_back(endpoint, member, false).await
+    }
+
     async fn attach_at(&self, endpoint: &RemoteFile, member: &Member) -> Result<(), TrafficError> {
         self.change(endpoint, member, true).await?;
         self.read_back(endpoint, member, true).await?;
@@ -379,6 +386,13 @@ impl Traffic for Nginx {
                     .collect(),
             ),
         })
+    }
+
+    async fn close(&self, member: &Member) -> Result<(), TrafficError> {
+        let closes = self.endpoints.iter().map(|endpoint| async {
+            (endpoint.to_string(), self.close_at(endpoint, member).await)
+        });
+        all_well("it is closed", join_all(closes).await).map(drop)
     }
 
     async fn prolong(&self, member: &Member) -> Result<(), TrafficError> {

@@ -21,7 +21,8 @@ impl Site {
         Self {
             service: service.name.clone(),
             members: service.carriers().cloned().collect(),
-            port: service.port,
+            // Side by side, what is started where nothing runs gets the first one.
+            port: (service.port).or_else(|| service.ports.map(|[first, _]| first)),
             hosts: fleet
                 .hosts
                 .iter()

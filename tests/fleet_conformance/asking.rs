@@ -20,12 +20,12 @@ impl Story {
     }
 
     pub(crate) async fn units(&mut self, step: &str) {
-        let answer = self.hosts().units(&self.place.host()).await;
+        let answer = self.hosts().units(&self.place.host(), None).await;
         self.answers.take(&format!("units {step}"), &answer);
     }
 
     pub(crate) async fn journal(&mut self, step: &str) {
-        let mut answer = self.hosts().journal(&self.place.host(), 20).await;
+        let mut answer = self.hosts().journal(&self.place.host(), None, 20).await;
         if let Ok(JournalExcerpt::Lines(lines)) = &mut answer {
             // What a process and systemd say at one moment comes to journald in either order; and the last words of
             // the process before may come so late that it counts them to the new invocation.
@@ -56,6 +56,7 @@ impl Story {
             to: to.clone(),
             event_hash: format!("h{}", self.hash),
             guarded: false,
+            side: None,
         }
     }
 
@@ -114,7 +115,7 @@ impl Story {
     pub(crate) async fn wait(&self, what: &str, is_so: impl Fn(&[UnitState]) -> bool) {
         let begun = Instant::now();
         loop {
-            let (_, units) = self.hosts().units(&self.place.host()).await.unwrap();
+            let (_, units) = self.hosts().units(&self.place.host(), None).await.unwrap();
             if is_so(&units) {
                 return;
             }
@@ -129,7 +130,11 @@ impl Story {
     pub(crate) async fn wait_until_it_says(&self, text: &str) {
         let begun = Instant::now();
         loop {
-            let journal = self.hosts().journal(&self.place.host(), 50).await.unwrap();
+            let journal = self
+                .hosts()
+                .journal(&self.place.host(), None, 50)
+                .await
+                .unwrap();
             if format!("{journal:?}").contains(text) {
                 return;
             }

@@ -152,7 +152,7 @@ impl Story {
         ] {
             self.me = whose.clone();
             let _refused = self.switch(&format!("by {who}"), &back).await;
-            let (_, units) = self.hosts().units(&self.place.host()).await.unwrap();
+            let (_, units) = self.hosts().units(&self.place.host(), None).await.unwrap();
             let started = Started {
                 boot: rollctl::core::ids::BootId::new("-"),
                 units: units.into_iter().map(|unit| unit.started).collect(),

@@ -220,6 +220,7 @@ fn service(login: Login) -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),

@@ -164,6 +164,7 @@ fn web() -> Service {
         ]),
         files: map([("etc/config.toml", here("web-config.toml"))]),
         port: Some(8080),
+        ports: None,
         revision_history_limit: 3,
         strategy: Strategy {
             max_surge: Quantity::Percent(25),
@@ -229,6 +230,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),

@@ -194,6 +194,9 @@ async fn an_entry_is_switched_between_two_ports() {
             traffic.observe(&on(new.port)).await.unwrap(),
             attachment(&[], &[&endpoint])
         );
+        // An entry that leads to the sibling sends nothing to the free port: it stays as it is.
+        traffic.close(&on(new.port)).await.unwrap();
+        assert_eq!(who_answers(front), names(&["old"]));
         let under_way = std::thread::spawn(move || get(front, "/hold"));
         until_async("the request is under way", || held.held() == 1).await;
 

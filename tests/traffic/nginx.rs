@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rollctl::ports::Traffic;
+use rollctl::ports::{Member, Traffic};
 
 use crate::server::{self, Sshd};
 use crate::support::*;
@@ -342,5 +342,53 @@ async fn nobody_notices_that_instances_are_replaced() {
         }
     }
     let (asked, wrong) = load.end();
+    assert_eq!(wrong, Vec::<String>::new(), "of {asked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn side_by_side_each_port_is_a_server_of_its_own() {
+    let Some(lb) = Lb::start() else { return };
+    let traffic = lb.driver("");
+    let endpoint = lb.endpoint();
+    let new = Web::start("new", "127.0.0.1:0");
+    let on = |port| Member {
+        port: Some(port),
+        ..member("web-1")
+    };
+    let (old_port, new_port) = (lb.one.port, new.port);
+    let load = Load::start(lb.front, false);
+    // Before it is started nothing is known of it, and nothing is written.
+    assert_eq!(traffic.drain(&on(new_port)).await.unwrap().sessions_left, 0);
+    assert_eq!(lb.text(), lb.upstream("", ""));
+    assert_eq!(
+        traffic.observe(&on(new_port)).await.unwrap(),
+        attachment(&[], &[&endpoint])
+    );
+
+    traffic
+        .attach(&on(new_port), &names(&[]), true)
+        .await
+        .unwrap();
+    assert_eq!(who_answers(lb.front), names(&["new", "one", "two"]));
+    assert_eq!(traffic.drain(&on(old_port)).await.unwrap().sessions_left, 0);
+    assert_eq!(who_answers(lb.front), names(&["new", "two"]));
+    assert_eq!(
+        traffic.observe(&on(old_port)).await.unwrap(),
+        attachment(&[], &[&endpoint])
+    );
+    assert_eq!(
+        traffic.observe(&on(new_port)).await.unwrap(),
+        attachment(&[&endpoint], &[])
+    );
+
+    // And back, while the old one still runs.
+    traffic
+        .attach(&on(old_port), &names(&[]), true)
+        .await
+        .unwrap();
+    traffic.drain(&on(new_port)).await.unwrap();
+    assert_eq!(who_answers(lb.front), names(&["one", "two"]));
+    let (asked, mut wrong) = load.end();
+    wrong.retain(|answer| answer != "new");
     assert_eq!(wrong, Vec::<String>::new(), "of {asked}");
 }

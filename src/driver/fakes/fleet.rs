@@ -17,6 +17,8 @@ use super::ledger::FakeLedger;
 #[derive(Debug, Clone)]
 pub(in crate::driver) struct FakeHost {
     pub(in crate::driver) runs: Runs,
+    /// Side by side: the other one.
+    pub(in crate::driver) beside: Option<Runs>,
     pub(in crate::driver) starts: u32,
     pub(in crate::driver) started_at: Option<tokio::time::Instant>,
     /// The new revision never becomes ready.
@@ -95,7 +97,10 @@ impl FakeFleet {
                     .to
                     .revision()
                     .is_some_and(|r| r.name.as_str() == "v2");
-            fake.runs = switch.to.clone();
+            let old = std::mem::replace(&mut fake.runs, switch.to.clone());
+            if switch.side.is_some_and(|side| side.keeps) {
+                fake.beside = Some(old);
+            }
             fake.starts += 1;
             fake.started_at = Some(tokio::time::Instant::now());
         }
@@ -138,6 +143,8 @@ impl Hosts for FakeFleet {
         let fake = self.host(host);
         Ok(HostFacts {
             runs: fake.runs.clone(),
+            port: None,
+            beside: None,
             unadopted: None,
             unproven: None,
             units: Self::units_of(&fake),
@@ -189,7 +196,8 @@ impl Hosts for FakeFleet {
         _: &Controller,
         switch: &Switch,
     ) -> Result<Started, HostError> {
-        self.intended(host, &[ActionKind::Activate, ActionKind::Revert]);
+        let starts = [ActionKind::Activate, ActionKind::Start, ActionKind::Revert];
+        self.intended(host, &starts);
         self.reached(host)?;
         let cut = self.hosts.lock().unwrap().get_mut(host).unwrap().cut.take();
         if let Some(Cut { after: false, away }) = cut {
@@ -233,7 +241,24 @@ impl Hosts for FakeFleet {
         Ok(Vec::new())
     }
 
-    async fn units(&self, host: &HostName) -> Result<(BootId, Vec<UnitState>), HostError> {
+    async fn stop(&self, host: &HostName, _: &Controller, stop: &Stop) -> Result<(), HostError> {
+        self.intended(host, &[ActionKind::StopSibling, ActionKind::Revert]);
+        self.log(format!("stop {} on {host}", stop.revision.name));
+        let mut hosts = self.hosts.lock().unwrap();
+        let fake = hosts.get_mut(host).unwrap();
+        let beside = fake.beside.take();
+        if fake.runs.is(&stop.revision) {
+            fake.runs = beside.unwrap_or(Runs::Nothing);
+            fake.sick = false;
+        }
+        Ok(())
+    }
+
+    async fn units(
+        &self,
+        host: &HostName,
+        _: Option<&RevisionName>,
+    ) -> Result<(BootId, Vec<UnitState>), HostError> {
         self.reached(host)?;
         let fake = self.host(host);
         Ok((BootId::new(fake.boot), Self::units_of(&fake)))
@@ -248,7 +273,12 @@ impl Hosts for FakeFleet {
         Ok((0, String::new()))
     }
 
-    async fn journal(&self, host: &HostName, _: usize) -> Result<JournalExcerpt, HostError> {
+    async fn journal(
+        &self,
+        host: &HostName,
+        _: Option<&RevisionName>,
+        _: usize,
+    ) -> Result<JournalExcerpt, HostError> {
         self.log(format!("journal {host}"));
         Ok(JournalExcerpt::Lines(vec!["panicked".into()]))
     }
@@ -266,15 +296,23 @@ impl Hosts for FakeFleet {
 
 #[async_trait]
 impl Prober for FakeFleet {
-    async fn probe(&self, host: &HostName, expect: Option<&RevisionName>) -> ProbeAnswer {
+    async fn probe(
+        &self,
+        host: &HostName,
+        expect: Option<&RevisionName>,
+        _: Option<u16>,
+    ) -> ProbeAnswer {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let fake = self.host(host);
         let up = fake
             .started_at
             .is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
-        let right = expect.is_none_or(|name| fake.runs.revision().is_some_and(|r| &r.name == name));
+        let is_on = |runs: &Runs, name| runs.revision().is_some_and(|one| &one.name == name);
+        let is_beside =
+            expect.is_some_and(|name| fake.beside.as_ref().is_some_and(|runs| is_on(runs, name)));
+        let right = expect.is_none_or(|name| is_on(&fake.runs, name));
         ProbeAnswer {
-            passed: Some(up && right && !fake.sick),
+            passed: Some(is_beside || (up && right && !fake.sick)),
             shown: "GET / answered".into(),
             stored: "GET / answered".into(),
             latency: Duration::from_millis(5),

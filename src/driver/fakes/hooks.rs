@@ -29,7 +29,7 @@ impl FakeHooks {
         let is_it = |event: &Event| match event {
             Event::HookStarted { hook, rest } => *hook == call.hook && *rest == call.rest,
             Event::ActionStarted { host, action } => {
-                call.host.as_ref() == Some(host) && Some(*action) == call.hook.action()
+                call.host.as_ref() == Some(host) && action.hook() == Some(call.hook)
             }
             _ => false,
         };

@@ -31,7 +31,7 @@ pub(super) fn prober(
 pub(super) async fn ask(prober: &ServiceProber) -> ProbeAnswer {
     let revision = RevisionName::given("v1.4.2").unwrap();
     prober
-        .probe(&HostName::new("web-01"), Some(&revision))
+        .probe(&HostName::new("web-01"), Some(&revision), None)
         .await
 }
 
@@ -197,15 +197,15 @@ async fn without_a_revision_only_what_does_not_name_it_is_asked() {
     expect_json(&mut probe);
     let host = HostName::new("web-01");
     let unknown = prober(probe, Through::Direct, AMPLE, FakeHosts::default());
-    let found = unknown.probe(&host, None).await;
+    let found = unknown.probe(&host, None, None).await;
     assert_eq!(found.passed, Some(true), "{found:?}");
     assert_eq!(ask(&unknown).await.passed, Some(false));
 
     let probe = http(&format!("http://{}/{{revision}}", server.address));
     let by_revision = prober(probe, Through::Direct, AMPLE, FakeHosts::default());
-    assert_eq!(by_revision.probe(&host, None).await.passed, None);
+    assert_eq!(by_revision.probe(&host, None, None).await.passed, None);
     let stranger = HostName::new("web-02");
-    assert_eq!(by_revision.probe(&stranger, None).await.passed, None);
+    assert_eq!(by_revision.probe(&stranger, None, None).await.passed, None);
 }
 
 #[tokio::test]

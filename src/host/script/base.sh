@@ -56,11 +56,16 @@ fail() {
     exit 41
 }
 
-# field NAME VALUE: any bytes, on one line.
+# field NAME VALUE: any bytes, on one line; plain ones as they are, after a `=`.
 field() {
-    printf "%s " "$1"
-    printf %s "$2" | base64 -w0
-    printf "\n"
+    case $2 in
+    *[!A-Za-z0-9._/:@-]*)
+        printf "%s " "$1"
+        printf %s "$2" | base64 -w0
+        printf "\n"
+        ;;
+    *) printf "%s =%s\n" "$1" "$2" ;;
+    esac
 }
 
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
@@ -106,6 +111,7 @@ options() {
         name=*) name=$value ;;
         id=*) id=$value ;;
         codec=*) codec=$value ;;
+        base=*) base=$value ;;
         meta=*) meta=$value ;;
         size=*) size=$value ;;
         source=*) source=$value ;;
@@ -115,6 +121,10 @@ options() {
         expect=*) expected="$expected $value" ;;
         keep=*) keep="$keep $value" ;;
         boot=*) boot=$value ;;
+        template=*) template=$value ;;
+        port=*) port=$value ;;
+        keeps=*) keeps=$value ;;
+        guarded=*) guarded=$value ;;
         window=*) window=$value ;;
         guard_input=*) guard_input=$value ;;
         guard_service=*) guard_service=$value ;;

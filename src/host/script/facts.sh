@@ -7,11 +7,10 @@ facts() {
         command -v "$tool" >/dev/null || refuse tool "the host has no \`$tool\`"
     done
     wait_for_step
-    version=$(systemctl --version) || refuse systemd "\`systemctl --version\` failed"
-    version=${version#* }
-    printf "systemd %s\n" "${version%%[!0-9]*}"
+    [ -n "$systemd_version" ] || refuse systemd "\`systemctl --version\` failed"
+    printf "systemd %s\n" "${systemd_version%%[!0-9]*}"
     boot_id
-    printf "boot %s\nuid %s\nmachine %s\n" "$boot" "$uid" "$(uname -m)"
+    printf "boot %s\nuid %s\nmachine %s\n" "$boot" "$uid" "$hardware"
     field dir "$dir"
     field home "$home"
     field login "$login"
@@ -38,8 +37,16 @@ facts() {
     read_fired
     if [ -n "$fired" ]; then printf "fired %s %s\n" "$fired" "$fired_name"; fi
     if [ -f "$dir/.rollctl/step" ]; then field step "$(cat "$dir/.rollctl/step")"; fi
-    shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
-    field show "$shown"
+    case $1 in
+    *@.service)
+        template=$1
+        side_facts
+        ;;
+    *)
+        shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
+        field show "$shown"
+        ;;
+    esac
 }
 
 # A step that is at work, whoever asked for it, is waited for a while: what is seen is then what it becomes. One that died

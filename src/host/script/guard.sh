@@ -38,8 +38,7 @@ arm() {
         disarm
         refuse full "cannot write \`$guard\` and \`$guard_dir/$name.timer\`"
     fi
-    said=$({ guard_manage daemon-reload && guard_manage enable -- "$name.timer" &&
-        guard_manage restart "$name.timer"; } 2>&1)
+    said=$(start_guard "$name" 2>&1)
     if [ "$?" != 0 ] || ! guard_is_active "$name.timer"; then
         disarm
         refuse guard "the dead-man's switch cannot be armed: $said"
@@ -75,12 +74,20 @@ is_disarmed() {
     ! exists "$guard/armed" && is_unloaded "$1.timer" && is_unloaded "$1.service"
 }
 
+# Whether an instance was started beside another and never confirmed.
+is_unconfirmed() {
+    for file in "$dir"/.rollctl/instances/*; do
+        if read_instance "${file##*/}" && [ "$i_proven" = no ]; then return 0; fi
+    done
+    return 1
+}
+
 # Whoever claims the host has the whole time again; one that fits nothing any more goes.
 rearm() {
     read_armed
     [ -n "$armed$disarmed" ] || return 0
     read_current
-    if [ -n "$armed" ] && read_saved && [ "$saved_to" = "$target" ]; then
+    if [ -n "$armed" ] && { is_unconfirmed || { read_saved && [ "$saved_to" = "$target" ]; }; }; then
         # At the lock already: it may not go on after this.
         guard_manage stop "$armed.service" >/dev/null 2>&1
         guard_manage restart "$armed.timer" || fail "the dead-man's switch \`$armed.timer\` cannot be set anew"

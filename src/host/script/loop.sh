@@ -11,13 +11,19 @@ while read -r id verb count; do
     done
     printf "\n%s begin %s\n" "$token" "$id"
     {
+        # Asked often, and the same as long as this runs.
+        if [ "$verb" = facts ] && [ -z "$systemd_version" ]; then
+            systemd_version=$(systemctl --version 2>/dev/null) && systemd_version=${systemd_version#* }
+            hardware=$(uname -m)
+        fi
         case $verb in
         receive)
             # The only one that reads standard input; nothing that follows may be taken for a request.
             stderr=$(receive "$@" 2>&1 1>&3 3>&-)
             ;;
         ping | facts | units | look | text | tree | fetch | claim | preflight | have | clean | prune | switch | \
-            attest | differences | confirm | journal | check | revert)
+            attest | differences | confirm | journal | check | revert | side_start | side_confirm | side_stop | \
+            side_revert)
             stderr=$("$verb" "$@" 2>&1 1>&3 3>&- </dev/null)
             ;;
         *)

@@ -155,7 +155,14 @@ part() { dd bs=1048576 iflag=fullblock,count_bytes count="$1" status=none; }
 
 unpack() { tar -x -p -o -f - -C "$incoming"; }
 
-# receive dir= ledger= epoch= name= digest= sums= id= meta= codec= size= source= binary=: a revision, from what
+# What a delta was made against: all files of a revision, one after the other in the order of their paths. Was it not this,
+# what comes out is not what the lists say.
+reference() (
+    cd -- "$dir/revisions/$base" || exit 1
+    find . -path ./.rollctl -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 cat >"$incoming/.reference"
+)
+
+# receive dir= ledger= epoch= name= digest= sums= id= meta= codec= size= base= source= binary=: a revision, from what
 # follows on standard input: a tar archive with rollctl own files, then one with the revision.
 receive() {
     options "$@"
@@ -167,10 +174,12 @@ receive() {
     part "$meta" | unpack || discard "unpacking failed"
     case $codec in
     zstd) part "$size" | zstd -q -dc | unpack ;;
+    delta) reference && part "$size" | zstd -q -dc --long=31 --patch-from="$incoming/.reference" | unpack ;;
     gzip) part "$size" | gzip -dc | unpack ;;
     plain) part "$size" | unpack ;;
     copy) cp -aL -- "$source" "$incoming/$binary" ;;
     esac || discard "unpacking failed"
+    rm -f -- "$incoming/.reference"
     chmod 755 "$incoming" "$incoming/.rollctl"
     verified "$incoming" || discard "what arrived is not the revision"
     if command -v restorecon >/dev/null; then restorecon -R -- "$incoming" >/dev/null 2>&1; fi
@@ -237,6 +246,8 @@ prune() {
     for folder in "$dir"/revisions/*; do
         name=${folder##*/}
         [ -d "$folder" ] || continue
+        # What runs, or is started by a boot, stays.
+        if [ -f "$dir/.rollctl/instances/$name" ]; then continue; fi
         case " $keep ${target##*/} ${before##*/} ${saved_from##*/} " in *" $name "*) continue ;; esac
         # Renamed first: a removal that dies leaves nothing that looks like a revision.
         mv -T -- "$folder" "$dir/revisions/.removed-$name" || continue

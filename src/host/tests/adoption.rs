@@ -74,6 +74,7 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
                 to: runs(&new),
                 event_hash: "h1".into(),
                 guarded: false,
+                side: None,
             };
             let started = hosts.switch(&host(), &me, &go).await.unwrap();
             assert_eq!(
@@ -93,6 +94,7 @@ async fn a_plain_file_behind_a_link_comes_back_exactly() {
                 to: old_runs.clone(),
                 event_hash: "h2".into(),
                 guarded: false,
+                side: None,
             };
             let reverted = hosts.switch(&host(), &me, &back).await.unwrap();
             assert!(!bench.path("bin-old/web").is_symlink());
@@ -183,6 +185,7 @@ async fn a_folder_that_current_points_to_is_adopted_by_reference() {
             to: runs(&new),
             event_hash: "h1".into(),
             guarded: false,
+            side: None,
         };
         let started = hosts.switch(&host(), &me, &go).await.unwrap();
         hosts.confirm(&host(), &me, &go, &started).await.unwrap();
@@ -195,6 +198,7 @@ async fn a_folder_that_current_points_to_is_adopted_by_reference() {
             to: old_runs,
             event_hash: "h2".into(),
             guarded: false,
+            side: None,
         };
         let started = hosts.switch(&host(), &me, &back).await.unwrap();
         hosts.confirm(&host(), &me, &back, &started).await.unwrap();

@@ -154,6 +154,7 @@ pub(super) fn service() -> Service {
         environment: BTreeMap::new(),
         files: BTreeMap::new(),
         port: None,
+        ports: None,
         revision_history_limit: 10,
         strategy: Strategy {
             max_surge: Quantity::Count(0),
@@ -203,6 +204,8 @@ impl Store {
     pub(super) fn add(&self, name: &str, number: u32, recipe: &Recipe) -> Revision {
         let mut all = vec![("web", 0o755, recipe.program)];
         all.extend(recipe.files.iter().copied());
+        // As the store has them.
+        all.sort_unstable_by_key(|(path, ..)| *path);
         let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
         let mut files = Vec::new();
         let mut unpacked_size = 0;
@@ -394,6 +397,7 @@ pub(super) fn switch_of(from: Runs, to: Runs, hash: &str) -> Switch {
         to,
         event_hash: hash.into(),
         guarded: false,
+        side: None,
     }
 }
 

@@ -129,6 +129,7 @@ impl Scene {
             to: runs(&one),
             event_hash: "h1".into(),
             guarded: false,
+            side: None,
         };
         let started = hosts.switch(&host(), &me, &first).await.unwrap();
         hosts.confirm(&host(), &me, &first, &started).await.unwrap();
@@ -140,6 +141,7 @@ impl Scene {
                 to: runs(&two),
                 event_hash: "h2".into(),
                 guarded: false,
+                side: None,
             },
             one: runs(&one),
             bench,
@@ -234,6 +236,7 @@ async fn the_next_controller_finds_the_old_or_the_new() {
                 to: scene.second.to.clone(),
                 event_hash: "h9".into(),
                 guarded: false,
+                side: None,
             };
             if is_new == 0 {
                 let started = hosts.switch(&host(), &controller(2), &next).await.unwrap();
@@ -299,6 +302,7 @@ async fn a_revert_that_is_killed_and_asked_again_ends_well() {
             to: scene.one.clone(),
             event_hash: "h3".into(),
             guarded: false,
+            side: None,
         };
         let mut n = 1;
         while scene.kill_switch_at(n).await {

@@ -60,6 +60,7 @@ impl Scene {
             to,
             event_hash: hash.into(),
             guarded: true,
+            side: None,
         }
     }
 
@@ -285,6 +286,7 @@ async fn what_a_controller_puts_back_needs_no_guard_any_more() {
         scene.switched().await;
         let back = Switch {
             guarded: false,
+            side: None,
             ..scene.guarded(runs(&scene.two), runs(&scene.one), "h3")
         };
         scene

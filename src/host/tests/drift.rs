@@ -31,6 +31,7 @@ async fn release(bench: &Bench, link: Option<&str>) -> (super::super::ServiceHos
         to: runs(&one),
         event_hash: "h1".into(),
         guarded: false,
+        side: None,
     };
     let started = hosts.switch(&host(), &me, &switch).await.unwrap();
     hosts
@@ -228,6 +229,7 @@ async fn what_was_there_before_rollctl_is_compared_once_it_was_put_back() {
                 to: to.clone(),
                 event_hash: hash.into(),
                 guarded: false,
+                side: None,
             };
             hosts.switch(&host(), &me, &step).await.unwrap();
         }

@@ -4,6 +4,7 @@ mod adoption;
 mod bench;
 mod cut_off;
 mod dead_man;
+mod deltas;
 mod drift;
 mod hostile;
 mod machines;

@@ -129,7 +129,7 @@ async fn journals_that_may_not_be_read_are_not_empty() {
         bench.write("fake/journal", lines);
         bench.write("fake/journal-hint", hint);
         assert_eq!(
-            hosts.journal(&host(), 20).await.unwrap(),
+            hosts.journal(&host(), None, 20).await.unwrap(),
             expected,
             "{lines:?} {hint:?}"
         );

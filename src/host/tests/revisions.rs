@@ -17,6 +17,7 @@ async fn what_runs_without_its_files_is_not_taken_for_absent() {
         to: runs(&one),
         event_hash: "first".into(),
         guarded: false,
+        side: None,
     };
     hosts.switch(&host(), &me, &first).await.unwrap();
     std::fs::remove_dir_all(bench.path("web/revisions/v1")).unwrap();

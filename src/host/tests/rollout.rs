@@ -117,7 +117,7 @@ async fn a_service_from_nothing_over_two_releases_and_back() {
         );
         assert!(bench.path("web/revisions/v2/web").exists());
         assert!(!bench.path("pwned").exists());
-        let (boot, units) = hosts.units(&host()).await.unwrap();
+        let (boot, units) = hosts.units(&host(), None).await.unwrap();
         assert_eq!((boot, units[0].active.as_str()), (facts.boot, "inactive"));
     }
 }

@@ -87,7 +87,7 @@ arm)
         remove
         cannot full "\`$guard_dir/$name.timer\` cannot be written"
     fi
-    said=$({ guard_manage daemon-reload && guard_manage enable -- "$name.timer" && guard_manage restart "$name.timer"; } 2>&1)
+    said=$(start_guard "$name" 2>&1)
     if [ "$?" != 0 ] || ! guard_is_active "$name.timer"; then
         remove
         cannot timer "its systemd does not take the timer: $(printf %s "$said" | tr "\n" " ")"

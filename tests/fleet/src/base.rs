@@ -21,6 +21,8 @@ const PACKAGES: &[&str] = &[
 ];
 /// What only [`Base::Full`] has beside.
 const MORE_PACKAGES: &[&str] = &["zstd", "curl", "python3-minimal"];
+/// What only [`Base::Peers`] has beside these.
+const PEERS_PACKAGES: &[&str] = &["python3", "rsync"];
 /// Runs inside a new base.
 const CUSTOMISE: &str = include_str!("scripts/base.sh");
 
@@ -31,6 +33,8 @@ pub enum Base {
     Full,
     /// Only what the contract asks of a host: POSIX sh, coreutils, util-linux, tar, systemd (and sudo).
     Minimal,
+    /// As [`Base::Full`], and what the tools need that rollctl is compared with: all of python3, rsync.
+    Peers,
 }
 
 impl Base {
@@ -38,16 +42,17 @@ impl Base {
         match self {
             Self::Full => "full",
             Self::Minimal => "minimal",
+            Self::Peers => "peers",
         }
     }
 
     fn packages(self) -> String {
-        let more = if self == Self::Full {
-            MORE_PACKAGES
-        } else {
-            &[]
+        let more: &[&[&str]] = match self {
+            Self::Minimal => &[PACKAGES],
+            Self::Full => &[PACKAGES, MORE_PACKAGES],
+            Self::Peers => &[PACKAGES, MORE_PACKAGES, PEERS_PACKAGES],
         };
-        [PACKAGES, more].concat().join(",")
+        more.concat().join(",")
     }
 
     /// The folder of this base; builds it if it is not there, while others wait.

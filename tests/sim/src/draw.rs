@@ -179,6 +179,22 @@ pub(crate) fn surge(seed: u64, hosts: &mut Vec<Host>, spec: &mut Spec) {
     }
 }
 
+/// Whether new instances may be started beside old ones; where there are no spare hosts. Drawn apart, as [`surge`] is.
+pub(crate) fn side_by_side(seed: u64, spec: &mut Spec) {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x51de_0000_0000_0001);
+    if spec.hosts.iter().any(|host| host.spare) || !rng.random_bool(0.4) {
+        return;
+    }
+    spec.side_by_side = true;
+    spec.budget.max_surge = match rng.random_bool(0.6) {
+        true => rng.random_range(1..=3),
+        false => Quantity::Percent(rng.random_range(1..=50)).rounded_up(spec.budget.desired),
+    };
+    if rng.random_bool(0.5) {
+        spec.budget.max_unavailable = 0;
+    }
+}
+
 fn host(rng: &mut SmallRng, bad: f64) -> Host {
     let good = |rng: &mut SmallRng| Behaviour::Good {
         ready_after: rng.random_range(0..6_000),
@@ -246,6 +262,7 @@ pub(crate) fn spec(rng: &mut SmallRng, hosts: usize) -> Spec {
         steps: steps(rng, desired, number),
         hosts: list,
         domains,
+        side_by_side: false,
         balanced: false,
         hooks: Default::default(),
     }

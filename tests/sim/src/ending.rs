@@ -1,5 +1,6 @@
 //! What must be true once everything has come to rest.
 
+use rollctl::core::counts::Counts;
 use rollctl::core::event::{Event, Outcome};
 use rollctl::core::health::Health;
 use rollctl::core::rollout::{Instance, RolloutPhase, RolloutState, Stage};
@@ -22,6 +23,18 @@ impl World {
             }
         }
         self.check_end()
+    }
+
+    fn ended_available(&self, state: &RolloutState, instance: &Instance) -> bool {
+        let ended = self
+            .ledger
+            .rollouts
+            .last()
+            .and_then(|one| one.events.last());
+        // Those in flight may rely upon one more that runs.
+        matches!(ended, Some((at, Event::RolloutEnded { .. }))
+            if instance.is_available(*at, state.spec.min_ready)
+                && Counts::of(state, *at).in_flight == 0)
     }
 
     /// Whether R2 would have let a spare host's instance go, by what was believed when the rollout ended.
@@ -65,8 +78,12 @@ impl World {
             }
             let works =
                 matches!(instance.health, Some(Health::Ready { .. })) && !instance.is_absent();
+            // Where nobody can look, the other one beside it may be the one that serves.
+            let hidden = host.other.filter(|_| !instance.is_reachable());
+            let other_serves = hidden.is_some_and(|other| other.in_traffic);
             // What nobody ever confirmed waits for its dead-man's switch.
             if works
+                && !other_serves
                 && host.runs != 0
                 && !instance.unproven
                 && !instance.is_given_up()
@@ -78,6 +95,19 @@ impl World {
             }
             if !instance.is_reachable() {
                 continue;
+            }
+            match &instance.sibling {
+                None if host.other.is_some() => return wrong("another one runs beside it"),
+                Some(other)
+                    if other.stuck.is_none()
+                        && !settled
+                        && !state.goes_back()
+                        && self.ended_available(&state, instance)
+                        && !instance.is_given_up() =>
+                {
+                    return wrong("the other one beside it is left");
+                }
+                _ => {}
             }
             if !settled && instance.is_surplus() && self.could_go(&state, instance) {
                 return wrong("its spare host still carries it");

@@ -13,6 +13,8 @@ pub(crate) struct Armed {
     pub(crate) window: i64,
     /// What it puts back.
     pub(crate) before: Release,
+    /// It only takes away what was started beside.
+    pub(crate) beside: bool,
     /// Which switch; an event in the queue that names another does nothing.
     pub(crate) number: u64,
 }
@@ -23,6 +25,18 @@ pub(crate) struct Busy {
     pub(crate) until: i64,
     /// What `current` pointed to when it began, while it is not finished.
     pub(crate) before: Release,
+    /// Something is started beside what runs, which goes on running.
+    pub(crate) beside: bool,
+}
+
+/// The other instance on a host, side by side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Other {
+    pub(crate) runs: Release,
+    pub(crate) up: bool,
+    pub(crate) started_at: i64,
+    pub(crate) starts: u64,
+    pub(crate) in_traffic: bool,
 }
 
 /// One host.
@@ -33,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) up: bool,
     pub(crate) started_at: i64,
     pub(crate) starts: u64,
+    /// Of both instances, so that no two starts have one number.
+    pub(crate) total_starts: u64,
     pub(crate) boot: u64,
     pub(crate) epoch: i64,
     pub(crate) armed: Option<Armed>,
@@ -51,6 +67,8 @@ pub(crate) struct Host {
     pub(crate) dead_until: i64,
     /// Whether the balancers send it traffic; always where nobody sees to that.
     pub(crate) in_traffic: bool,
+    /// What runs beside it, which a boot does not start.
+    pub(crate) other: Option<Other>,
     /// An operator took it out of traffic before anything began.
     pub(crate) kept_out: bool,
     /// Answers that got lost make the controller ask again: so much later.
@@ -64,6 +82,7 @@ impl Default for Host {
             up: false,
             started_at: -1_000_000,
             starts: 1,
+            total_starts: 1,
             boot: 1,
             epoch: 0,
             armed: None,
@@ -76,6 +95,7 @@ impl Default for Host {
             dead_until: 0,
             in_traffic: true,
             kept_out: false,
+            other: None,
             lag: 0,
         }
     }
@@ -92,31 +112,78 @@ impl Host {
 
     /// Whether its instance truly serves.
     pub(crate) fn serves(&self, now: i64) -> bool {
-        let age = now - self.started_at;
         self.up
             && now >= self.off_until
             && now >= self.dead_until
-            && self.busy.is_none()
-            && self
-                .behaviours
-                .get(usize::from(self.runs))
-                .is_some_and(|behaviour| behaviour.passes(age))
+            && self.busy.is_none_or(|busy| busy.beside)
+            && self.passes(self.runs, now - self.started_at)
+    }
+
+    /// Whether the other one truly serves.
+    pub(crate) fn other_serves(&self, now: i64) -> bool {
+        self.other.is_some_and(|other| {
+            other.up && now >= self.off_until && self.passes(other.runs, now - other.started_at)
+        })
+    }
+
+    /// Whether that release is beside what the host runs.
+    pub(crate) fn has_beside(&self, release: Release) -> bool {
+        self.other.is_some_and(|other| other.runs == release) && self.runs != release
+    }
+
+    fn passes(&self, release: Release, age: i64) -> bool {
+        let behaviour = self.behaviours.get(usize::from(release));
+        behaviour.is_some_and(|behaviour| behaviour.passes(age))
+    }
+
+    /// What runs beside becomes what the host runs, and the other way round.
+    pub(crate) fn exchange(&mut self) {
+        let Some(other) = self.other else {
+            return;
+        };
+        self.other = Some(Other {
+            runs: self.runs,
+            up: self.up,
+            started_at: self.started_at,
+            starts: self.starts,
+            in_traffic: self.in_traffic,
+        });
+        (self.runs, self.up) = (other.runs, other.up);
+        (self.started_at, self.starts) = (other.started_at, other.starts);
+        self.in_traffic = other.in_traffic;
+    }
+
+    /// Starts a release beside what runs.
+    pub(crate) fn start_beside(&mut self, release: Release, now: i64, in_traffic: bool) {
+        self.total_starts += 1;
+        self.other = Some(Other {
+            runs: release,
+            up: true,
+            started_at: now,
+            starts: self.total_starts,
+            in_traffic,
+        });
+        self.busy = None;
     }
 
     /// How its units run, as a look shows them.
     pub(crate) fn started(&self) -> Started {
+        self.start_numbered(self.starts)
+    }
+
+    pub(crate) fn start_numbered(&self, starts: u64) -> Started {
         Started {
             boot: BootId::new(self.boot.to_string()),
             units: vec![StartedUnit {
                 unit: UnitName::new("web.service"),
-                invocation: InvocationId::new(self.starts.to_string()),
+                invocation: InvocationId::new(starts.to_string()),
                 restarts: 0,
             }],
         }
     }
 
     pub(crate) fn unproven(&self) -> Option<Unproven> {
-        let before = runs_of(self.armed?.before);
+        let before = runs_of(self.armed.filter(|armed| !armed.beside)?.before);
         Some(Unproven { before })
     }
 
@@ -131,12 +198,19 @@ impl Host {
         flap: u8,
         watched: Option<(u64, u64)>,
         trusts: bool,
+        of: Option<Release>,
     ) -> Poll {
+        let beside = of.is_some_and(|release| self.has_beside(release));
+        let is_there = of.is_none_or(|release| beside || self.runs == release);
+        let (serves, now_started) = match (self.other, beside) {
+            (Some(other), true) => (self.other_serves(now), other.starts),
+            _ => (is_there && self.serves(now), self.starts),
+        };
         let probe = match () {
             () if !self.is_on_network(now) => Poll::Fail,
             () if flap == 1 => Poll::Fail,
             () if flap == 2 => Poll::Unknown,
-            () if self.serves(now) => Poll::Pass,
+            () if serves => Poll::Pass,
             () => Poll::Fail,
         };
         let Some((boot, starts)) = watched else {
@@ -151,7 +225,7 @@ impl Host {
         }
         match () {
             () if self.boot != boot => Poll::Unknown,
-            () if self.starts != starts => Poll::Restarted,
+            () if now_started != starts => Poll::Restarted,
             () => probe,
         }
     }
@@ -161,7 +235,8 @@ impl Host {
         self.runs = release;
         self.up = release != 0;
         self.started_at = now;
-        self.starts += 1;
+        self.total_starts += 1;
+        self.starts = self.total_starts;
         (self.busy, self.begun) = (None, None);
     }
 

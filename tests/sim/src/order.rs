@@ -18,9 +18,14 @@ pub(crate) struct Order {
     pub(crate) number: u64,
     pub(crate) from: Release,
     pub(crate) to: Release,
+    /// Which of a host's instances is meant, for traffic.
+    pub(crate) of: Release,
     pub(crate) expects: Option<Expects>,
     /// How the instance was started by us: boot and start.
     pub(crate) started: Option<(u64, u64)>,
+    /// On the way back; and whether what it goes back to still runs beside.
+    pub(crate) goes_back: bool,
+    pub(crate) leaves_other: bool,
     pub(crate) sent_at: i64,
     /// The boot at which it began on the host.
     pub(crate) boot: u64,

@@ -117,6 +117,7 @@ impl World {
                     host,
                     sight,
                     traffic: self.traffic_of(place),
+                    sibling: self.sibling_of(place),
                 },
             )?;
             self.controllers[who].watch_seen(place);
@@ -247,6 +248,9 @@ impl World {
                 let host = &mut self.hosts[place];
                 if self.now >= host.off_until {
                     (host.off_until, host.up) = (until, false);
+                    if let Some(other) = &mut host.other {
+                        other.up = false;
+                    }
                     self.come(until, Coming::Boot { host: place });
                 }
             }
@@ -254,8 +258,8 @@ impl World {
                 let host = &mut self.hosts[place];
                 if host.up {
                     host.dead_until = self.now + 2_000;
-                    host.starts += 1;
-                    host.started_at = self.now;
+                    host.total_starts += 1;
+                    (host.starts, host.started_at) = (host.total_starts, self.now);
                 }
             }
         }

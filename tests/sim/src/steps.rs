@@ -54,7 +54,7 @@ impl World {
     }
 
     fn arrive(&mut self, order: Order) {
-        if matches!(order.action, ActionKind::Drain | ActionKind::Attach) {
+        if is_of_traffic(order.action) {
             return self.balance(order);
         }
         if is_hook(order.action) {
@@ -65,7 +65,7 @@ impl World {
             let never_begun = matches!(
                 order.action,
                 ActionKind::Stage | ActionKind::Activate | ActionKind::Prune
-            );
+            ) || (order.action == ActionKind::Start && !order.goes_back);
             let reason = "connection refused".to_owned();
             match () {
                 () if never_begun => {
@@ -87,7 +87,10 @@ impl World {
         if order.epoch < host.epoch {
             let reason = "a later controller works here".to_owned();
             let outcome = match order.action {
-                ActionKind::Stage | ActionKind::Activate => ActionOutcome::Refused { reason },
+                ActionKind::Start if order.goes_back => ActionOutcome::Failed { reason },
+                ActionKind::Stage | ActionKind::Activate | ActionKind::Start => {
+                    ActionOutcome::Refused { reason }
+                }
                 _ => ActionOutcome::Failed { reason },
             };
             self.answer(order, outcome);
@@ -110,11 +113,100 @@ impl World {
             ActionKind::Activate => self.activate(order, fails),
             ActionKind::Confirm => self.confirm(order),
             ActionKind::Revert | ActionKind::Stop => self.revert(order, fails),
+            ActionKind::Start => self.start_beside(order, fails),
+            ActionKind::StopSibling => self.stop_beside(order),
             ActionKind::BeforeInstance
+            | ActionKind::BeforeStart
             | ActionKind::AfterInstance
             | ActionKind::Drain
-            | ActionKind::Attach => {}
+            | ActionKind::Attach
+            | ActionKind::DrainSibling
+            | ActionKind::AttachSibling => {}
         }
+    }
+
+    /// There: guarded, and what runs stays what the host runs. Back: it is what the host runs from then on.
+    fn start_beside(&mut self, order: Order, fails: bool) {
+        let window = self.window();
+        let host = &mut self.hosts[order.host];
+        let reason = || "as it must not be".to_owned();
+        if order.goes_back {
+            if host.runs == order.to && host.has_beside(order.from) && host.up {
+                let outcome = done(host);
+                return self.answer(order, outcome);
+            }
+            if fails || host.runs != order.from {
+                let reason = reason();
+                return self.answer(order, ActionOutcome::Failed { reason });
+            }
+            return self.begin_beside(order);
+        }
+        let room = host.other.is_none_or(|other| other.runs == order.to);
+        if host.runs != order.from || !room || host.begun.is_some() || fails {
+            let reason = reason();
+            return self.answer(order, ActionOutcome::Refused { reason });
+        }
+        let armed = Armed {
+            fires_at: self.now + window,
+            window,
+            before: order.from,
+            beside: true,
+            number: order.number,
+        };
+        host.armed = Some(armed);
+        let guard = Coming::Guard {
+            host: order.host,
+            number: order.number,
+        };
+        self.come(armed.fires_at, guard);
+        self.begin_beside(order);
+    }
+
+    fn begin_beside(&mut self, mut order: Order) {
+        let takes = self.rng.random_range(100..4_000);
+        let host = &mut self.hosts[order.host];
+        host.busy = Some(Busy {
+            until: self.now + takes,
+            before: host.runs,
+            beside: true,
+        });
+        order.boot = host.boot;
+        self.come(self.now + takes, Coming::Finish(order));
+    }
+
+    fn stop_beside(&mut self, order: Order) {
+        let host = &mut self.hosts[order.host];
+        let outcome = match host.other {
+            Some(other) if other.runs != order.of => ActionOutcome::Failed {
+                reason: "another one runs there".to_owned(),
+            },
+            _ => {
+                host.other = None;
+                host.armed = host.armed.filter(|armed| !armed.beside);
+                ActionOutcome::Done { started: None }
+            }
+        };
+        self.answer(order, outcome);
+    }
+
+    /// To go back while what ran before still runs beside: what is new is stopped, and nothing else.
+    fn revert_beside(&mut self, order: &Order, now: i64) -> bool {
+        let host = &mut self.hosts[order.host];
+        if host.runs == order.from && host.has_beside(order.to) {
+            host.exchange();
+        }
+        if host.runs != order.to || host.begun.is_some() {
+            return false;
+        }
+        if host.has_beside(order.from) {
+            host.other = None;
+        }
+        if !host.up {
+            // A boot starts only what was confirmed last.
+            host.start(order.to, now);
+        }
+        host.armed = host.armed.filter(|armed| !armed.beside);
+        true
     }
 
     fn activate(&mut self, order: Order, fails: bool) {
@@ -133,6 +225,7 @@ impl World {
             fires_at: self.now + window,
             window,
             before: order.from,
+            beside: false,
             number: order.number,
         };
         self.hosts[order.host].armed = Some(armed);
@@ -154,6 +247,7 @@ impl World {
         host.busy = Some(Busy {
             until: self.now + takes,
             before: back,
+            beside: false,
         });
         order.boot = host.boot;
         self.come(self.now + takes, Coming::Finish(order));
@@ -167,6 +261,18 @@ impl World {
             self.come(self.now + lag, Coming::Arrive(Order { boot: 0, ..order }));
             return;
         }
+        if order.action == ActionKind::Start {
+            host.start_beside(order.to, self.now, !self.spec.balanced);
+            if order.goes_back {
+                host.exchange();
+            }
+            let starts = match order.goes_back {
+                true => host.starts,
+                false => host.other.map_or(0, |other| other.starts),
+            };
+            let started = Some(host.start_numbered(starts));
+            return self.answer(order, ActionOutcome::Done { started });
+        }
         host.start(order.to, self.now);
         // Whoever had it out of traffic did not mean what may be started there later.
         host.kept_out &= order.action != ActionKind::Stop;
@@ -179,6 +285,12 @@ impl World {
 
     fn confirm(&mut self, order: Order) {
         let host = &mut self.hosts[order.host];
+        if let Some(other) = host.other.filter(|_| host.has_beside(order.to))
+            && other.up
+            && order.started == Some((host.boot, other.starts))
+        {
+            host.exchange();
+        }
         let as_started = order.started == Some((host.boot, host.starts));
         let outcome = match host.runs == order.to && host.up && as_started {
             true => {
@@ -194,6 +306,9 @@ impl World {
 
     fn revert(&mut self, order: Order, fails: bool) {
         let now = self.now;
+        if order.leaves_other && self.revert_beside(&order, now) {
+            return self.answer(order, ActionOutcome::Done { started: None });
+        }
         let host = &mut self.hosts[order.host];
         host.recover(now);
         if host.runs == order.to && host.armed.is_none() {
@@ -218,8 +333,7 @@ impl World {
         else {
             return Ok(());
         };
-        let by_ssh = !matches!(order.action, ActionKind::Drain | ActionKind::Attach)
-            && !is_hook(order.action);
+        let by_ssh = !is_of_traffic(order.action) && !is_hook(order.action);
         let unreachable = by_ssh && !self.hosts[order.host].answers_ssh(self.now);
         let is_answer = !matches!(
             outcome,
@@ -284,8 +398,16 @@ impl World {
         }
         self.tally.fired += 1;
         host.recover(now);
-        if host.armed.take().is_some() {
-            host.start(armed.before, now);
+        match host.armed.take() {
+            Some(armed) if armed.beside => {
+                // It takes away what was started beside, and sees that what ran before runs.
+                host.other = None;
+                if !host.up {
+                    host.start(host.runs, now);
+                }
+            }
+            Some(armed) => host.start(armed.before, now),
+            None => {}
         }
     }
 
@@ -293,10 +415,13 @@ impl World {
         let now = self.now;
         let host = &mut self.hosts[place];
         host.boot += 1;
-        host.starts += 1;
-        host.started_at = now;
+        host.total_starts += 1;
+        (host.starts, host.started_at) = (host.total_starts, now);
         host.up = host.runs != 0;
         host.busy = None;
+        if let Some(other) = &mut host.other {
+            other.up = false;
+        }
         if let Some(armed) = &mut host.armed {
             // It counts anew with the boot.
             armed.fires_at = now + armed.window;
@@ -312,9 +437,16 @@ impl World {
     }
 }
 
-fn is_hook(action: ActionKind) -> bool {
+fn is_of_traffic(action: ActionKind) -> bool {
     matches!(
         action,
-        ActionKind::BeforeInstance | ActionKind::AfterInstance
+        ActionKind::Drain
+            | ActionKind::Attach
+            | ActionKind::DrainSibling
+            | ActionKind::AttachSibling
     )
+}
+
+fn is_hook(action: ActionKind) -> bool {
+    action.hook().is_some()
 }

@@ -27,6 +27,10 @@ pub struct Tally {
     pub domain: u64,
     /// Balancers stood before the service.
     pub balanced: u64,
+    /// New instances may be started beside the old ones.
+    pub side_by_side: u64,
+    /// One was.
+    pub beside: u64,
     /// Spare hosts carried a surge.
     pub spares: u64,
     /// What ran on a spare host was stopped.
@@ -51,7 +55,7 @@ pub struct Tally {
 
 impl Tally {
     /// Every figure with its name.
-    pub fn rows(&self) -> [(&'static str, u64); 19] {
+    pub fn rows(&self) -> [(&'static str, u64); 21] {
         [
             ("crash", self.crash),
             ("revert", self.revert),
@@ -62,6 +66,8 @@ impl Tally {
             ("step", self.step),
             ("failure domain", self.domain),
             ("balancers", self.balanced),
+            ("side by side", self.side_by_side),
+            ("started beside", self.beside),
             ("spare hosts", self.spares),
             ("spare host stopped", self.stop),
             ("deaf balancer", self.deaf_balancer),
@@ -90,6 +96,8 @@ impl Tally {
             step: one(self.step),
             domain: one(self.domain),
             balanced: one(self.balanced),
+            side_by_side: one(self.side_by_side),
+            beside: one(self.beside),
             spares: one(self.spares),
             stop: one(self.stop),
             deaf_balancer: one(self.deaf_balancer),
@@ -117,6 +125,8 @@ impl AddAssign for Tally {
         self.step += other.step;
         self.domain += other.domain;
         self.balanced += other.balanced;
+        self.side_by_side += other.side_by_side;
+        self.beside += other.beside;
         self.spares += other.spares;
         self.stop += other.stop;
         self.deaf_balancer += other.deaf_balancer;

@@ -72,12 +72,14 @@ impl World {
         let temper = draw::temper(&mut rng);
         let mut spec = draw::spec(&mut rng, hosts.len());
         draw::surge(seed, &mut hosts, &mut spec);
+        draw::side_by_side(seed, &mut spec);
         spec.balanced = draw::balance(seed, &mut hosts);
         spec.hooks = hooks::draw(seed);
         let tally = Tally {
             hooks: u64::from(!spec.hooks.is_empty()),
             domain: u64::from(!spec.domains.is_empty()),
             balanced: u64::from(spec.balanced),
+            side_by_side: u64::from(spec.side_by_side),
             spares: u64::from(spec.hosts.iter().any(|host| host.spare)),
             ..Tally::default()
         };
@@ -195,6 +197,10 @@ impl World {
                 action: ActionKind::Stop,
                 ..
             } => self.tally.stop += 1,
+            Event::ActionStarted {
+                action: ActionKind::Start,
+                ..
+            } => self.tally.beside += 1,
             Event::RollbackStarted { .. } => self.tally.rollback += 1,
             Event::ActionEnded {
                 action: ActionKind::Drain | ActionKind::Attach,
@@ -293,9 +299,20 @@ impl World {
         if matches!(action, ActionKind::Activate | ActionKind::Revert) {
             controller.watches[place] = None;
         }
+        if action == ActionKind::Start {
+            controller.others[place] = controller.watches[place].take();
+        }
+        let other = instance.as_ref().and_then(|one| one.sibling.as_ref());
+        let other = release_of(other.and_then(|one| one.runs.as_ref()));
+        let own = instance.as_ref().and_then(|one| one.runs.as_ref());
+        let of = match action {
+            ActionKind::DrainSibling | ActionKind::AttachSibling | ActionKind::StopSibling => other,
+            _ => release_of(own),
+        };
         let after = &controller.state.instances[place];
         let expects = match &after.stage {
             // Out of traffic for it: the fresh look was taken before that.
+            _ if action == ActionKind::Start => None,
             Stage::Activating { .. } if is_drained(instance.as_ref()) => None,
             Stage::Activating { expects, .. }
             | Stage::Draining {
@@ -305,6 +322,7 @@ impl World {
             _ => None,
         };
         let retires = after.stage == Stage::Retiring;
+        let after_goes_back = matches!(after.stage, Stage::Reverting { .. });
         let before = release_of(after.before.as_ref());
         let runs = release_of(after.runs.as_ref());
         let target = self.ledger.rollouts[controller.rollout].spec.target.clone();
@@ -314,6 +332,7 @@ impl World {
         let (from, to) = match action {
             ActionKind::Revert => (target, before),
             ActionKind::Stop => (runs, 0),
+            ActionKind::Start if after_goes_back => (target, before),
             _ => (before, target),
         };
         let order = Order {
@@ -324,19 +343,24 @@ impl World {
             number: 0,
             from,
             to,
+            of,
             expects,
             started: instance
                 .as_ref()
                 .and_then(Instance::started)
                 .and_then(crate::controller::start_of),
+            goes_back: after_goes_back,
+            leaves_other: action == ActionKind::Revert && after.sibling.is_some(),
             sent_at: self.now,
             boot: 0,
         };
         let counts = Counts::of(&self.controllers[who].state, at(self.now));
         let most = self.spec.budget.max_unavailable;
         self.tally.full_budget += u64::from(counts.in_flight >= most.max(1));
-        if expects == Some(Expects::Running) || action == ActionKind::Revert || retires {
-            self.truly_within(place)?;
+        let takes_other = matches!(action, ActionKind::DrainSibling | ActionKind::StopSibling);
+        let takes_own = expects == Some(Expects::Running) || action == ActionKind::Revert;
+        if takes_own || takes_other || retires {
+            self.truly_within(place, of)?;
         }
         let order = Order {
             number: self.number(),
@@ -348,21 +372,30 @@ impl World {
     }
 
     /// In a world without faults what truly serves is what the scheduler believes in, so the budget holds in truth too.
-    fn truly_within(&self, place: usize) -> Result<(), Stop> {
+    fn truly_within(&self, place: usize, of: Release) -> Result<(), Stop> {
         let peaceful = self.temper.calm_at <= START
             && self.hosts.iter().all(|host| {
                 let dies = |one: &draw::Behaviour| matches!(one, draw::Behaviour::Dies { .. });
                 host.ssh_gone_until == 0 && !host.behaviours.iter().any(dies)
             });
         let host = &self.hosts[place];
-        if !peaceful || !host.serves(self.now) || !host.in_traffic || host.armed.is_some() {
+        let beside = host.has_beside(of);
+        let serves = |one: &Host| one.serves(self.now) && one.in_traffic;
+        let other_serves = |one: &Host| {
+            one.other_serves(self.now) && one.other.is_some_and(|other| other.in_traffic)
+        };
+        let (goes, stays) = match beside {
+            true => (other_serves(host), serves(host)),
+            false => (serves(host), other_serves(host)),
+        };
+        if !peaceful || !goes || stays || host.armed.is_some_and(|armed| !armed.beside) {
             return Ok(());
         }
         let others = self
             .hosts
             .iter()
             .enumerate()
-            .filter(|(n, one)| *n != place && one.serves(self.now) && one.in_traffic)
+            .filter(|(n, one)| *n != place && (serves(one) || other_serves(one)))
             .count();
         let budget = self.spec.budget;
         let least = usize::try_from(budget.min_available()).unwrap_or(0);
@@ -401,7 +434,7 @@ impl World {
             let Some(watch) = controller.watches[place].as_mut() else {
                 continue;
             };
-            let poll = host.poll(self.now, flap, watch.started, watch.trusts_probe);
+            let poll = host.poll(self.now, flap, watch.started, watch.trusts_probe, watch.of);
             let rebooted = watch
                 .started
                 .is_some_and(|(boot, _)| boot != host.boot && host.answers_ssh(self.now));
@@ -418,14 +451,53 @@ impl World {
                         started,
                     },
                 )?;
-                self.controllers[who].watch_started(place);
+                if self.controllers[who].takes_the_other(place) {
+                    // What was not confirmed is gone with the boot.
+                    self.controllers[who].watches[place] =
+                        self.controllers[who].others[place].take();
+                } else {
+                    self.controllers[who].watch_started(place);
+                }
                 continue;
             }
             if let Some(health) = change {
-                self.record(who, &Event::HealthChanged { host: name, health })?;
+                let sibling = false;
+                let host = name;
+                let change = Event::HealthChanged {
+                    host,
+                    health,
+                    sibling,
+                };
+                self.record(who, &change)?;
             } else if poll == Poll::Pass {
                 // What was seen before may have been too old to take anything down.
                 self.controllers[who].stirred = true;
+            }
+        }
+        self.poll_others(who, fresh)
+    }
+
+    /// The same of the other instances on the hosts.
+    fn poll_others(&mut self, who: usize, fresh: Timestamp) -> Result<(), Stop> {
+        for place in 0..self.hosts.len() {
+            let host = &self.hosts[place];
+            let controller = &mut self.controllers[who];
+            let Some(watch) = controller.others[place].as_mut() else {
+                continue;
+            };
+            let poll = host.poll(self.now, 0, watch.started, watch.trusts_probe, watch.of);
+            let change = watch.tracker.poll(at(self.now), poll);
+            let host = controller.host_name(place);
+            controller.state.saw_sibling(&host, fresh);
+            controller.stirred |= poll == Poll::Pass;
+            if let Some(health) = change {
+                let sibling = true;
+                let change = Event::HealthChanged {
+                    host,
+                    health,
+                    sibling,
+                };
+                self.record(who, &change)?;
             }
         }
         Ok(())

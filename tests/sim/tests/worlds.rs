@@ -38,6 +38,32 @@ fn what_once_failed_holds() {
             2_243_571,
             "what was sick before is back once it is started, also after its switch was found unproven",
         ),
+        (
+            9_000_453,
+            "the hook before a start beside takes nothing down (R1)",
+        ),
+        (9, "the hook before a start beside takes nothing down (R2)"),
+        (
+            9_000_567,
+            "the hook before a start beside takes nothing down (R4)",
+        ),
+        (
+            9_034_726,
+            "what owes its hook is in flight, also when the rollout goes back (R4)",
+        ),
+        (
+            9_014_335,
+            "no room is kept for an absent host whose hook has failed (R3)",
+        ),
+        (
+            126_849,
+            "where nobody can look, the other instance may be the one that serves",
+        ),
+        (
+            9_018_182,
+            "where nobody can look, the other instance may be the one that serves",
+        ),
+        (9_005_013, "on the way back too, one name cannot run twice"),
     ] {
         simulate(seed).unwrap_or_else(|why| panic!("seed {seed}, {what}: {why}"));
     }
