@@ -247,7 +247,7 @@ fn a_restart_gives_every_instance_a_new_process_within_the_budget() {
         .says("restart of `v1`")
         .says("4 of 4");
     let record = prober.stop();
-    assert_eq!(record.lowest(), 3, "{record}");
+    assert!(record.lowest() >= 3, "{record}");
     for (old, new) in before.iter().zip(invocations(&scene)) {
         assert!(
             new.iter().all(|pid| !old.contains(pid)),

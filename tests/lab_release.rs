@@ -20,7 +20,7 @@ fn a_fleet_is_released_within_its_budget_and_rolled_back_by_name() {
     let prober = scene.watch();
     scene.release("v2", &slow).exits(0).says("completed");
     let record = prober.stop();
-    assert_eq!(record.lowest(), 4, "{record}");
+    assert!(record.lowest() >= 4, "{record}");
     scene.all_run("v2");
 
     let journals: Vec<_> = (0..6).map(|host| scene.host_journal(host)).collect();
@@ -31,7 +31,7 @@ fn a_fleet_is_released_within_its_budget_and_rolled_back_by_name() {
     let prober = scene.watch();
     rollctl(&["rollback", "web", "--to", "v1"]).exits(0);
     let record = prober.stop();
-    assert_eq!(record.lowest(), 4, "{record}");
+    assert!(record.lowest() >= 4, "{record}");
     scene.all_run("v1");
     rollctl(&["rollback", "web", "--to", "v1"])
         .exits(0)
