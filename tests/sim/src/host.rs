@@ -238,6 +238,8 @@ impl Host {
         self.total_starts += 1;
         self.starts = self.total_starts;
         (self.busy, self.begun) = (None, None);
+        // One name runs once: what was beside it under this name is what was started anew.
+        self.other = self.other.filter(|other| other.runs != release);
     }
 
     /// What a claim or the dead-man's switch makes of a step that was cut off.

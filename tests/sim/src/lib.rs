@@ -3,8 +3,14 @@
 //! A world has hosts with a truth of their own, controllers that die at any event, operators who pause, abort, take over
 //! and go on, and faults of every kind until it becomes calm; then the rollout has to end. An independent checker follows
 //! every event (`rollctl::core::invariant`), and at the end the hosts are compared with what is believed of them.
+//!
+//! `world.rs` is the clock and the loop. What it does at each tick: `deciding.rs` (controllers decide, orders leave),
+//! `steps.rs` and `beside.rs` (orders arrive and hosts do them), `polling.rs` (health is seen), `people.rs` (operators and
+//! faults). `draw.rs` makes a world of its seed, `ending.rs` compares at the end, `tally.rs` counts what was met.
 
+mod beside;
 mod controller;
+mod deciding;
 mod draw;
 mod ending;
 mod hooks;
@@ -12,6 +18,7 @@ mod host;
 mod ledger;
 mod order;
 mod people;
+mod polling;
 mod steps;
 mod tally;
 mod traffic;

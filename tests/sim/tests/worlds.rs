@@ -63,6 +63,10 @@ fn what_once_failed_holds() {
             9_018_182,
             "where nobody can look, the other instance may be the one that serves",
         ),
+        (
+            9_042_531,
+            "what is put back where it still runs, unknown to us, is one and not two",
+        ),
         (9_005_013, "on the way back too, one name cannot run twice"),
     ] {
         simulate(seed).unwrap_or_else(|why| panic!("seed {seed}, {what}: {why}"));
