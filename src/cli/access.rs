@@ -159,7 +159,7 @@ async fn host_finding(
         Ok((what, port)) => (true, what, None, port),
         Err(error) => (false, error.message, error.hint, None),
     };
-    let port = port.or(service.ports.map(|[first, _]| first));
+    let port = port.or(service.first_port());
     let found = HostFinding {
         host: host.name.clone(),
         ok,

@@ -149,6 +149,19 @@ impl Service {
         self.hosts.iter().chain(&self.spare_hosts)
     }
 
+    /// Its port; side by side, the first of the two, which the first instance on a host gets.
+    pub fn first_port(&self) -> Option<u16> {
+        self.port.or(self.ports.map(|[first, _]| first))
+    }
+
+    /// The template of a service whose revisions run side by side.
+    pub fn template(&self) -> Option<&UnitName> {
+        match self.units.as_slice() {
+            [unit] if unit.is_template() => Some(unit),
+            _ => None,
+        }
+    }
+
     /// Whether that host may carry it.
     pub fn is_carried_by(&self, host: &HostName) -> bool {
         self.carriers().any(|one| one == host)

@@ -64,6 +64,21 @@ text_id!(
     LedgerId
 );
 
+impl UnitName {
+    const TEMPLATE: &'static str = "@.service";
+
+    /// Whether it is a template: `web@.service`.
+    pub fn is_template(&self) -> bool {
+        self.0.ends_with(Self::TEMPLATE)
+    }
+
+    /// The unit of a template's instance: `web@v1.4.2.service`.
+    pub fn instance(&self, name: &RevisionName) -> Self {
+        let stem = self.0.strip_suffix(Self::TEMPLATE).unwrap_or(&self.0);
+        Self(format!("{stem}@{name}.service"))
+    }
+}
+
 /// The number of a rollout in its ledger, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -267,9 +267,7 @@ impl Instance {
 
     /// Whether traffic reaches it wherever it is meant to; so it is where we do not see to that.
     pub fn is_attached(&self) -> bool {
-        self.traffic
-            .as_ref()
-            .is_none_or(|traffic| traffic.attached == Some(true) && !traffic.taken_out)
+        self.traffic.as_ref().is_none_or(TrafficState::is_attached)
     }
 
     /// Whether an operator took it out of traffic: there it stays.

@@ -48,9 +48,12 @@ impl Sibling {
 
     /// Whether it was ready without a break for `min_ready`, is not to be stopped, and traffic reaches it.
     pub fn is_available(&self, now: Timestamp, min_ready: Duration) -> bool {
-        let attached =
-            |traffic: &TrafficState| traffic.attached == Some(true) && !traffic.taken_out;
-        self.works(now, min_ready) && self.traffic.as_ref().is_none_or(attached)
+        self.works(now, min_ready) && self.is_attached()
+    }
+
+    /// Whether traffic reaches it; so it is where we do not see to that.
+    pub fn is_attached(&self) -> bool {
+        self.traffic.as_ref().is_none_or(TrafficState::is_attached)
     }
 
     /// Whether it runs that revision; names do not matter.

@@ -40,6 +40,11 @@ impl TrafficState {
         }
     }
 
+    /// Whether traffic reaches it wherever it is meant to, as far as is known.
+    pub fn is_attached(&self) -> bool {
+        self.attached == Some(true) && !self.taken_out
+    }
+
     /// Takes a look. `is_absent`: nothing runs there, so that nobody took anything out.
     pub(super) fn see(&mut self, sight: &TrafficSight, is_absent: bool) {
         if is_absent {

@@ -15,6 +15,7 @@ mod requests;
 mod run;
 mod side;
 mod stop;
+mod switching;
 mod traffic;
 mod watch;
 mod watches;

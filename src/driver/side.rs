@@ -120,10 +120,7 @@ impl Driver {
                 .give(host, &to, [before.runs.as_ref(), sibling]),
             false => self.ports_of.of(host, Some(&to)),
         };
-        let serves = before.sibling.as_ref().filter(|one| {
-            let traffic = one.traffic.as_ref();
-            traffic.is_some_and(|traffic| traffic.attached == Some(true) && !traffic.taken_out)
-        });
+        let serves = before.sibling.as_ref().filter(|one| one.is_attached());
         Some(Pair {
             main: before.runs.clone().unwrap_or(Runs::Nothing),
             other: sibling.and_then(Runs::revision).cloned(),

@@ -135,14 +135,16 @@ pub(super) async fn look(
             HostErrorKind::Unreachable | HostErrorKind::Lost => Poll::Unknown,
         },
     });
-    let is_cut_off = by_units == Some(Poll::Unknown) && rebooted.is_none();
-    let probe_is_enough = subject.trusts_probe && check.probe != Probe::Unit;
+    let probe_is_enough = subject.trusts_probe
+        && check.probe != Probe::Unit
+        && by_probe == Poll::Pass
+        && rebooted.is_none();
     let poll = match by_units {
-        Some(_) if rebooted.is_some() => Poll::Unknown,
-        Some(_) if is_cut_off && probe_is_enough && by_probe == Poll::Pass => Poll::Pass,
-        Some(_) if is_cut_off => Poll::Unknown,
-        Some(by_units) => by_units.max_with(by_probe),
         None => by_probe,
+        // Nobody can say how the units are.
+        Some(Poll::Unknown) if probe_is_enough => Poll::Pass,
+        Some(Poll::Unknown) => Poll::Unknown,
+        Some(by_units) => by_units.max_with(by_probe),
     };
     Look {
         poll,

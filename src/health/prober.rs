@@ -63,7 +63,7 @@ impl ServiceProber {
             .collect();
         let mut prober = Self {
             service: service.name.clone(),
-            port: service.port.or(service.ports.map(|[first, _]| first)),
+            port: service.first_port(),
             probe: check.probe.clone(),
             through: check.through,
             timeout: check.timeout,

@@ -4,6 +4,7 @@ use super::adopt;
 use super::attest::{Depth, compare};
 use super::facts::Facts;
 use super::machine::{Machine, PATIENCE};
+use super::script::Request;
 use super::switch::ends;
 use super::upload::step;
 use crate::core::event::{Runs, Started};
@@ -20,16 +21,20 @@ pub(crate) async fn confirm(
 ) -> Result<Confirmed, HostError> {
     let facts = machine.facts(service).await?;
     let attestation = attest(machine, service, &facts, &switch.to).await?;
-    let mut request = ends(step("confirm", service, controller), controller, switch)
+    let request = ends(step("confirm", service, controller), controller, switch)
         .option("to", facts.target())
         .option("boot", &facts.boot);
-    for unit in &started.units {
-        request = request
-            .option("unit", &unit.unit)
-            .option("expect", format!("{}:{}", unit.invocation, unit.restarts));
-    }
-    machine.step(request, PATIENCE).await?;
+    machine.step(as_started(request, started), PATIENCE).await?;
     Ok(Confirmed { attestation })
+}
+
+/// Which units have to run, and as which start of theirs.
+pub(crate) fn as_started(request: Request, started: &Started) -> Request {
+    started.units.iter().fold(request, |request, unit| {
+        request
+            .option("unit", &unit.unit)
+            .option("expect", format!("{}:{}", unit.invocation, unit.restarts))
+    })
 }
 
 /// Compares what runs with the manifest: any difference is an error.

@@ -71,8 +71,7 @@ impl InstanceFacts {
         let name = RevisionName::parse(words.next()?).ok()?;
         let (port, proven) = (words.next()?.parse().ok()?, words.next()? == "yes");
         let digest = Digest::new(words.next()?);
-        let stem = template.as_str().trim_end_matches("@.service");
-        let unit = UnitName::new(format!("{stem}@{name}.service"));
+        let unit = template.instance(&name);
         let shown = parse_show(&decode(words.next()?)?, &[unit])?;
         Some(Self {
             name,
@@ -278,9 +277,7 @@ impl<'a> Fields<'a> {
             "other" => Current::Other,
             _ => Current::None,
         };
-        let template = names
-            .first()
-            .filter(|unit| unit.as_str().ends_with("@.service"));
+        let template = names.first().filter(|unit| unit.is_template());
         let owner = self.text("owner").filter(|ledger| !ledger.is_empty());
         Some(Facts {
             systemd: plain("systemd")?.parse().ok()?,

@@ -22,7 +22,7 @@ use super::systemd::parse_show;
 use super::upload::step;
 use crate::core::event::{Runs, Started};
 use crate::core::fleet::{Scope, Service};
-use crate::core::ids::{BootId, HostName, RevisionName};
+use crate::core::ids::{BootId, HostName, RevisionName, UnitName};
 use crate::core::revision::Revision;
 use crate::ports::{
     Artifacts, Attested, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
@@ -71,9 +71,9 @@ impl ServiceHosts {
     }
 }
 
-fn with_units(service: &Service, request: Request) -> Request {
-    let units = service.units.iter();
-    units.fold(request, |request, unit| request.arg(unit.as_str()))
+fn with_units(units: &[UnitName], request: Request) -> Request {
+    let add = |request: Request, unit: &UnitName| request.arg(unit.as_str());
+    units.iter().fold(request, add)
 }
 
 /// Names and paths that a line on the host cannot hold, or that a command would take for an option.
@@ -107,7 +107,7 @@ impl Hosts for ServiceHosts {
         check_service(&self.service)?;
         let machine = self.machine(host)?;
         let facts = machine.facts(&self.service).await?;
-        if side::template(&self.service).is_some() {
+        if self.service.template().is_some() {
             return side::host_facts(facts);
         }
         let (runs, found) = adopt::runs(machine, &self.service, &facts).await?;
@@ -153,7 +153,7 @@ impl Hosts for ServiceHosts {
     async fn attest(&self, host: &HostName) -> Result<Attested, HostError> {
         check_service(&self.service)?;
         let machine = self.machine(host)?;
-        match side::template(&self.service) {
+        match self.service.template() {
             Some(_) => side::attest_host(machine, &self.service).await,
             None => attest(machine, &self.service).await,
         }
@@ -247,12 +247,12 @@ impl Hosts for ServiceHosts {
         host: &HostName,
         of: Option<&RevisionName>,
     ) -> Result<(BootId, Vec<UnitState>), HostError> {
-        let service = side::as_instance(&self.service, of);
-        let request = with_units(&service, Request::new("units"));
+        let names = side::units_of(&self.service, of);
+        let request = with_units(&names, Request::new("units"));
         let answer = self.machine(host)?.read(Queue::Poll, request).await?;
         let answer = String::from_utf8_lossy(&answer);
         let (boot, shown) = answer.split_once('\n').unwrap_or((&answer, ""));
-        let units = parse_show(shown, &service.units)
+        let units = parse_show(shown, &names)
             .ok_or_else(|| refused("systemd's answer makes no sense", None))?;
         Ok((
             BootId::new(boot),
@@ -280,8 +280,8 @@ impl Hosts for ServiceHosts {
         of: Option<&RevisionName>,
         lines: usize,
     ) -> Result<JournalExcerpt, HostError> {
-        let service = side::as_instance(&self.service, of);
-        let request = with_units(&service, Request::new("journal").arg(lines.to_string()));
+        let names = side::units_of(&self.service, of);
+        let request = with_units(&names, Request::new("journal").arg(lines.to_string()));
         let answer = self.machine(host)?.read(Queue::Look, request).await;
         let answer = match answer {
             Ok(answer) => answer,

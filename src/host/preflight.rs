@@ -115,7 +115,7 @@ pub(crate) fn check_units(
     texts: &BTreeMap<UnitName, String>,
     is_adopted: bool,
 ) -> Result<(), HostError> {
-    if side::template(service).is_some() {
+    if service.template().is_some() {
         return side::check_template(service, facts, texts, &home(service, facts));
     }
     for unit in &facts.units {
@@ -309,7 +309,7 @@ fn user(service: &Service, facts: &Facts, contents: &PackageContents) -> Option<
     if service.scope == Scope::User {
         return None;
     }
-    if side::template(service).is_some() {
+    if service.template().is_some() {
         let text = contents.units.values().next()?;
         return parse_unit_text(text, "/root")
             .user

@@ -8,7 +8,7 @@ use super::layout::{Meta, folder_of};
 use super::payload::Payload;
 use super::stage::{Stage, elf_machine, of_store};
 use super::upload::{Shipment, Source, fetch, ship};
-use crate::core::ids::RevisionName;
+use crate::core::ids::{Digest, RevisionName};
 use crate::core::revision::{Adopted, Manifest, Revision};
 use crate::ports::{HostError, Package, PackageContents, UploadProgress};
 
@@ -22,11 +22,11 @@ impl Stage<'_> {
     ) -> Result<u64, HostError> {
         let _turn = self.depot.uploads.acquire().await;
         let meta = self.meta(revision, facts, &package.contents)?;
-        let name = &revision.reference().name;
+        let (name, digest) = (revision.reference().name, &revision.digest);
         let mut sent = 0;
         if let Some((delta, base)) = self.delta(facts, package).await {
             let source = Source::Delta(&delta, &base);
-            match self.ship(revision, name, &meta, source, progress).await {
+            match self.ship(&name, digest, &meta, source, progress).await {
                 // Whatever the host has against it: the whole package tells whether that was the delta's fault.
                 Err(error) if error.kind.is_an_answer() => {
                     tracing::info!("{}: the delta was of no use: {error}", self.machine.name);
@@ -37,7 +37,7 @@ impl Stage<'_> {
         }
         let whole = self.depot.payloads.whole(package, &facts.tools).await?;
         let source = Source::Payload(&whole);
-        let whole = self.ship(revision, name, &meta, source, progress).await?;
+        let whole = self.ship(&name, digest, &meta, source, progress).await?;
         Ok(sent + whole)
     }
 
@@ -54,15 +54,15 @@ impl Stage<'_> {
 
     async fn ship(
         &self,
-        revision: &Revision,
         name: &RevisionName,
+        digest: &Digest,
         meta: &Meta,
         source: Source<'_>,
         progress: UploadProgress<'_>,
     ) -> Result<u64, HostError> {
         let shipment = Shipment {
             name,
-            digest: &revision.digest,
+            digest,
             meta,
             source,
         };
@@ -87,23 +87,12 @@ impl Stage<'_> {
         let name = RevisionName::adopted(&found.digest);
         let meta = Meta::new(&manifest, &found.contents.units, None)?;
         if !self.has(&name, &found.digest, &meta.sums).await? {
-            let shipment = Shipment {
-                name: &name,
-                digest: &found.digest,
-                meta: &meta,
-                source: match &found.adopted {
-                    Adopted::File { origin } => Source::HostFile(origin),
-                    Adopted::Folder { .. } => Source::Nowhere,
-                },
+            let source = match &found.adopted {
+                Adopted::File { origin } => Source::HostFile(origin),
+                Adopted::Folder { .. } => Source::Nowhere,
             };
-            ship(
-                self.machine,
-                self.service,
-                self.controller,
-                &shipment,
-                progress,
-            )
-            .await?;
+            self.ship(&name, &found.digest, &meta, source, progress)
+                .await?;
         }
         if found.file().is_some() {
             self.fetch_once(found, facts, &name).await?;

@@ -1,11 +1,12 @@
 //! Side by side: each revision runs as an instance of a template, a unit of its own with a file of its own. Nothing is
 //! replaced; what is not wanted any more is stopped and removed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::attest::{Comparison, Depth, compare};
-use super::confirm::failed;
+use super::confirm::{as_started, failed};
 use super::facts::{Facts, InstanceFacts, parse_started};
 use super::guard::Guard;
 use super::layout::folder_of;
@@ -23,27 +24,20 @@ use crate::ports::{
     Side, Stop, Switch,
 };
 
-/// The template of a service whose revisions run side by side.
-pub(crate) fn template(service: &Service) -> Option<&UnitName> {
-    match service.units.as_slice() {
-        [unit] if unit.as_str().ends_with("@.service") => Some(unit),
-        _ => None,
-    }
-}
-
-/// The unit of a revision: `web@v1.4.2.service`.
-fn unit_of(template: &UnitName, name: &RevisionName) -> UnitName {
-    let stem = template.as_str().trim_end_matches("@.service");
-    UnitName::new(format!("{stem}@{name}.service"))
-}
-
 /// The service as if the unit of that revision were its only one; as it is where revisions do not run side by side.
-pub(crate) fn as_instance(service: &Service, of: Option<&RevisionName>) -> Service {
-    let mut one = service.clone();
-    if let (Some(template), Some(name)) = (template(service), of) {
-        one.units = vec![unit_of(template, name)];
+fn as_instance(service: &Service, of: Option<&RevisionName>) -> Service {
+    Service {
+        units: units_of(service, of).into_owned(),
+        ..service.clone()
     }
-    one
+}
+
+/// The unit of that revision; all units where revisions do not run side by side.
+pub(crate) fn units_of<'a>(service: &'a Service, of: Option<&RevisionName>) -> Cow<'a, [UnitName]> {
+    match (service.template(), of) {
+        (Some(template), Some(name)) => Cow::Owned(vec![template.instance(name)]),
+        _ => Cow::Borrowed(&service.units),
+    }
 }
 
 /// What a host runs: of its two instances the one that it runs after a reboot, and the other.
@@ -166,7 +160,7 @@ pub(crate) fn check_template(
     texts: &BTreeMap<UnitName, String>,
     home: &str,
 ) -> Result<(), HostError> {
-    let Some(template) = template(service) else {
+    let Some(template) = service.template() else {
         return Ok(());
     };
     let Some(text) = texts.get(template) else {
@@ -210,7 +204,7 @@ pub(crate) async fn start(
 ) -> Result<Started, HostError> {
     let facts = machine.facts(service).await?;
     check_host(service, &facts)?;
-    let (Some(template), Some(to)) = (template(service), switch.to.revision()) else {
+    let (Some(template), Some(to)) = (service.template(), switch.to.revision()) else {
         return Err(refused("there is nothing to start", None));
     };
     let Some(name) = facts.name_of(&to.digest) else {
@@ -253,7 +247,7 @@ pub(crate) async fn confirm(
     started: &Started,
 ) -> Result<Confirmed, HostError> {
     let facts = machine.facts(service).await?;
-    let (Some(template), Some(to)) = (template(service), switch.to.revision()) else {
+    let (Some(template), Some(to)) = (service.template(), switch.to.revision()) else {
         return Err(failed("there is nothing to confirm".to_owned()));
     };
     let Some(one) = facts.instances.iter().find(|one| one.digest == to.digest) else {
@@ -263,7 +257,7 @@ pub(crate) async fn confirm(
         }));
     };
     let attestation = attest(machine, service, &facts, one).await?;
-    let mut request = ends(
+    let request = ends(
         step("side_confirm", service, controller),
         controller,
         switch,
@@ -271,12 +265,7 @@ pub(crate) async fn confirm(
     .option("template", template)
     .option("to_name", &one.name)
     .option("keeps", if side.keeps { "yes" } else { "no" });
-    for unit in &started.units {
-        request = request
-            .option("unit", &unit.unit)
-            .option("expect", format!("{}:{}", unit.invocation, unit.restarts));
-    }
-    machine.step(request, PATIENCE).await?;
+    machine.step(as_started(request, started), PATIENCE).await?;
     Ok(Confirmed { attestation })
 }
 
@@ -301,7 +290,7 @@ pub(crate) async fn stop(
     stop: &Stop,
 ) -> Result<(), HostError> {
     let facts = machine.facts(service).await?;
-    let Some(template) = template(service) else {
+    let Some(template) = service.template() else {
         return Err(refused("its revisions do not run side by side", None));
     };
     let name = |revision: &RevisionRef| {

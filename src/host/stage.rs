@@ -12,7 +12,6 @@ use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_architecture, check_host, check_place, check_units};
 use super::script::{Request, refused};
-use super::side;
 use super::upload::step;
 use crate::artifact::environment_text;
 use crate::core::fleet::{Scope, Service};
@@ -288,7 +287,7 @@ impl Stage<'_> {
             // Side by side, the port is the instance's, not the revision's.
             self.service
                 .port
-                .filter(|_| side::template(self.service).is_none()),
+                .filter(|_| self.service.template().is_none()),
         ))
     }
 }

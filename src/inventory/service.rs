@@ -1,7 +1,7 @@
 //! `[services.*]`.
 
 use crate::core::fleet::{Host, Scope, Service};
-use crate::core::ids::{HostName, ServiceName};
+use crate::core::ids::{HostName, ServiceName, UnitName};
 use crate::core::traffic::Traffic;
 
 use super::content;
@@ -13,7 +13,7 @@ use super::paths::{self, NamedFile};
 use super::placeholder::Values;
 use super::reader::{Entry, Table};
 use super::select::{explain_no_match, parse, select};
-use super::side::{self, is_template};
+use super::side;
 use super::source::At;
 use super::strategy::ReadStrategy;
 use super::traffic;
@@ -52,7 +52,7 @@ pub(crate) fn read(
     let (units, units_at) = units(&mut table, &entry.key, f);
     let port = table.take("port");
     let ports = side::ports(&mut table, port.as_ref(), f);
-    let is_template = units.iter().any(is_template);
+    let is_template = units.iter().any(UnitName::is_template);
     let spares = spare_hosts(&mut table, &hosts, is_template, around, f);
     let all: Vec<&Host> = hosts.iter().chain(&spares).copied().collect();
     let (all, ordinary): (&[_], &[_]) = if around.sound {

@@ -1,17 +1,11 @@
 //! Side by side: a template unit, and the two ports that old and new take turns with.
 
 use crate::core::fleet::{Probe, Service};
-use crate::core::ids::UnitName;
 use crate::core::traffic::{DrainMark, TrafficDriver, TrafficRequest};
 
 use super::mistake::Findings;
 use super::reader::{Entry, Table};
 use super::source::At;
-
-/// Whether it is a template: `web@.service`.
-pub(crate) fn is_template(unit: &UnitName) -> bool {
-    unit.as_str().ends_with("@.service")
-}
 
 /// `ports = [8080, 8081]`, and the place where they are written.
 pub(crate) fn ports(
@@ -48,7 +42,7 @@ pub(crate) fn ports(
 
 /// What a template unit needs and excludes, and that only it has two ports.
 pub(crate) fn check(service: &Service, ports: Option<&At>, at: &At, f: &mut Findings<'_>) {
-    let Some(template) = service.units.iter().find(|unit| is_template(unit)) else {
+    let Some(template) = service.units.iter().find(|unit| unit.is_template()) else {
         if let Some(ports) = ports {
             f.wrong_help(
                 ports,

@@ -4,7 +4,6 @@ use crate::core::event::ActionKind;
 use crate::core::health::Health;
 use crate::core::rollout::{Instance, Reach, RolloutPhase, RolloutState, Stage};
 use crate::core::time::Timestamp;
-use crate::core::traffic_state::TrafficState;
 
 /// Its host is out of service: listed, never touched.
 pub const OUT_OF_SERVICE: &str = "out-of-service";
@@ -105,10 +104,7 @@ pub fn word_of_sibling(
         _ if sibling.leaving => "stopping",
         _ => {
             let is_available = sibling.is_available(now, state.spec.min_ready);
-            let is_attached =
-                |traffic: &TrafficState| traffic.attached == Some(true) && !traffic.taken_out;
-            let is_attached = sibling.traffic.as_ref().is_none_or(is_attached);
-            of_health(sibling.health, is_available, is_attached)
+            of_health(sibling.health, is_available, sibling.is_attached())
         }
     })
 }

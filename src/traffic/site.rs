@@ -21,8 +21,7 @@ impl Site {
         Self {
             service: service.name.clone(),
             members: service.carriers().cloned().collect(),
-            // Side by side, what is started where nothing runs gets the first one.
-            port: (service.port).or_else(|| service.ports.map(|[first, _]| first)),
+            port: service.first_port(),
             hosts: fleet
                 .hosts
                 .iter()

@@ -196,8 +196,16 @@ replace() {
 # put FILE TEXT: replaces a file of ours by rename.
 put() {
     aside "$1" new
-    printf %s "$2" >"$aside" && chmod 644 "$aside" && sync "$aside" && mv -fT -- "$aside" "$1"
+    printf %s "$2" >"$aside" && put_aside "$1"
 }
+
+# put_copy FILE FROM: the same with the bytes of another file.
+put_copy() {
+    aside "$1" new
+    cat -- "$2" >"$aside" && put_aside "$1"
+}
+
+put_aside() { chmod 644 "$aside" && sync "$aside" && mv -fT -- "$aside" "$1"; }
 
 # Waits for the lock of $dir; it is held until the subshell of the verb ends.
 lock() {

@@ -12,17 +12,21 @@ confirm() {
         fail "\`current\` points to \`$target\`, not to \`$to\`"
     fi
     as_started
-    read_armed
-    guarded_by=${armed:-$disarmed}
-    if [ -n "$guarded_by" ]; then
-        disarm
-        is_disarmed "$guarded_by" || fail "the dead-man's switch \`$guarded_by\` cannot be disarmed"
-        # It may have been long in coming to an end: what runs now is what counts.
-        as_started
-    fi
+    end_guard
     journal_line confirmed || fail "cannot write \`$dir/.rollctl/journal\`"
     forget
     printf "confirmed\n"
+}
+
+# Disarms what is armed here, and reads that back.
+end_guard() {
+    read_armed
+    guarded_by=${armed:-$disarmed}
+    [ -n "$guarded_by" ] || return 0
+    disarm
+    is_disarmed "$guarded_by" || fail "the dead-man's switch \`$guarded_by\` cannot be disarmed"
+    # It may have been long in coming to an end: what runs now is what counts.
+    as_started
 }
 
 # Every unit runs as it was started.

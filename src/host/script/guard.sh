@@ -96,19 +96,23 @@ rearm() {
     disarm
 }
 
-# revert dir= name= service= rollout= hash= epoch= by= from_name= from_digest= to_name= digest= limit= window= unit=...:
-# the time is over. A switch that was cut off is finished or put back first; then what was saved is put back by renames:
-# a full disk cannot stop it.
-revert() {
+# fires OPTION...: in the oneshot itself, whose time is over, under the lock; false: it was disarmed, and is gone now.
+fires() {
     options "$@"
     running_guard=$name
     patience=3600
     lock
     read_armed
-    if [ "$armed" != "$name" ]; then
-        if exists "$guard_dir/$name.timer" || exists "$guard_dir/$name.service"; then remove_guard "$name"; fi
-        return 0
-    fi
+    [ "$armed" != "$name" ] || return 0
+    if exists "$guard_dir/$name.timer" || exists "$guard_dir/$name.service"; then remove_guard "$name"; fi
+    return 1
+}
+
+# revert dir= name= service= rollout= hash= epoch= by= from_name= from_digest= to_name= digest= limit= window= unit=...:
+# the time is over. A switch that was cut off is finished or put back first; then what was saved is put back by renames:
+# a full disk cannot stop it.
+revert() {
+    fires "$@" || return 0
     read_step
     case $step_hash:$step_state:$way in
     "$hash":*:* | *:begun:* | *:failed:back) ;;

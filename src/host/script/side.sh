@@ -105,13 +105,10 @@ side_install() {
     [ -f "$source" ] || refuse changed "\`$dir/revisions/$1\` has no \`$template\`"
     unit_of "$1"
     mkdir -p -- "$unit_dir/$unit.d" || refuse unwritable "cannot write \`$unit_dir\`"
-    put "$unit_dir/$unit.d/50-rollctl.conf" "$drop_in" && put "$unit_dir/$unit" "$(cat "$source"; printf X)" &&
-        side_trim "$unit_dir/$unit" || refuse full "cannot write \`$unit_dir/$unit\`"
+    put "$unit_dir/$unit.d/50-rollctl.conf" "$drop_in" && put_copy "$unit_dir/$unit" "$source" ||
+        refuse full "cannot write \`$unit_dir/$unit\`"
     manage daemon-reload || fail "\`systemctl daemon-reload\` failed"
 }
-
-# `put` takes text: the mark that kept its last line break goes.
-side_trim() { truncate -s -1 -- "$1"; }
 
 # Starts the unit of a revision anew; sets $said when it does not come up.
 side_run() {
@@ -162,13 +159,7 @@ side_confirm() {
     read_instance "$to_name" || fail "\`$to_name\` has no instance here any more"
     as_started
     side_current "$to_name"
-    read_armed
-    guarded_by=${armed:-$disarmed}
-    if [ -n "$guarded_by" ]; then
-        disarm
-        is_disarmed "$guarded_by" || fail "the dead-man's switch \`$guarded_by\` cannot be disarmed"
-        as_started
-    fi
+    end_guard
     if [ "$keeps" = no ] && [ "$from_name" != - ] && [ "$from_name" != "$to_name" ]; then side_remove "$from_name"; fi
     journal_line confirmed || fail "cannot write \`$dir/.rollctl/journal\`"
     printf "confirmed\n"
@@ -214,15 +205,7 @@ side_remove() {
 
 # side_revert ...: the time of its dead-man's switch is over. What nobody confirmed goes, and what ran before runs.
 side_revert() {
-    options "$@"
-    running_guard=$name
-    patience=3600
-    lock
-    read_armed
-    if [ "$armed" != "$name" ]; then
-        if exists "$guard_dir/$name.timer" || exists "$guard_dir/$name.service"; then remove_guard "$name"; fi
-        return 0
-    fi
+    fires "$@" || return 0
     outcome="put back by the dead-man's switch: not confirmed within $window s"
     if read_instance "$to_name" && [ "$i_proven" = no ]; then
         if [ "$from_name" != - ] && read_instance "$from_name"; then
