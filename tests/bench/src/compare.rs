@@ -35,6 +35,12 @@ pub(crate) struct Options {
         default_value = "rollctl,rsync,pyinfra,ansible"
     )]
     tools: Vec<Tool>,
+    /// Also with so many Mbit/s for all hosts together, and builds that are alike
+    #[arg(long)]
+    uplink: Option<u32>,
+    /// Also with one host that takes long
+    #[arg(long)]
+    straggler: bool,
     /// The program that is measured
     #[arg(long, default_value = "target/release/rollctl")]
     rollctl: PathBuf,
@@ -64,13 +70,35 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Figures> {
         rows: Vec::new(),
     };
     let tools = bench.ready()?;
-    for megabytes in &options.sizes {
-        let measured = bench.job(&tools, *megabytes)?;
-        figures.add(&format!("{megabytes} MB"), &measured);
+    for job in bench.jobs() {
+        let measured = bench.run(&tools, &job)?;
+        figures.add(&job.name, &measured);
     }
     drop(fleet);
     Ok(figures)
 }
+
+/// A release that every tool does.
+struct Job {
+    name: String,
+    /// How its versions begin.
+    prefix: String,
+    megabytes: usize,
+    /// How much of a build differs from the one before, 0.0 to 1.0.
+    differs: f64,
+    /// What all hosts together are reached with, in Mbit/s.
+    uplink: Option<u32>,
+    /// Whether one host takes so long until it is ready.
+    straggles: bool,
+    /// Who takes part, of those that were asked for.
+    tools: &'static [Tool],
+}
+
+/// How long the straggler takes.
+const STRAGGLER: &str = "5s";
+/// What all builds share.
+const SERIES: u64 = 7;
+const USUAL: &[Tool] = &[Tool::Rollctl, Tool::Rsync, Tool::Pyinfra, Tool::Ansible];
 
 struct Bench<'a> {
     options: &'a Options,
@@ -102,25 +130,63 @@ impl Bench<'_> {
         Ok(all)
     }
 
+    fn jobs(&self) -> Vec<Job> {
+        let plain = |megabytes: &usize| Job {
+            name: format!("{megabytes} MB"),
+            prefix: format!("v{megabytes}"),
+            megabytes: *megabytes,
+            differs: 1.0,
+            uplink: None,
+            straggles: false,
+            tools: USUAL,
+        };
+        let mut jobs: Vec<_> = self.options.sizes.iter().map(plain).collect();
+        if let Some(uplink) = self.options.uplink {
+            jobs.push(Job {
+                name: format!("20 MB, 95 % alike, {uplink} Mbit/s"),
+                prefix: "u20".to_owned(),
+                differs: 0.05,
+                uplink: Some(uplink),
+                tools: &[Tool::Rollctl, Tool::Scp, Tool::RsyncDelta],
+                ..plain(&20)
+            });
+        }
+        if self.options.straggler {
+            jobs.push(Job {
+                name: format!("1 MB, one host ready after {STRAGGLER}"),
+                prefix: "s1".to_owned(),
+                straggles: true,
+                tools: &[Tool::Rollctl, Tool::Ansible],
+                ..plain(&1)
+            });
+        }
+        jobs
+    }
+
     /// Every tool, `runs` times in turn, with new content each time; and the floor.
-    fn job(
-        &self,
-        tools: &[Ready],
-        megabytes: usize,
-    ) -> anyhow::Result<Vec<(&'static str, Vec<f64>)>> {
+    fn run(&self, tools: &[Ready], job: &Job) -> anyhow::Result<Vec<(&'static str, Vec<f64>)>> {
+        let tools: Vec<_> = tools
+            .iter()
+            .filter(|ready| job.tools.contains(&ready.tool))
+            .collect();
         let mut measured: Vec<_> = tools
             .iter()
             .map(|ready| (ready.tool.name(), Vec::new()))
             .collect();
         let mut floor = Vec::new();
+        if job.straggles {
+            tools
+                .iter()
+                .try_for_each(|ready| stage::slow_down(self.fleet, ready.tool, STRAGGLER))?;
+        }
+        if job.uplink.is_some() {
+            self.fleet.uplink_rate(job.uplink)?;
+        }
         // Nobody's first release counts: rollctl adopts what ran before.
         for run in 0..=self.options.runs {
             for (ready, (_, seconds)) in tools.iter().zip(&mut measured) {
-                let took = self.release(ready, megabytes, run)?;
-                eprintln!(
-                    "{megabytes} MB, run {run}: {} {took:.2} s",
-                    ready.tool.name()
-                );
+                let took = self.release(ready, job, run)?;
+                eprintln!("{}, run {run}: {} {took:.2} s", job.name, ready.tool.name());
                 if run > 0 {
                     seconds.push(took);
                 }
@@ -134,18 +200,17 @@ impl Bench<'_> {
             }
         }
         measured.push(("the restarts alone", floor));
+        if job.uplink.is_some() {
+            self.fleet.uplink_rate(None)?;
+        }
         Ok(measured)
     }
 
-    fn release(&self, ready: &Ready, megabytes: usize, run: usize) -> anyhow::Result<f64> {
-        let version = format!("v{megabytes}-{run}");
+    fn release(&self, ready: &Ready, job: &Job, run: usize) -> anyhow::Result<f64> {
+        let version = format!("{}-{run}", job.prefix);
         let artifact = self.folder.join("build");
-        // Everybody gets content of its own: nothing is compared with what another tool left behind.
-        let series = (megabytes * 1_000 + run * 10) as u64 + u64::from(ready.tool.port());
-        fs::write(
-            &artifact,
-            build(&version, megabytes * 1_000_000, series, 0.0),
-        )?;
+        let bytes = job.megabytes * 1_000_000;
+        fs::write(&artifact, build(&version, bytes, SERIES, job.differs))?;
         fs::set_permissions(
             &artifact,
             std::os::unix::fs::PermissionsExt::from_mode(0o755),

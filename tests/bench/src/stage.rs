@@ -91,6 +91,17 @@ fn restart_one(host: &Host, tool: Tool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Lets the service take so long on one host until it is ready, from its next start.
+pub(crate) fn slow_down(fleet: &Fleet, tool: Tool, delay: &str) -> anyhow::Result<()> {
+    let host = fleet.host(fleet.hosts().len() / 2);
+    let drop_in = format!("/etc/systemd/system/{}.d/90-slow.conf", tool.unit());
+    let text = format!("[Service]\nEnvironment=DEMO_READY_DELAY={delay}\n");
+    host.sh(&format!("mkdir -p $(dirname {drop_in})"))?;
+    host.write_file(&drop_in, text.as_bytes(), 0o644)?;
+    host.sh("systemctl daemon-reload")?;
+    Ok(())
+}
+
 /// Frees the room that the revisions of a run take.
 pub(crate) fn tidy(fleet: &Fleet, tool: Tool, keep: &str) -> anyhow::Result<()> {
     if tool == Tool::Rollctl {

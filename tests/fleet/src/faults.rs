@@ -4,6 +4,24 @@ use crate::command::{FleetError, must, run, text};
 use crate::host::Host;
 use std::process::Command;
 
+/// Limits what leaves this machine by that link.
+pub(crate) fn shape(link: &str, megabits: Option<u32>) -> Result<(), FleetError> {
+    let Some(megabits) = megabits else {
+        // Nothing to delete is what was asked for.
+        return text(Command::new("tc").args(["qdisc", "delete", "dev", link, "root"])).map(drop);
+    };
+    let rate = format!("{megabits}mbit");
+    let shape = [
+        "root", "tbf", "rate", &rate, "burst", "64kb", "latency", "200ms",
+    ];
+    must(
+        Command::new("tc")
+            .args(["qdisc", "replace", "dev", link])
+            .args(shape),
+    )
+    .map(drop)
+}
+
 impl Host {
     /// Cuts the host off the network (`true`), or joins it again. It goes on running, and does not notice but for the silence.
     ///
@@ -27,22 +45,7 @@ impl Host {
     /// # Errors
     /// If the host is stopped: then it has no link.
     pub fn link_rate(&self, megabits: Option<u32>) -> Result<(), FleetError> {
-        let link = self.link();
-        let Some(megabits) = megabits else {
-            // Nothing to delete is what was asked for.
-            return text(Command::new("tc").args(["qdisc", "delete", "dev", &link, "root"]))
-                .map(drop);
-        };
-        let rate = format!("{megabits}mbit");
-        let shape = [
-            "root", "tbf", "rate", &rate, "burst", "64kb", "latency", "200ms",
-        ];
-        must(
-            Command::new("tc")
-                .args(["qdisc", "replace", "dev", &link])
-                .args(shape),
-        )
-        .map(drop)
+        shape(&self.link(), megabits)
     }
 
     /// The host's end of the network on this machine, as systemd-nspawn names it.

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use crate::accounts::restricted_sudoers;
 use crate::base::Base;
 use crate::command::{FleetError, Output, io, run, text};
+use crate::faults::shape;
 use crate::host::Host;
 use crate::keys;
 use crate::slot::Slot;
@@ -225,6 +226,14 @@ impl Fleet {
             .arg(self.identity())
             .args(options.iter().flat_map(|option| ["-o", option]));
         text(ssh.args([&format!("{user}@{}", host.address), command]))
+    }
+
+    /// Limits what travels from this machine to all hosts together to so many megabits a second; `None` lifts the limit.
+    ///
+    /// # Errors
+    /// If the network cannot be shaped.
+    pub fn uplink_rate(&self, megabits: Option<u32>) -> Result<(), FleetError> {
+        shape(&self.slot.bridge(), megabits)
     }
 
     /// Stops and removes everything; dropping does the same but cannot tell of an error.
