@@ -10,8 +10,13 @@ umask 022
 trap "" HUP PIPE
 IFS= read -r token && IFS= read -r scope && IFS= read -r acting || exit 1
 
-uid=$(id -u)
-login=$(id -un)
+# `uid=1000(deploy) gid=...`; without a name the number stands alone.
+login=$(id)
+login=${login%% *}
+uid=${login#uid=}
+uid=${uid%%[!0-9]*}
+login=${login#*"("}
+login=${login%%")"*}
 home=$HOME
 if [ "$acting" = sudo ]; then
     # `~` is the home of the user who logs in, also when root does the work.
@@ -193,19 +198,42 @@ replace() {
     if [ "$1" -ef "$2" ] && [ ! -L "$1" ]; then rm -f -- "$1"; else mv -fT -- "$1" "$2"; fi
 }
 
-# put FILE TEXT: replaces a file of ours by rename.
+# put FILE TEXT ...: replaces files of ours by rename, in this order, when all of them are on the disk.
 put() {
-    aside "$1" new
-    printf %s "$2" >"$aside" && put_aside "$1"
+    count=$#
+    while [ "$count" -gt 0 ]; do
+        aside "$1" new
+        # What is there was left by one that died; a new one gets its mode from the umask.
+        if exists "$aside"; then rm -f -- "$aside"; fi
+        printf %s "$2" >"$aside" || return 1
+        set -- "$@" "$aside" "$1"
+        shift 2
+        count=$((count - 2))
+    done
+    sync_firsts "$@" || return 1
+    while [ "$#" -gt 0 ]; do
+        mv -fT -- "$1" "$2" || return 1
+        shift 2
+    done
+}
+
+# sync_firsts FILE OTHER ...: the first of each pair.
+sync_firsts() {
+    count=$#
+    while [ "$count" -gt 0 ]; do
+        set -- "$@" "$1"
+        shift 2
+        count=$((count - 2))
+    done
+    sync "$@"
 }
 
 # put_copy FILE FROM: the same with the bytes of another file.
 put_copy() {
     aside "$1" new
-    cat -- "$2" >"$aside" && put_aside "$1"
+    if exists "$aside"; then rm -f -- "$aside"; fi
+    cat -- "$2" >"$aside" && sync "$aside" && mv -fT -- "$aside" "$1"
 }
-
-put_aside() { chmod 644 "$aside" && sync "$aside" && mv -fT -- "$aside" "$1"; }
 
 # Waits for the lock of $dir; it is held until the subshell of the verb ends.
 lock() {

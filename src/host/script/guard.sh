@@ -33,8 +33,8 @@ arm() {
     # One of this name that has fired already waits at the lock: it may not go on with the new one.
     if [ "$armed" = "$name" ]; then guard_manage stop "$name.service" >/dev/null 2>&1; fi
     mkdir -p -- "$guard" "$guard_dir" || refuse unwritable "cannot write \`$guard_dir\`"
-    if ! { put "$guard/script" "$rollctl_script" && put "$guard/input" "$guard_input" && put "$guard/armed" "$name
-" && put "$guard_dir/$name.service" "$guard_service" && put "$guard_dir/$name.timer" "$guard_timer"; }; then
+    if ! put "$guard/script" "$rollctl_script" "$guard/input" "$guard_input" "$guard/armed" "$name
+" "$guard_dir/$name.service" "$guard_service" "$guard_dir/$name.timer" "$guard_timer"; then
         disarm
         refuse full "cannot write \`$guard\` and \`$guard_dir/$name.timer\`"
     fi
