@@ -13,10 +13,10 @@ IFS= read -r token && IFS= read -r scope && IFS= read -r acting || exit 1
 # `uid=1000(deploy) gid=...`; without a name the number stands alone.
 login=$(id)
 login=${login%% *}
-uid=${login#uid=}
-uid=${uid%%[!0-9]*}
+login=${login#uid=}
+uid=${login%%"("*}
 login=${login#*"("}
-login=${login%%")"*}
+login=${login%")"}
 home=$HOME
 if [ "$acting" = sudo ]; then
     # `~` is the home of the user who logs in, also when root does the work.
