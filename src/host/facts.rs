@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) instances: Vec<InstanceFacts>,
     /// Side by side: units of the template that run and are none of those.
     pub(crate) strangers: Vec<UnitName>,
+    /// Whether uploads or removals that were cut off left something, or are at work.
+    pub(crate) has_leftovers: bool,
 }
 
 /// One instance of a template on a host.
@@ -208,8 +210,8 @@ impl Facts {
 
     /// Reads the answer of `facts`.
     pub(crate) fn parse(output: &[u8], names: &[UnitName]) -> Result<Self, HostError> {
-        Fields::read(output)
-            .and_then(|fields| fields.facts(names))
+        Fields::read(&String::from_utf8_lossy(output))
+            .facts(names)
             .ok_or_else(|| refused("the host's answer about the service makes no sense", None))
     }
 }
@@ -217,22 +219,27 @@ impl Facts {
 /// Lines of `name value`.
 struct Fields<'a> {
     one: BTreeMap<&'a str, &'a str>,
+    /// Fields of several lines: `name |line`.
+    texts: BTreeMap<&'a str, String>,
     tools: BTreeSet<String>,
     kept: BTreeMap<RevisionName, Kept>,
     instances: Vec<&'a str>,
     strangers: Vec<UnitName>,
+    has_leftovers: bool,
 }
 
 impl<'a> Fields<'a> {
-    fn read(output: &'a [u8]) -> Option<Self> {
+    fn read(output: &'a str) -> Self {
         let mut fields = Self {
             one: BTreeMap::new(),
+            texts: BTreeMap::new(),
             tools: BTreeSet::new(),
             kept: BTreeMap::new(),
             instances: Vec::new(),
             strangers: Vec::new(),
+            has_leftovers: false,
         };
-        for line in std::str::from_utf8(output).ok()?.lines() {
+        for line in output.lines() {
             let Some((name, value)) = line.split_once(' ') else {
                 continue;
             };
@@ -243,16 +250,27 @@ impl<'a> Fields<'a> {
                 "revision" => fields.kept.extend(kept(value)),
                 "side" => fields.instances.push(value),
                 "stranger" => fields.strangers.push(UnitName::new(value)),
-                _ => {
-                    fields.one.insert(name, value);
-                }
+                "left" => fields.has_leftovers = true,
+                _ => match value.strip_prefix('|') {
+                    Some(line) => {
+                        let text = fields.texts.entry(name).or_default();
+                        text.push_str(line);
+                        text.push('\n');
+                    }
+                    None => {
+                        fields.one.insert(name, value);
+                    }
+                },
             }
         }
-        Some(fields)
+        fields
     }
 
     fn text(&self, name: &str) -> Option<String> {
-        decode(self.one.get(name)?)
+        match self.texts.get(name) {
+            Some(text) => Some(text.clone()),
+            None => decode(self.one.get(name)?),
+        }
     }
 
     fn unproven(&self) -> Option<Unproven> {
@@ -307,6 +325,7 @@ impl<'a> Fields<'a> {
                 .filter_map(|value| InstanceFacts::parse(value, template?))
                 .collect(),
             strangers: self.strangers.clone(),
+            has_leftovers: self.has_leftovers,
             tools: self.tools,
             kept: self.kept,
         })

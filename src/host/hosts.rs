@@ -130,6 +130,7 @@ impl Hosts for ServiceHosts {
             &facts,
             &PackageContents::default(),
             Some(0),
+            None,
         )
         .await?;
         let rights = match (facts.uid, machine.manner.uses_sudo()) {

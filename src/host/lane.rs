@@ -1,6 +1,8 @@
 //! One persistent script on a host. A task of its own owns the channel, so that a caller who stops waiting leaves
 //! neither a half-read answer nor a step half told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +25,8 @@ type Reply = oneshot::Sender<Result<Answer, HostError>>;
 pub(crate) struct Lane {
     requests: mpsc::Sender<(Request, Reply)>,
     token: String,
+    /// How many requests were sent and are not answered.
+    open: Arc<AtomicUsize>,
 }
 
 impl Lane {
@@ -31,8 +35,18 @@ impl Lane {
         let script = Script::start(shell, manner).await?;
         let token = script.token.clone();
         let (requests, received) = mpsc::channel(16);
-        tokio::spawn(serve(script, received));
-        Ok(Self { requests, token })
+        let open = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(serve(script, received, Arc::clone(&open)));
+        Ok(Self {
+            requests,
+            token,
+            open,
+        })
+    }
+
+    /// Whether the script runs and has nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_closed() && self.open.load(Ordering::SeqCst) == 0
     }
 
     /// Whether the script has ended.
@@ -49,6 +63,7 @@ impl Lane {
         let verb = request.verb();
         let (reply, answered) = oneshot::channel();
         let asking = async {
+            self.open.fetch_add(1, Ordering::SeqCst);
             self.requests.send((request, reply)).await.ok()?;
             answered.await.ok()
         };
@@ -63,9 +78,14 @@ impl Lane {
     }
 }
 
-async fn serve(mut script: Script, mut requests: mpsc::Receiver<(Request, Reply)>) {
+async fn serve(
+    mut script: Script,
+    mut requests: mpsc::Receiver<(Request, Reply)>,
+    open: Arc<AtomicUsize>,
+) {
     while let Some((request, reply)) = requests.recv().await {
         let answer = script.answer(&request).await;
+        open.fetch_sub(1, Ordering::SeqCst);
         let is_over = matches!(&answer, Err(error) if error.kind == HostErrorKind::Lost);
         let _ = reply.send(answer);
         if is_over {

@@ -25,7 +25,7 @@ const AGAIN: u32 = 2;
 pub(crate) enum Queue {
     /// Steps, one after the other.
     Work,
-    /// The cheap poll of the units.
+    /// The cheap poll of the units: one with the steps while there is none, each script being a process or two there.
     Poll,
     /// Health commands and journals.
     Look,
@@ -128,6 +128,7 @@ impl Machine {
         patience: Duration,
     ) -> Result<Vec<u8>, HostError> {
         let slot = match queue {
+            Queue::Poll if !self.is_at_work().await => &self.lanes[0],
             Queue::Work => &self.lanes[0],
             Queue::Poll => &self.lanes[1],
             Queue::Look => &self.lanes[2],
@@ -151,6 +152,12 @@ impl Machine {
             }
         }
         answer
+    }
+
+    /// Whether a step is under way, or was just asked for.
+    async fn is_at_work(&self) -> bool {
+        let work = self.lanes[0].lock().await;
+        work.as_ref().is_some_and(|lane| !lane.is_idle())
     }
 
     /// Ends the scripts and the connection.

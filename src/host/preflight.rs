@@ -7,10 +7,11 @@ use super::machine::{Machine, Queue, dir};
 use super::script::{Request, refused};
 use super::side;
 use super::systemd::{Exec, Unit, UnitText, parse_unit_text};
+use super::upload::step;
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::UnitName;
 use crate::core::revision::Architecture;
-use crate::ports::{HostError, PackageContents};
+use crate::ports::{Controller, HostError, PackageContents};
 
 /// The oldest systemd that shows all that is read here.
 const SYSTEMD: u32 = 239;
@@ -225,8 +226,12 @@ pub(crate) async fn check_place(
     facts: &Facts,
     contents: &PackageContents,
     need: Option<u64>,
+    controller: Option<&Controller>,
 ) -> Result<(), HostError> {
-    let mut request = Request::new("preflight").option("dir", dir(service));
+    let mut request = match controller {
+        Some(controller) => step("preflight", service, controller),
+        None => Request::new("preflight").option("dir", dir(service)),
+    };
     if let Some(user) = user(service, facts, contents) {
         check_modes(service, facts, contents, &user)?;
         request = request.option("user", user);

@@ -86,7 +86,7 @@ impl Stage<'_> {
         let manifest = found.manifest(self.service, self.controller, self.now);
         let name = RevisionName::adopted(&found.digest);
         let meta = Meta::new(&manifest, &found.contents.units, None)?;
-        if !self.has(&name, &found.digest, &meta.sums).await? {
+        if !self.has(facts, &name, &found.digest, &meta.sums).await? {
             let source = match &found.adopted {
                 Adopted::File { origin } => Source::HostFile(origin),
                 Adopted::Folder { .. } => Source::Nowhere,

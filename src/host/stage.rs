@@ -49,8 +49,10 @@ impl Stage<'_> {
     ) -> Result<Staged, HostError> {
         let facts = self.machine.facts(self.service).await?;
         check_host(self.service, &facts)?;
-        let clean = step("clean", self.service, self.controller);
-        self.machine.step(clean, PATIENCE).await?;
+        if facts.has_leftovers {
+            let clean = step("clean", self.service, self.controller);
+            self.machine.step(clean, PATIENCE).await?;
+        }
         let (_, found) = adopt::runs(self.machine, self.service, &facts).await?;
         let wanted = self.wanted(revision, &facts, found.as_ref()).await?;
         check_architecture(wanted.contents.elf.as_ref(), &facts)?;
@@ -61,7 +63,16 @@ impl Stage<'_> {
             revision.adopted.is_some(),
         )?;
         let need = wanted.package.as_ref().map(|package| package.unpacked_size);
-        check_place(self.machine, self.service, &facts, &wanted.contents, need).await?;
+        let (contents, controller) = (&wanted.contents, Some(self.controller));
+        check_place(
+            self.machine,
+            self.service,
+            &facts,
+            contents,
+            need,
+            controller,
+        )
+        .await?;
         let adopted = match &found {
             Some(found) => Some(self.keep(found, &facts, progress).await?),
             None => None,
@@ -101,7 +112,7 @@ impl Stage<'_> {
         let package = match package {
             Ok(package) => package,
             // A damaged store stops nobody who needs nothing from it.
-            Err(error) if !self.has(name, &revision.digest, "").await? => {
+            Err(error) if !self.has(facts, name, &revision.digest, "").await? => {
                 return Err(of_store(error));
             }
             Err(_) => None,
@@ -111,13 +122,13 @@ impl Stage<'_> {
                 self.check_origin(origin, facts, &package.contents).await?;
             }
             let sums = self.meta(revision, facts, &package.contents)?.sums;
-            let is_here = self.has(name, &revision.digest, &sums).await?;
+            let is_here = self.has(facts, name, &revision.digest, &sums).await?;
             return Ok(Wanted {
                 contents: package.contents.clone(),
                 package: (!is_here).then_some(package),
             });
         }
-        if self.has(name, &revision.digest, "").await? {
+        if self.has(facts, name, &revision.digest, "").await? {
             let contents = self.contents_on_host(facts, name).await?;
             return Ok(Wanted {
                 contents,
@@ -197,12 +208,17 @@ impl Stage<'_> {
         Ok(parse_look(&answer).into_iter().next().unwrap_or_default())
     }
 
+    /// Whether the host has a revision, whole.
     pub(super) async fn has(
         &self,
+        facts: &Facts,
         name: &RevisionName,
         digest: &Digest,
         sums: &str,
     ) -> Result<bool, HostError> {
+        if !facts.kept.contains_key(name) {
+            return Ok(false);
+        }
         let request = Request::new("have")
             .option("dir", super::machine::dir(self.service))
             .option("name", name)

@@ -3,6 +3,9 @@
 # lead; changes nothing.
 attest() {
     options "$@"
+    # In which systemd tells when a unit came up.
+    TZ=UTC0
+    export TZ
     field real "$(readlink -f -- "$dir")"
     # A rename keeps the time at which the link was made: shortly before the switch.
     if [ -L "$dir/current" ]; then printf "switched %s\n" "$(stat -c %Y -- "$dir/current")"; fi
@@ -14,9 +17,8 @@ attest() {
     for unit in $units; do
         look_at "$unit"
         printf "unit %s\nactive %s\ninvocation %s\npid %s\n" "$unit" "$active" "$invocation" "${pid:-0}"
-        printf "entered %s\n" "$(entered "$unit")"
+        if [ -n "$entered" ]; then printf "entered %s\n" "$(date -u -d "$entered" +%s)"; fi
         if [ "${pid:-0}" != 0 ]; then running_file; fi
-        unit_file=$(property FragmentPath "$unit")
         sum=-
         if [ -n "$unit_file" ]; then sum=$(sha256sum <"$unit_file") || sum=-; fi
         printf "unit_file %s\n" "${sum%% *}"
@@ -34,21 +36,6 @@ running_file() {
         sum=$(sha256sum <"/proc/$pid/exe") || sum=-
     fi
     printf "sha256 %s\n" "${sum%% *}"
-}
-
-# property NAME UNIT
-property() {
-    show -p "$1" "$2" | while IFS= read -r line; do
-        case $line in "$1="*) printf "%s\n" "${line#*=}" ;; esac
-    done
-}
-
-# When a unit became active, in seconds; nothing where nobody knows.
-entered() {
-    TZ=UTC0
-    export TZ
-    at=$(property ActiveEnterTimestamp "$1")
-    [ -z "$at" ] || date -u -d "$at" +%s
 }
 
 # differences dir= name=: each file of a revision that is not as its lists say. Unlike `have`, it mends no mode.

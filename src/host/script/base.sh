@@ -73,6 +73,18 @@ field() {
     esac
 }
 
+# lines NAME TEXT: a field of several lines.
+lines() {
+    rest=$2
+    while [ -n "$rest" ]; do
+        printf "%s |%s\n" "$1" "${rest%%"
+"*}"
+        case $rest in *"
+"*) rest=${rest#*"
+"} ;; *) rest= ;; esac
+    done
+}
+
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
 
 same() { [ -f "$1" ] && [ -f "$2" ] && [ "$(sha256sum <"$1")" = "$(sha256sum <"$2")" ]; }
@@ -86,9 +98,11 @@ expand() {
     esac
 }
 
-# Arguments of steps are `name=value`.
+# Arguments of steps are `name=value`. What is not given is empty, whatever variables the login has.
 options() {
-    units=
+    dir= ledger= machine= service= epoch= by= rollout= hash= digest= from= to= from_name= to_name= from_digest=
+    revision= binary= link= origin= drop_in= limit= patience= name= id= codec= base= meta= size= source= sums= user=
+    units= expected= keep= boot= template= port= keeps= guarded= window= guard_input= guard_service= guard_timer= looked=
     for argument; do
         value=${argument#*=}
         case $argument in
@@ -161,10 +175,11 @@ manage() {
 
 boot_id() { IFS= read -r boot </proc/sys/kernel/random/boot_id; }
 
-# Sets $active, $invocation, $restarts, $result, $pid, $reload, $enabled, $load of a unit.
+# Sets $active, $invocation, $restarts, $result, $pid, $reload, $enabled, $load, $unit_file, $entered of a unit.
 look_at() {
-    active= invocation= restarts=0 result= pid=0 reload= enabled= load=
-    seen=$(show -p LoadState,ActiveState,InvocationID,NRestarts,Result,MainPID,NeedDaemonReload,UnitFileState "$1")
+    active= invocation= restarts=0 result= pid=0 reload= enabled= load= unit_file= entered=
+    seen=$(show -p LoadState,ActiveState,InvocationID,NRestarts,Result,MainPID,NeedDaemonReload,UnitFileState \
+        -p FragmentPath,ActiveEnterTimestamp "$1")
     set -f
     IFS="
 "
@@ -178,6 +193,8 @@ look_at() {
         MainPID=*) pid=${line#*=} ;;
         NeedDaemonReload=*) reload=${line#*=} ;;
         UnitFileState=*) enabled=${line#*=} ;;
+        FragmentPath=*) unit_file=${line#*=} ;;
+        ActiveEnterTimestamp=*) entered=${line#*=} ;;
         esac
     done
     unset IFS

@@ -27,8 +27,6 @@ commit() {
         changed_unit "$path"
     done <"$dir/.rollctl/next/list"
     if [ -n "$to" ]; then
-        if [ -n "$from" ] && [ "$from" != "$to" ]; then put "$dir/.rollctl/before" "$from
-"; fi
         mv -fT -- "$dir/.rollctl/next/current" "$dir/current" || fail "cannot switch \`$dir/current\`"
     else
         rm -f -- "$dir/current" || fail "cannot remove \`$dir/current\`"
@@ -73,11 +71,13 @@ put_back() {
 
 reload() {
     [ "$rights" != restricted ] || return 0
-    for unit in $units; do
-        look_at "$unit"
-        if [ "$reload" = yes ]; then changed=yes; fi
-    done
+    # What systemd said in this step before still holds where nothing was put into its path since.
+    if [ -z "$changed" ]; then
+        [ -n "$looked" ] || look_at_all
+        changed=$is_stale
+    fi
     [ -n "$changed" ] || return 0
+    looked=
     manage daemon-reload || fail "\`systemctl daemon-reload\` failed"
 }
 
@@ -86,10 +86,9 @@ reload() {
 # A unit file that we installed, that can be enabled and is not.
 enable_units() {
     [ "$rights" != restricted ] || return 0
-    for unit in $units; do
+    [ -n "$looked" ] || look_at_all
+    for unit in $disabled; do
         is_ours "$unit" || continue
-        look_at "$unit"
-        [ "$enabled" = disabled ] || continue
         : >"$dir/.rollctl/enabled/$unit"
         manage enable -- "$unit" || fail "cannot enable \`$unit\`"
     done

@@ -34,9 +34,13 @@ facts() {
         printf "unproven_digest %s\n" "$saved_digest"
         printf "unproven_name %s\n" "${saved_name:--}"
     fi
-    read_fired
+    # The dead-man's switch leaves another state.
+    fired=
+    [ "$state" = "state done" ] || read_fired
     if [ -n "$fired" ]; then printf "fired %s %s\n" "$fired" "$fired_name"; fi
-    if [ -f "$dir/.rollctl/step" ]; then field step "$(cat "$dir/.rollctl/step")"; fi
+    if [ -f "$dir/.rollctl/step" ]; then
+        while IFS= read -r line; do printf "step |%s\n" "$line"; done <"$dir/.rollctl/step"
+    fi
     case $1 in
     *@.service)
         template=$1
@@ -44,7 +48,7 @@ facts() {
         ;;
     *)
         shown=$(show -p "$properties" "$@") || refuse systemd "systemd does not answer"
-        field show "$shown"
+        lines show "$shown"
         ;;
     esac
 }
@@ -67,7 +71,7 @@ linger() {
     printf "linger %s\n" "${state:-no}"
 }
 
-# Complete revisions: a folder gets its name only when everything in it was verified.
+# Complete revisions: a folder gets its name only when everything in it was verified. And what uploads and removals have left.
 revisions() {
     for folder in "$dir"/revisions/*; do
         name=${folder##*/}
@@ -78,6 +82,9 @@ revisions() {
         printf "revision %s %s " "$name" "$digest"
         if [ -f "$folder/.rollctl/target" ]; then base64 -w0 "$folder/.rollctl/target"; else printf -; fi
         printf "\n"
+    done
+    for folder in "$dir"/revisions/.incoming-* "$dir"/revisions/.removed-*; do
+        if [ -d "$folder" ]; then printf "left %s\n" "${folder##*/}"; fi
     done
 }
 

@@ -38,8 +38,7 @@ arm() {
         disarm
         refuse full "cannot write \`$guard\` and \`$guard_dir/$name.timer\`"
     fi
-    said=$(start_guard "$name" 2>&1)
-    if [ "$?" != 0 ] || ! guard_is_active "$name.timer"; then
+    if ! said=$(start_guard "$name" 2>&1); then
         disarm
         refuse guard "the dead-man's switch cannot be armed: $said"
     fi
@@ -56,22 +55,19 @@ read_fired() {
     fired_name=${last##*	}
 }
 
-# disarm: takes the mark away, then the units. To be called under the lock. The name stays on record until they are gone:
-# one that is cut off here is brought to its end by the next.
+# disarm: takes the mark away, then the units; true when systemd, read back, knows of none. To be called under the lock. The
+# name stays on record until they are gone: one that is cut off here is brought to its end by the next, and a timer that
+# comes back because a power cut undid its removal finds no mark.
 disarm() {
     guard_place
     if [ -f "$guard/armed" ]; then mv -fT -- "$guard/armed" "$guard/disarmed" && sync "$guard" 2>/dev/null; fi
+    gone=yes
     if [ -f "$guard/disarmed" ]; then
         IFS= read -r disarmed <"$guard/disarmed"
-        remove_guard "$disarmed"
-        sync "$guard_dir" 2>/dev/null
+        remove_guard "$disarmed" || gone=
     fi
     rm -rf -- "$guard"
-}
-
-# is_disarmed NAME: read back; only this counts.
-is_disarmed() {
-    ! exists "$guard/armed" && is_unloaded "$1.timer" && is_unloaded "$1.service"
+    [ -n "$gone" ] && ! exists "$guard/armed"
 }
 
 # Whether an instance was started beside another and never confirmed.

@@ -23,10 +23,11 @@ $service
     rearm
 }
 
-# preflight dir= user= unit=...: what can be known before anything goes down. Before a claim, install_dir may not be
-# there yet: then its nearest folder tells.
+# preflight dir= user= unit=... [ledger= epoch=]: what can be known before anything goes down; with a ledger, for who has
+# claimed it. Before a claim, install_dir may not be there yet: then its nearest folder tells.
 preflight() {
     options "$@"
+    [ -z "$ledger" ] || owned
     place=$dir/.rollctl
     while [ ! -d "$place" ]; do
         place=${place%/*}
@@ -183,12 +184,21 @@ receive() {
     chmod 755 "$incoming" "$incoming/.rollctl"
     verified "$incoming" || discard "what arrived is not the revision"
     if command -v restorecon >/dev/null; then restorecon -R -- "$incoming" >/dev/null 2>&1; fi
-    sync -f "$incoming/.rollctl/manifest.json" || discard "writing to disk failed"
+    to_disk || discard "writing to disk failed"
     lock
     owned
     place
     remove_dead
     printf "placed\n"
+}
+
+# Others may have a lot to write to the same file system: all of it is waited for only where the files are many.
+to_disk() {
+    if [ "$(wc -l <"$incoming/.rollctl/modes")" -le 100 ] && command -v find >/dev/null; then
+        find "$incoming" "(" -type f -o -type d ")" -exec sync {} +
+    else
+        sync -f "$incoming/.rollctl/manifest.json"
+    fi
 }
 
 discard() {

@@ -106,7 +106,7 @@ read_step() {
 write_step() {
     if [ "$1" = begun ] && [ "$step_state" != begun ]; then remember_invocations; fi
     step_state=$1
-    put "$dir/.rollctl/step" "state $1
+    set -- "$1" "$dir/.rollctl/step" "state $1
 rollout $rollout
 hash $hash
 way $way
@@ -117,16 +117,32 @@ from_digest $from_digest
 to_digest $digest
 boot $step_boot
 $step_units"
+    if [ "$1:$way" = done:forth ] && [ -n "$from" ] && [ -n "$to" ] && [ "$from" != "$to" ]; then
+        # For pruning.
+        set -- "$1" "$dir/.rollctl/before" "$from
+" "$2" "$3"
+    fi
+    shift
+    put "$@"
 }
 
 remember_invocations() {
     boot_id
     step_boot=$boot
-    step_units=
+    look_at_all
+    step_units=$seen_units
+}
+
+# Sets $seen_units to a line for each, $is_stale where systemd knows another text of one than lies there, and $disabled to
+# those that could be enabled and are not.
+look_at_all() {
+    looked=yes seen_units= is_stale= disabled=
     for unit in $units; do
         look_at "$unit"
-        step_units="${step_units}unit $unit $restarts $invocation
+        seen_units="${seen_units}unit $unit $restarts $invocation
 "
+        if [ "$reload" = yes ]; then is_stale=yes; fi
+        if [ "$enabled" = disabled ]; then disabled="$disabled $unit"; fi
     done
 }
 
@@ -178,13 +194,13 @@ prepare_unit() {
     own=$dir/.rollctl/own/$1
     wanted=
     if [ "$digest" != - ] && [ -f "$revision/.rollctl/units/$1" ]; then wanted=$revision/.rollctl/units/$1; fi
+    if [ -n "$wanted" ] && same "$place" "$wanted"; then return 0; fi
     is_ours=
     if is_ours "$1"; then is_ours=yes; fi
     if [ -z "$wanted" ]; then
         if [ -n "$is_ours" ]; then unit_comes_back "$1"; fi
         return 0
     fi
-    if same "$place" "$wanted"; then return 0; fi
     packaged "$1"
     if ! exists "$place" && same "$package_file" "$wanted"; then return 0; fi
     if [ -n "$is_ours" ] && same "$own" "$wanted"; then

@@ -6,46 +6,48 @@ guard_manage() {
     if [ "$rights" = full ]; then systemctl "$@"; else systemctl --user "$@"; fi
 }
 
-guard_is_active() {
-    case $(guard_manage show -p ActiveState --value "$1") in
-    active | activating | reloading | deactivating) return 0 ;;
-    esac
-    return 1
-}
+# Each call of systemctl costs a host more than all else that a switch does there besides the restart: there are few.
 
-# start_guard NAME: its files are there. systemd reads a unit that it does not know when it is started; to read all the
-# others again takes a busy host long. Enabled after that: what nothing in memory wants is forgotten once it is removed.
+# start_guard NAME: its files are there; true when its timer runs, as systemd says. systemd reads a unit that it does not
+# know when it is started; to read all the others again takes a busy host long. What it knew by that name is read again.
 start_guard() {
-    case $(guard_manage show -p NeedDaemonReload --value "$1.timer" "$1.service") in
-    *yes*) guard_manage daemon-reload || return 1 ;;
-    esac
-    guard_manage restart "$1.timer" 2>/dev/null ||
-        { guard_manage daemon-reload && guard_manage restart "$1.timer"; } || return 1
-    guard_manage enable --no-reload -- "$1.timer"
+    guard_manage restart "$1.timer" 2>/dev/null && timer_runs "$1" && [ -z "$stale" ] ||
+        { guard_manage daemon-reload && guard_manage restart "$1.timer" && timer_runs "$1"; } || return 1
+    # As `enable` does. After the start: what nothing in memory wants is forgotten once it is removed.
+    mkdir -p -- "$guard_dir/timers.target.wants" &&
+        ln -sfn -- "$guard_dir/$1.timer" "$guard_dir/timers.target.wants/$1.timer"
 }
 
-# remove_guard NAME: without its mark it does nothing any more, even if it is at the lock already.
+# timer_runs NAME: sets $stale where systemd knows another text of its timer or its service than lies there.
+timer_runs() {
+    seen=$(guard_manage show -p ActiveState,NeedDaemonReload "$1.timer" "$1.service")
+    stale=
+    case $seen in *NeedDaemonReload=yes*) stale=yes ;; esac
+    # That of the timer comes first.
+    seen=${seen#*ActiveState=}
+    [ "${seen%%[!a-z]*}" = active ]
+}
+
+# remove_guard NAME: without its mark it does nothing any more, even if it is at the lock already. True when systemd knows
+# of neither its timer nor its service.
 remove_guard() {
-    guard_manage disable --no-reload -- "$1.timer" >/dev/null 2>&1
-    guard_manage stop "$1.timer" >/dev/null 2>&1
     # It cannot end itself before it is done.
-    [ "$1" = "$running_guard" ] || guard_manage stop "$1.service" >/dev/null 2>&1
-    rm -f -- "$guard_dir/$1.timer" "$guard_dir/$1.service"
-    forget_failed "$1"
-    if is_unloaded "$1.timer" && is_unloaded "$1.service"; then return 0; fi
+    if [ "$1" = "$running_guard" ]; then set -- "$1" "$1.timer"; else set -- "$1" "$1.timer" "$1.service"; fi
+    removed=$1
+    shift
+    guard_manage stop "$@" >/dev/null 2>&1
+    rm -f -- "$guard_dir/timers.target.wants/$removed.timer" "$guard_dir/$removed.timer" "$guard_dir/$removed.service"
+    if is_unloaded "$removed"; then return 0; fi
     guard_manage daemon-reload
-    forget_failed "$1"
-    return 0
+    guard_manage reset-failed "$@" >/dev/null 2>&1
+    is_unloaded "$removed"
 }
 
-forget_failed() {
-    guard_manage reset-failed "$1.timer" >/dev/null 2>&1
-    [ "$1" = "$running_guard" ] || guard_manage reset-failed "$1.service" >/dev/null 2>&1
-}
-
+# is_unloaded NAME: the timer and the service of that name.
 is_unloaded() {
-    seen=$(guard_manage show -p LoadState,ActiveState "$1") || return 1
-    case $seen in *LoadState=not-found*) ;; *) return 1 ;; esac
-    case $seen in *ActiveState=inactive*) return 0 ;; esac
-    return 1
+    seen=$(guard_manage show -p LoadState,ActiveState "$1.timer" "$1.service") || return 1
+    for line in $seen; do
+        case $line in LoadState=not-found | ActiveState=inactive) ;; *) return 1 ;; esac
+    done
+    [ -n "$seen" ]
 }

@@ -59,7 +59,7 @@ timer_unit() {
 }
 
 # There is no such switch, as systemd and the file system say.
-is_gone() { ! exists "$guard" && is_unloaded "$name.timer" && is_unloaded "$name.service"; }
+is_gone() { ! exists "$guard" && is_unloaded "$name"; }
 
 remove() {
     rm -f -- "$guard/armed"
@@ -87,8 +87,7 @@ arm)
         remove
         cannot full "\`$guard_dir/$name.timer\` cannot be written"
     fi
-    said=$(start_guard "$name" 2>&1)
-    if [ "$?" != 0 ] || ! guard_is_active "$name.timer"; then
+    if ! said=$(start_guard "$name" 2>&1); then
         remove
         cannot timer "its systemd does not take the timer: $(printf %s "$said" | tr "\n" " ")"
     fi
@@ -106,7 +105,7 @@ again)
         exit 0
     }
     guard_manage stop "$name.service" >/dev/null 2>&1
-    guard_manage restart "$name.timer" >/dev/null 2>&1 && guard_is_active "$name.timer" ||
+    guard_manage restart "$name.timer" >/dev/null 2>&1 && timer_runs "$name" ||
         cannot timer "\`$name.timer\` cannot be set anew"
     echo armed
     ;;
