@@ -29,7 +29,7 @@ timer_runs() {
 }
 
 # remove_guard NAME: without its mark it does nothing any more, even if it is at the lock already. True when systemd knows
-# of neither its timer nor its service.
+# of neither its timer nor its service, or as much as one can know that runs in it.
 remove_guard() {
     # It cannot end itself before it is done.
     if [ "$1" = "$running_guard" ]; then set -- "$1" "$1.timer"; else set -- "$1" "$1.timer" "$1.service"; fi
@@ -37,10 +37,10 @@ remove_guard() {
     shift
     guard_manage stop "$@" >/dev/null 2>&1
     rm -f -- "$guard_dir/timers.target.wants/$removed.timer" "$guard_dir/$removed.timer" "$guard_dir/$removed.service"
-    if is_unloaded "$removed"; then return 0; fi
+    if [ "$removed" != "$running_guard" ] && is_unloaded "$removed"; then return 0; fi
     guard_manage daemon-reload
     guard_manage reset-failed "$@" >/dev/null 2>&1
-    is_unloaded "$removed"
+    [ "$removed" = "$running_guard" ] || is_unloaded "$removed"
 }
 
 # is_unloaded NAME: the timer and the service of that name.
