@@ -6,11 +6,15 @@ use std::path::Path;
 
 use tar::{Archive, EntryType};
 use tempfile::NamedTempFile;
+use zstd::stream::raw::CParameter;
 
 use super::package::level_of;
 
 /// More than this is not held in memory, here or on the host.
 const MOST: u64 = 512 << 20;
+
+/// The binary logarithm of how many places each of the compressor's two tables holds at most, of 4 bytes each: 128 MiB.
+const MOST_OF_TABLES: u32 = 25;
 
 /// Compresses what is in `package` against the files in `base` (both as the store has them, zstd-compressed tar archives).
 ///
@@ -37,6 +41,10 @@ pub(crate) fn delta(
     // Everything has to be within reach of what it is compared with.
     let reach = unpacked_size.max(reference.len() as u64).max(1 << 20);
     encoder.window_log(reach.ilog2() + 1)?;
+    // And found: the tables of the lower levels forget most of a large reference, and the delta is nearly twice as large.
+    let tables = reach.ilog2().min(MOST_OF_TABLES);
+    encoder.set_parameter(CParameter::HashLog(tables))?;
+    encoder.set_parameter(CParameter::ChainLog(tables))?;
     io::copy(&mut archive, &mut encoder)?;
     encoder.finish()?.flush()?;
     Ok(Some(file))
