@@ -9,6 +9,8 @@ use std::rc::Rc;
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
+use crate::ports::PullForm;
+
 use super::error::EntryProblem;
 use super::hashing::Hashing;
 use super::tree::{Flaw, Tree, clean_path};
@@ -38,10 +40,24 @@ impl Format {
     }
 
     pub(super) fn name(self) -> &'static str {
+        self.ending().trim_start_matches('.')
+    }
+
+    /// By which a file's name says it.
+    pub(super) fn ending(self) -> &'static str {
         match self {
-            Self::Tar => "tar",
-            Self::Gzip => "tar.gz",
-            Self::Zstd => "tar.zst",
+            Self::Tar => ".tar",
+            Self::Gzip => ".tar.gz",
+            Self::Zstd => ".tar.zst",
+        }
+    }
+
+    /// How a host unpacks it.
+    pub(super) fn pulled(self) -> PullForm {
+        match self {
+            Self::Tar => PullForm::Tar,
+            Self::Gzip => PullForm::Gzip,
+            Self::Zstd => PullForm::Zstd,
         }
     }
 }

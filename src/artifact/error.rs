@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::core::ids::ServiceName;
 use crate::core::revision::Architecture;
+use crate::core::source::SecretUrl;
 
 /// Why a revision cannot be made of what was given.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,14 @@ pub enum ArtifactReadError {
         what: &'static str,
         /// The path.
         path: PathBuf,
+    },
+    /// It is named by a URL, and the controller could not read it there.
+    #[error("artifact `{url}` cannot be fetched: {problem}")]
+    Fetch {
+        /// Where.
+        url: SecretUrl,
+        /// The server's or the network's words, without secrets.
+        problem: String,
     },
     /// It has no content.
     #[error("{what} `{path}` is empty")]
@@ -194,6 +203,10 @@ impl ArtifactReadError {
                 "was it built? a relative path on the command line starts at the working folder, one in the inventory at its file"
                     .to_owned()
             }
+            Self::Fetch { url, .. } => match url.scheme() {
+                "http" | "https" => "this machine reads it first, to know what it releases; does `curl` reach it from here, and is the link still valid?".to_owned(),
+                scheme => super::cloud::hint(scheme),
+            },
             Self::Empty { .. } => "build it again; nothing was released".to_owned(),
             Self::Unreadable { path, .. } => {
                 format!("`ls -l {}` shows who may read it", path.display())

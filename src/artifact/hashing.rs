@@ -6,30 +6,48 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+/// SHA-256 and length of what it is shown.
+#[derive(Default)]
+pub(super) struct Hasher {
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Hasher {
+    pub(super) fn saw(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+    }
+
+    /// How many it was shown.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The SHA-256 as hex, and the number of bytes.
+    pub(super) fn finish(self) -> (String, u64) {
+        (hex::encode(self.hash.finalize()), self.bytes)
+    }
+}
+
 /// Passes on what it reads or writes, and keeps its SHA-256 and length.
 pub(super) struct Hashing<T> {
     inner: T,
-    hash: Sha256,
-    bytes: u64,
+    hasher: Hasher,
 }
 
 impl<T> Hashing<T> {
     pub(super) fn new(inner: T) -> Self {
         Self {
             inner,
-            hash: Sha256::new(),
-            bytes: 0,
+            hasher: Hasher::default(),
         }
     }
 
     /// What it was made of, the SHA-256 as hex, and the number of bytes.
     pub(super) fn finish(self) -> (T, String, u64) {
-        (self.inner, hex::encode(self.hash.finalize()), self.bytes)
-    }
-
-    fn saw(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
-        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        let (sha256, bytes) = self.hasher.finish();
+        (self.inner, sha256, bytes)
     }
 }
 
@@ -37,7 +55,7 @@ impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         if let Some(seen) = buffer.get(..count) {
-            self.saw(seen);
+            self.hasher.saw(seen);
         }
         Ok(count)
     }
@@ -47,7 +65,7 @@ impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let count = self.inner.write(buffer)?;
         if let Some(seen) = buffer.get(..count) {
-            self.saw(seen);
+            self.hasher.saw(seen);
         }
         Ok(count)
     }

@@ -18,7 +18,7 @@ const INDEX: &str = "contents.json";
 const INDEX_VERSION: u32 = 1;
 
 /// `contents.json`.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Index {
     version: u32,
     digest: Digest,
@@ -27,7 +27,7 @@ pub(super) struct Index {
 }
 
 /// One archive in it.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct IndexedPackage {
     pub(super) size: u64,
     pub(super) unpacked_size: u64,

@@ -2,24 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::core::source::SecretUrl;
 use crate::ports::ArtifactError;
 
-/// The folder of the store: from `url` when the inventory gives one (relative to `base`, the inventory's folder), else
-/// beside the ledger's file: `production.db` gives `production.artifacts`.
+/// Where artifacts are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePlace {
+    /// On this machine.
+    pub folder: PathBuf,
+    /// In a cloud, where the inventory names a bucket: hosts fetch them there.
+    pub bucket: Option<SecretUrl>,
+}
+
+/// The store's folder from `url` when the inventory gives one (relative to `base`, the inventory's folder), else
+/// beside the ledger's file: `production.db` gives `production.artifacts`. A store in a cloud has that folder too.
 ///
 /// # Errors
-/// When the URL is of a kind that is not supported (yet).
-pub fn store_folder(
+/// When the URL is of an unknown kind.
+pub fn store_place(
     url: Option<&str>,
     base: &Path,
     ledger: &Path,
-) -> Result<PathBuf, ArtifactError> {
+) -> Result<StorePlace, ArtifactError> {
+    let beside = |bucket| StorePlace {
+        folder: ledger.with_extension("artifacts"),
+        bucket,
+    };
     let Some(url) = url else {
-        return Ok(ledger.with_extension("artifacts"));
+        return Ok(beside(None));
     };
     let refuse = |problem: &str, hint: &str| {
         Err(ArtifactError {
-            location: without_password(url),
+            location: SecretUrl::new(url).to_string(),
             problem: problem.to_owned(),
             hint: Some(hint.to_owned()),
         })
@@ -30,24 +44,16 @@ pub fn store_folder(
             if path.is_empty() {
                 return refuse("the path is empty", "write it as `file:artifacts`");
             }
-            Ok(base.join(path))
+            Ok(StorePlace {
+                folder: base.join(path),
+                bucket: None,
+            })
         }
-        Some(("s3" | "gs" | "az", _)) => refuse(
-            "object stores are not supported yet",
-            "use `file:PATH`, or leave `[artifacts]` out to keep them beside the ledger",
-        ),
+        Some(("s3" | "gs" | "az", _)) => Ok(beside(Some(SecretUrl::new(url)))),
         _ => refuse(
             "the URL is of an unknown kind",
-            "write a folder as `file:PATH`",
+            "write a folder as `file:PATH`, a bucket as `s3://BUCKET/FOLDER`",
         ),
-    }
-}
-
-/// `s3://key:secret@bucket` must not show its secret.
-fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => url.to_owned(),
     }
 }
 
@@ -72,22 +78,28 @@ mod tests {
             ),
             (Some("file:"), Err("empty"), "nothing"),
             (
-                Some("s3://k:geheim@bucket/x"),
-                Err("s3://bucket/x: object stores are not supported yet"),
-                "later",
+                Some("s3://bucket/x"),
+                Ok("/state/production.artifacts"),
+                "a bucket: what is kept here lies beside the ledger",
             ),
-            (Some("gs://bucket"), Err("not supported yet"), "later"),
-            (Some("az://bucket"), Err("not supported yet"), "later"),
             (Some("artifacts"), Err("unknown kind"), "a bare path"),
-            (Some("http://x"), Err("unknown kind"), "something else"),
+            (
+                Some("http://k:geheim@x"),
+                Err("unknown kind"),
+                "something else",
+            ),
         ] {
-            let found = store_folder(
+            let found = store_place(
                 url,
                 Path::new("/inventory"),
                 Path::new("/state/production.db"),
             );
             match (found, expected) {
-                (Ok(path), Ok(expected)) => assert_eq!(path, Path::new(expected), "{sentence}"),
+                (Ok(place), Ok(expected)) => {
+                    assert_eq!(place.folder, Path::new(expected), "{sentence}");
+                    let bucket = url.filter(|url| url.starts_with("s3:")).map(SecretUrl::new);
+                    assert_eq!(place.bucket, bucket, "{sentence}");
+                }
                 (Err(error), Err(expected)) => {
                     let text = error.to_string();
                     assert!(text.contains(expected), "{sentence}: {text}");

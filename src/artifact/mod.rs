@@ -1,22 +1,29 @@
 //! What is shipped: reading it, its digest, compression and the controller's store.
 //!
-//! [`read`] turns an artifact and what the inventory adds to it into a [`RevisionContent`]; [`FileStore::put`] packs
-//! that under its digest, one archive per architecture.
+//! [`fetch`] reads what is named by URL; [`read`] turns an artifact and what the inventory adds to it into a
+//! [`RevisionContent`]; [`ArtifactStore::put`] packs that under its digest, one archive per architecture, and puts it into the
+//! bucket that the inventory names, where hosts fetch it by themselves.
 
 mod archive;
+mod cloud;
 mod delta;
 mod digest;
 mod elf;
 mod environment;
 mod error;
+mod fetch;
+mod files;
 mod folder;
 mod hashing;
 mod index;
 mod launch;
 mod location;
 mod machines;
+mod origin;
 mod package;
+mod remote;
 mod revision;
+mod shared;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -26,8 +33,10 @@ pub(crate) use delta::delta;
 pub use digest::digest;
 pub use environment::{environment_text, quote_assignment, read_assignments};
 pub use error::ArtifactReadError;
-pub use location::store_folder;
+pub use fetch::{Fetched, fetch};
+pub use location::{StorePlace, store_place};
 pub use machines::Machines;
 pub use revision::{RevisionContent, Variant, read};
+pub use shared::ArtifactStore;
 pub use store::FileStore;
 pub use tree::LINK_MODE;

@@ -9,19 +9,23 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::core::fleet::{ArtifactSource, Service};
+use crate::core::fleet::{EnvironmentValue, Service};
 use crate::core::ids::{Digest, UnitName};
 use crate::core::revision::{Architecture, ManifestFile};
-use crate::ports::PackageContents;
+use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
+use crate::ports::{PackageContents, PullForm};
 
 use super::archive::{Failure, Format, add_archive};
 use super::digest::digest;
 use super::elf::{Program, inspect};
 use super::environment::{base_text, resolve};
 use super::error::{ArtifactReadError, EntryProblem};
+use super::fetch::{Fetched, FetchedFile};
+use super::files::{metadata, read_units, unreadable};
 use super::folder::add_folder;
 use super::hashing::hash_file;
 use super::launch::Launch;
+use super::origin::Origin;
 use super::tree::{Flaw, Limits, Tree, clean_path};
 
 /// Debug information above this many bytes is worth a warning: it travels to every host.
@@ -35,10 +39,14 @@ pub struct RevisionContent {
     pub units: BTreeMap<UnitName, String>,
     /// The variables with their values, secrets too: never shown.
     pub environment: BTreeMap<String, String>,
+    /// Where each of those comes from, as the inventory says it.
+    pub(super) variables: BTreeMap<String, EnvironmentValue>,
     /// What somebody should know though it stops nothing.
     pub warnings: Vec<String>,
     /// Where archives were unpacked; removed when dropped.
     _scratch: Vec<TempDir>,
+    /// What was read by URL; the same.
+    _fetched: Fetched,
 }
 
 /// The files of a revision for one architecture, or for all.
@@ -50,6 +58,8 @@ pub struct Variant {
     pub elf: Option<Architecture>,
     /// Where the content of each plain file lies on the controller.
     pub(super) sources: BTreeMap<String, PathBuf>,
+    /// Where the artifact was read from, when hosts can read it there too.
+    pub(super) origin: Option<Origin>,
 }
 
 impl RevisionContent {
@@ -87,13 +97,15 @@ impl fmt::Debug for RevisionContent {
 
 /// Reads what a release of `service` would ship: `artifact` as given on the command line, else the inventory's.
 ///
-/// Blocks: it reads and hashes every file. `lookup` gives a variable of the controller's environment.
+/// Blocks: it reads and hashes every file. What is named by URL is in `fetched`; `lookup` gives a variable of the
+/// controller's environment.
 ///
 /// # Errors
 /// Every [`ArtifactReadError`] is a mistake that a person can mend before anything is touched (exit code 2).
 pub fn read(
     service: &Service,
     artifact: Option<&ArtifactSource>,
+    fetched: &Fetched,
     lookup: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<RevisionContent, ArtifactReadError> {
     let no_artifact = || ArtifactReadError::NoArtifact {
@@ -106,16 +118,17 @@ pub fn read(
     let units = read_units(service)?;
     let mut reader = Reader {
         service,
+        fetched,
         launch: Launch::of(&service.binary, &units),
         limits: Limits::DEFAULT,
         scratch: Vec::new(),
         warnings: Vec::new(),
     };
     let variants = match source {
-        ArtifactSource::Any(path) => BTreeMap::from([(None, reader.variant(path, None)?)]),
-        ArtifactSource::PerArchitecture(paths) => paths
+        ArtifactSource::Any(place) => BTreeMap::from([(None, reader.place(place, None)?)]),
+        ArtifactSource::PerArchitecture(places) => places
             .iter()
-            .map(|(key, path)| Ok((Some(key.clone()), reader.variant(path, Some(key))?)))
+            .map(|(key, place)| Ok((Some(key.clone()), reader.place(place, Some(key))?)))
             .collect::<Result<_, ArtifactReadError>>()?,
     };
     if variants.is_empty() {
@@ -125,13 +138,16 @@ pub fn read(
         variants,
         units,
         environment,
+        variables: service.environment.clone(),
         warnings: reader.warnings,
         _scratch: reader.scratch,
+        _fetched: fetched.clone(),
     })
 }
 
 struct Reader<'a> {
     service: &'a Service,
+    fetched: &'a Fetched,
     launch: Launch,
     limits: Limits,
     scratch: Vec<TempDir>,
@@ -139,41 +155,82 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn place(
+        &mut self,
+        place: &ArtifactPlace,
+        key: Option<&Architecture>,
+    ) -> Result<Variant, ArtifactReadError> {
+        let url = match place {
+            ArtifactPlace::Path(path) => return self.variant(path, path, key),
+            ArtifactPlace::Url(url) => url,
+        };
+        let Some(file) = self.fetched.files.get(url) else {
+            return Err(ArtifactReadError::Fetch {
+                url: url.clone(),
+                problem: "it was not read".to_owned(),
+            });
+        };
+        let shown = PathBuf::from(url.to_string());
+        let mut variant = self.variant(&file.path, &shown, key)?;
+        // What is read by `http://` comes from this machine: no host can read it there.
+        variant.origin = (url.scheme() != "http").then(|| self.origin(url, file));
+        Ok(variant)
+    }
+
+    fn origin(&self, url: &SecretUrl, file: &FetchedFile) -> Origin {
+        let beside = self.service.files.keys();
+        Origin {
+            url: url.clone(),
+            sha256: file.sha256.clone(),
+            size: file.size,
+            form: Format::of(&file.path).map_or(PullForm::File, Format::pulled),
+            beside: beside.filter_map(|path| clean_path(path).ok()).collect(),
+        }
+    }
+
+    /// What lies at `artifact`, which messages call `shown`.
     fn variant(
         &mut self,
         artifact: &Path,
+        shown: &Path,
         key: Option<&Architecture>,
     ) -> Result<Variant, ArtifactReadError> {
         let mut tree = Tree::new(self.limits);
         let metadata = metadata("artifact", artifact)?;
         let at = |(entry, problem): Flaw| ArtifactReadError::Entry {
-            path: artifact.to_owned(),
+            path: shown.to_owned(),
             entry,
             problem,
         };
         let binary = clean_path(&self.service.binary)
             .map_err(|problem| at((self.service.binary.clone(), problem)))?;
         let is_single = metadata.is_file() && Format::of(artifact).is_none();
+        let empty = || ArtifactReadError::Empty {
+            what: "artifact",
+            path: shown.to_owned(),
+        };
         if is_single {
-            let content = hash(artifact, "artifact")?;
+            let content = hash_file(artifact);
+            let content = content.map_err(|error| unreadable("artifact", artifact, error))?;
+            if content.1 == 0 {
+                return Err(empty());
+            }
             tree.add_file(&binary, true, artifact.to_owned(), content)
                 .map_err(at)?;
         } else {
-            self.fill(&mut tree, artifact, &metadata)?;
+            self.fill(&mut tree, artifact, shown, &metadata)?;
             if tree.is_empty() {
-                return Err(ArtifactReadError::Empty {
-                    what: "artifact",
-                    path: artifact.to_owned(),
-                });
+                return Err(empty());
             }
         }
-        self.add_files(&mut tree, artifact)?;
-        let elf = self.check_binary(&mut tree, artifact, &binary, is_single, key)?;
+        self.add_files(&mut tree, shown)?;
+        let elf = self.check_binary(&mut tree, shown, &binary, is_single, key)?;
         let (files, sources) = tree.finish().map_err(at)?;
         Ok(Variant {
             files,
             elf,
             sources,
+            origin: None,
         })
     }
 
@@ -181,9 +238,10 @@ impl Reader<'_> {
         &mut self,
         tree: &mut Tree,
         artifact: &Path,
+        shown: &Path,
         metadata: &fs::Metadata,
     ) -> Result<(), ArtifactReadError> {
-        let path = || artifact.to_owned();
+        let path = || shown.to_owned();
         let entry = |(entry, problem)| ArtifactReadError::Entry {
             path: path(),
             entry,
@@ -315,65 +373,5 @@ impl Reader<'_> {
             ));
         }
         Ok(Some(machine))
-    }
-}
-
-fn read_units(service: &Service) -> Result<BTreeMap<UnitName, String>, ArtifactReadError> {
-    let mut units = BTreeMap::new();
-    for (name, path) in &service.unit_files {
-        if metadata("unit file", path)?.is_dir() {
-            return Err(ArtifactReadError::WrongKind {
-                what: "unit file",
-                path: path.clone(),
-                found: "a folder",
-            });
-        }
-        let bytes = fs::read(path).map_err(|error| unreadable("unit file", path, error))?;
-        let text = String::from_utf8(bytes).map_err(|_| ArtifactReadError::WrongKind {
-            what: "unit file",
-            path: path.clone(),
-            found: "not text in UTF-8",
-        })?;
-        if text.trim().is_empty() {
-            return Err(ArtifactReadError::Empty {
-                what: "unit file",
-                path: path.clone(),
-            });
-        }
-        units.insert(name.clone(), text);
-    }
-    Ok(units)
-}
-
-/// Follows links: what is released is what is there now.
-fn metadata(what: &'static str, path: &Path) -> Result<fs::Metadata, ArtifactReadError> {
-    let metadata = fs::metadata(path).map_err(|error| unreadable(what, path, error))?;
-    if metadata.is_file() || metadata.is_dir() {
-        return Ok(metadata);
-    }
-    Err(ArtifactReadError::WrongKind {
-        what,
-        path: path.to_owned(),
-        found: "a device, socket or pipe",
-    })
-}
-
-fn hash(path: &Path, what: &'static str) -> Result<(String, u64), ArtifactReadError> {
-    let (sha256, size) = hash_file(path).map_err(|error| unreadable(what, path, error))?;
-    if size == 0 {
-        return Err(ArtifactReadError::Empty {
-            what,
-            path: path.to_owned(),
-        });
-    }
-    Ok((sha256, size))
-}
-
-fn unreadable(what: &'static str, path: &Path, source: io::Error) -> ArtifactReadError {
-    let path = path.to_owned();
-    if source.kind() == io::ErrorKind::NotFound {
-        ArtifactReadError::Missing { what, path }
-    } else {
-        ArtifactReadError::Unreadable { what, path, source }
     }
 }

@@ -24,6 +24,7 @@ use crate::ports::{ArtifactError, Artifacts, Package, PackageContents};
 use super::digest::ANY;
 use super::environment::read_assignments;
 use super::index::{Index, IndexedPackage, package_name};
+use super::origin;
 use super::package::pack;
 use super::revision::RevisionContent;
 
@@ -66,7 +67,7 @@ impl FileStore {
         self.keep(&digest, |incoming| {
             let pack_one = |(key, variant): (&Option<Architecture>, _)| {
                 let variant: &super::revision::Variant = variant;
-                let key = key.as_ref().map_or(ANY, |key| key.0.as_str());
+                let key = key_text(key);
                 if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                     let problem = format!("architecture `{}`", key.escape_debug());
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
@@ -80,7 +81,62 @@ impl FileStore {
             };
             content.variants.iter().map(pack_one).collect()
         })?;
+        self.remember_origins(&digest, content)?;
         Ok(digest)
+    }
+
+    /// From where the artifact was read this time; what was read from a path leaves an earlier one in force.
+    fn remember_origins(
+        &self,
+        digest: &Digest,
+        content: &RevisionContent,
+    ) -> Result<(), ArtifactError> {
+        let origins: BTreeMap<_, _> = content
+            .variants
+            .iter()
+            .filter_map(|(key, variant)| Some((key_text(key).to_owned(), variant.origin.clone()?)))
+            .collect();
+        if origins.is_empty() {
+            return Ok(());
+        }
+        origin::write(&self.revision_folder(digest)?, &origins)
+            .map_err(|error| self.failed("cannot keep the revision", &error))
+    }
+
+    /// Keeps a revision of these packages, whose files lie in `folder`.
+    pub(super) fn take(
+        &self,
+        digest: &Digest,
+        packages: BTreeMap<String, IndexedPackage>,
+        folder: &Path,
+    ) -> Result<(), ArtifactError> {
+        self.keep(digest, |incoming| {
+            for name in packages.keys().map(|key| package_name(key)) {
+                let kept = incoming.join(&name);
+                fs::copy(folder.join(&name), &kept)?;
+                File::open(kept)?.sync_all()?;
+            }
+            Ok(packages)
+        })
+    }
+
+    /// What it has of a revision.
+    pub(super) fn contents(&self, digest: &Digest) -> Result<Option<Index>, ArtifactError> {
+        self.index(digest)
+    }
+
+    /// Where a package lies, by architecture or `any`.
+    pub(super) fn package_path(
+        &self,
+        digest: &Digest,
+        key: &str,
+    ) -> Result<PathBuf, ArtifactError> {
+        Ok(self.revision_folder(digest)?.join(package_name(key)))
+    }
+
+    /// The error of a task that did not end.
+    pub(super) fn broken(&self, error: tokio::task::JoinError) -> ArtifactError {
+        self.failed("cannot keep the revision", &io::Error::other(error))
     }
 
     /// Whether it has the revision (its packages are not read through).
@@ -286,7 +342,7 @@ impl FileStore {
     }
 
     /// The digest comes from a ledger: it must not become any other path.
-    fn revision_folder(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
+    pub(super) fn revision_folder(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
         if is_digest(digest) {
             return Ok(self.folder.join(digest.as_str()));
         }
@@ -386,6 +442,10 @@ impl Artifacts for FileStore {
         self.forget(digest);
         kept
     }
+}
+
+fn key_text(key: &Option<Architecture>) -> &str {
+    key.as_ref().map_or(ANY, |key| key.0.as_str())
 }
 
 fn is_digest(digest: &Digest) -> bool {

@@ -10,12 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::core::budget::Quantity;
-use crate::core::fleet::{
-    ArtifactSource, HealthCheck, OnFailure, Probe, Scope, Service, Strategy, Through,
-};
+use crate::core::fleet::{HealthCheck, OnFailure, Probe, Scope, Service, Strategy, Through};
 use crate::core::ids::{ServiceName, UnitName};
+use crate::core::source::ArtifactSource;
 
-use super::{ArtifactReadError, RevisionContent, read};
+use super::{ArtifactReadError, Fetched, RevisionContent, read};
 
 /// A service `web` with nothing but a name.
 fn service() -> Service {
@@ -68,7 +67,8 @@ fn no_environment(_: &str) -> Option<OsString> {
 fn read_path(service: &Service, path: &Path) -> Result<RevisionContent, ArtifactReadError> {
     read(
         service,
-        Some(&ArtifactSource::Any(path.to_owned())),
+        Some(&ArtifactSource::Any(path.to_owned().into())),
+        &Fetched::default(),
         &no_environment,
     )
 }

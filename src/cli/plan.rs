@@ -29,7 +29,7 @@ pub(crate) async fn plan_release(
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
     inventory_files(loaded)?;
-    let content = read_artifact(service, args.artifact.as_ref()).await?;
+    let content = read_artifact(service, args.artifact.as_ref(), screen).await?;
     note_all(screen, &content.warnings);
     let (revisions, records) = read_ledger(fleet, service).await?;
     let target = name_of(service, &revisions, &content.digest(), None)?;

@@ -8,11 +8,12 @@ use super::restart::Again;
 use super::rollout::{PAST, prepare};
 use super::screen::Screen;
 use super::wire::{Desk, artifact_source, inventory_files, service, who};
-use crate::artifact::{self, RevisionContent};
+use crate::artifact::{self, ArtifactReadError, Fetched, RevisionContent};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::history::current;
 use crate::core::ids::{Digest, RevisionName, RevisionNumber, RevisionRef};
 use crate::core::revision::Revision;
+use crate::core::source::SecretUrl;
 use crate::core::spec::RolloutKind;
 use crate::inventory::Loaded;
 use crate::ports::{LedgerError, NewRevision, RolloutRecord};
@@ -42,7 +43,7 @@ pub(crate) async fn release(
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
     inventory_files(loaded)?;
-    let content = read_artifact(service, args.artifact.as_ref()).await?;
+    let content = read_artifact(service, args.artifact.as_ref(), screen).await?;
     note_all(screen, &content.warnings);
     let (revisions, records) = read_ledger(fleet, service).await?;
     let digest = content.digest();
@@ -74,9 +75,7 @@ pub(crate) async fn release(
     let ledger = desk.ledger.clone();
     let record = async move {
         // The store has it before the ledger names it: what can be rolled back to can be shipped.
-        tokio::task::spawn_blocking(move || store.put(&content))
-            .await
-            .map_err(|error| CliError::of(ExitCode::Unexpected, &error))??;
+        store.put(content).await?;
         Ok(ledger.record_revision(&new).await?)
     };
     let launched = Launch {
@@ -130,19 +129,42 @@ fn note_alias(
     }
 }
 
+/// Reads what is to be released, by URL too.
+///
+/// # Errors
+/// Exit code 2 when it cannot be read, or cannot be released.
 pub(crate) async fn read_artifact(
     service: &Service,
     typed: Option<&std::path::PathBuf>,
+    screen: &mut Screen,
 ) -> Result<RevisionContent, CliError> {
-    let (service, typed) = (service.clone(), artifact_source(typed));
-    let read = move || artifact::read(&service, typed.as_ref(), &|name| std::env::var_os(name));
+    let mistake = |error: ArtifactReadError| CliError {
+        hint: error.hint(),
+        ..CliError::of(ExitCode::Usage, &error)
+    };
+    let typed = artifact_source(typed)?;
+    let fetched = match typed.as_ref().or(service.artifact.as_ref()) {
+        Some(source) => {
+            let mut begins = |url: &SecretUrl| {
+                if screen.output == Output::Human {
+                    screen.note(&format!("reading {url}\n"));
+                }
+            };
+            artifact::fetch(source, &mut begins)
+                .await
+                .map_err(mistake)?
+        }
+        None => Fetched::default(),
+    };
+    let service = service.clone();
+    let read = move || {
+        let lookup = |name: &str| std::env::var_os(name);
+        artifact::read(&service, typed.as_ref(), &fetched, &lookup)
+    };
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?
-        .map_err(|error| CliError {
-            hint: error.hint(),
-            ..CliError::of(ExitCode::Usage, &error)
-        })
+        .map_err(mistake)
 }
 
 /// What the revision will be called: what it is called already, else the name that was given, else `r<number>`.

@@ -7,9 +7,10 @@ use super::args::Global;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::screen::Screen;
-use crate::artifact::{FileStore, store_folder};
+use crate::artifact::{ArtifactStore, store_place};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::ServiceName;
+use crate::core::source::ArtifactSource;
 use crate::core::time::Timestamp;
 use crate::driver::SystemClock;
 use crate::health::ServiceProber;
@@ -122,7 +123,7 @@ pub(crate) struct Desk {
     /// What is remembered.
     pub(crate) ledger: Arc<dyn Ledger>,
     /// What can be shipped.
-    pub(crate) store: Arc<FileStore>,
+    pub(crate) store: Arc<ArtifactStore>,
     /// This machine and its clock.
     pub(crate) here: Here,
 }
@@ -184,11 +185,11 @@ fn ledger_url(fleet: &Fleet) -> Result<String, CliError> {
 /// The fleet's store of artifacts; nothing is made before something is put into it.
 ///
 /// # Errors
-/// Exit code 2 for URLs that are not supported.
-pub(crate) fn store(fleet: &Fleet) -> Result<Arc<FileStore>, CliError> {
+/// Exit code 2 for URLs that are not supported, and for a bucket that the environment does not set up.
+pub(crate) fn store(fleet: &Fleet) -> Result<Arc<ArtifactStore>, CliError> {
     let beside = ledger::sqlite_path(&ledger_url(fleet)?)?;
-    let folder = store_folder(fleet.artifacts_url.as_deref(), &fleet.folder, &beside)?;
-    Ok(Arc::new(FileStore::new(folder)))
+    let place = store_place(fleet.artifacts_url.as_deref(), &fleet.folder, &beside)?;
+    Ok(Arc::new(ArtifactStore::new(&place)?))
 }
 
 /// The hosts of a service, and how they are asked for their health.
@@ -281,8 +282,14 @@ pub(crate) fn inventory_files(loaded: &Loaded) -> Result<(), CliError> {
 }
 
 /// The artifact that was typed, as a source.
-pub(crate) fn artifact_source(
-    path: Option<&PathBuf>,
-) -> Option<crate::core::fleet::ArtifactSource> {
-    path.map(|path| crate::core::fleet::ArtifactSource::Any(path.clone()))
+///
+/// # Errors
+/// Exit code 2 for a URL that rollctl does not read.
+pub(crate) fn artifact_source(typed: Option<&PathBuf>) -> Result<Option<ArtifactSource>, CliError> {
+    let place = |path: &PathBuf| match path.to_str() {
+        Some(text) => inventory::parse_artifact(text)
+            .map_err(|error| CliError::usage(&error.message).hint(error.help)),
+        None => Ok(path.clone().into()),
+    };
+    Ok(typed.map(place).transpose()?.map(ArtifactSource::Any))
 }

@@ -8,7 +8,7 @@ use super::exit::ExitCode;
 use super::rollout::{exit_code, instance_records, keep, last_seen};
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
-use crate::artifact::FileStore;
+use crate::artifact::ArtifactStore;
 use crate::core::fleet::{EnvironmentValue, Fleet, Service};
 use crate::core::ids::Digest;
 use crate::core::revision::Revision;
@@ -151,7 +151,12 @@ fn stopped(error: &DriverError, service: &Service) -> CliError {
 
 /// The secrets of every revision that a host may show something of: of the target, and of what runs now. Hooks have our
 /// own environment, whose secrets may be newer.
-fn secrets(service: &Service, store: &FileStore, target: &Revision, sights: &Sights) -> Secrets {
+fn secrets(
+    service: &Service,
+    store: &ArtifactStore,
+    target: &Revision,
+    sights: &Sights,
+) -> Secrets {
     let running = sights
         .values()
         .filter_map(|seen| Some(seen.as_ref().ok()?.runs.revision()?.digest.clone()));

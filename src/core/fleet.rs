@@ -8,7 +8,7 @@ use super::budget::Quantity;
 use super::hooks::HookKind;
 use super::ids::{FleetName, HostName, ServiceName, UnitName};
 use super::program::Program;
-use super::revision::Architecture;
+use super::source::ArtifactSource;
 use super::traffic::Traffic;
 
 /// One inventory.
@@ -166,15 +166,6 @@ impl Service {
     pub fn is_carried_by(&self, host: &HostName) -> bool {
         self.carriers().any(|one| one == host)
     }
-}
-
-/// Where an artifact comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ArtifactSource {
-    /// The same for every architecture: a file, a folder or a tar archive.
-    Any(PathBuf),
-    /// One for each architecture; together one revision.
-    PerArchitecture(BTreeMap<Architecture, PathBuf>),
 }
 
 /// The value of an environment variable.

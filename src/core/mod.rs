@@ -29,6 +29,7 @@ pub mod rollout;
 pub(crate) mod rules;
 pub mod sibling;
 mod side;
+pub mod source;
 pub mod spec;
 mod surge;
 pub mod time;

@@ -129,10 +129,16 @@ async fn stage(ports: &Adapters, job: &Job, controller: &Controller, order: &Ord
         .stage(&order.host, controller, &job.target, &report)
         .await
     {
-        Ok(staged) => Ending {
-            adopted: staged.adopted,
-            ..ActionOutcome::Done { started: None }.into()
-        },
+        Ok(staged) => {
+            if let Some(text) = staged.warning {
+                let host = order.host.clone();
+                ports.reporter.progress(&Progress::Warning { host, text });
+            }
+            Ending {
+                adopted: staged.adopted,
+                ..ActionOutcome::Done { started: None }.into()
+            }
+        }
         Err(error) => ended(Err(error), Refusal::Untouched).into(),
     }
 }

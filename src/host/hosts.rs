@@ -14,6 +14,7 @@ use super::facts::{Facts, decode};
 use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_host, check_place, check_socket, check_units};
+use super::pull::wanted_tools;
 use super::script::{Request, encoded, refused};
 use super::side;
 use super::stage::{Depot, Stage};
@@ -145,8 +146,13 @@ impl Hosts for ServiceHosts {
             true => String::new(),
             false => format!(", activated by {}", sockets.join(", ")),
         };
+        let wanted = wanted_tools(&self.service, self.depot.artifacts.is_pulled_from());
+        let lacking = match wanted.iter().find(|tool| !facts.tools.contains(**tool)) {
+            Some(tool) => format!(", no `{tool}`: artifacts come through SSH"),
+            None => String::new(),
+        };
         Ok(format!(
-            "systemd {}, {}, {rights}{activated}",
+            "systemd {}, {}, {rights}{activated}{lacking}",
             facts.systemd, facts.architecture
         ))
     }

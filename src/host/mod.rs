@@ -17,6 +17,7 @@ mod machines;
 mod over_ssh;
 mod payload;
 mod preflight;
+mod pull;
 mod script;
 mod seen;
 mod send;

@@ -2,7 +2,8 @@
 //! difference from a revision that the host has.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,6 +71,8 @@ struct Form {
     /// What it is compressed against.
     base: Option<String>,
     codec: Codec,
+    /// Only what a host does not fetch by itself.
+    is_rest: bool,
 }
 
 /// Every form that was made.
@@ -93,15 +96,33 @@ impl Payloads {
         if codec == Codec::Zstd {
             return Ok(stored);
         }
-        let made = self.cell(package, None, codec).await;
+        let made = self.cell(package, None, codec, false).await;
         let source = package.path.clone();
         let payload = made
             .get_or_try_init(|| make(move || recompress(&source, codec).map(Some)))
             .await
-            .map_err(|error| {
-                refused(format!("the package cannot be recompressed: {error}"), None)
-            })?;
+            .map_err(not_recompressed)?;
         Ok(payload.clone().unwrap_or(stored))
+    }
+
+    /// The files of the package that a host does not fetch by itself; nothing when there are none.
+    pub(crate) async fn rest(
+        &self,
+        package: &Package,
+        paths: &BTreeSet<String>,
+        tools: &BTreeSet<String>,
+    ) -> Result<Option<Payload>, HostError> {
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let codec = Codec::for_tools(tools);
+        let made = self.cell(package, None, codec, true).await;
+        let (source, paths) = (package.path.clone(), paths.clone());
+        let payload = made
+            .get_or_try_init(|| make(move || some_of(&source, &paths, codec).map(Some)))
+            .await
+            .map_err(not_recompressed)?;
+        Ok(payload.clone())
     }
 
     /// The package as the difference from `base`, which the host has; nothing where that is no smaller, or cannot be made: the
@@ -115,7 +136,7 @@ impl Payloads {
         if Codec::for_tools(tools) != Codec::Zstd || package.size < WORTH_A_DELTA {
             return None;
         }
-        let made = self.cell(package, Some(base), Codec::Delta).await;
+        let made = self.cell(package, Some(base), Codec::Delta, false).await;
         let (package, base) = (package.clone(), base.path.clone());
         let payload = made
             .get_or_init(|| async move {
@@ -136,11 +157,18 @@ impl Payloads {
         payload.clone()
     }
 
-    async fn cell(&self, package: &Package, base: Option<&Package>, codec: Codec) -> Made {
+    async fn cell(
+        &self,
+        package: &Package,
+        base: Option<&Package>,
+        codec: Codec,
+        is_rest: bool,
+    ) -> Made {
         let form = Form {
             package: package.sha256.clone(),
             base: base.map(|base| base.sha256.clone()),
             codec,
+            is_rest,
         };
         Arc::clone(self.0.lock().await.entry(form).or_default())
     }
@@ -167,15 +195,43 @@ impl Payload {
     }
 }
 
+fn not_recompressed(error: std::io::Error) -> HostError {
+    refused(format!("the package cannot be recompressed: {error}"), None)
+}
+
 fn recompress(source: &Path, codec: Codec) -> std::io::Result<Payload> {
+    compress(zstd::Decoder::new(File::open(source)?)?, codec)
+}
+
+fn compress(mut archive: impl Read, codec: Codec) -> std::io::Result<Payload> {
     let mut file = NamedTempFile::new()?;
-    let mut archive = zstd::Decoder::new(std::fs::File::open(source)?)?;
-    if codec == Codec::Gzip {
-        let mut encoder = GzEncoder::new(file.as_file_mut(), Compression::fast());
-        std::io::copy(&mut archive, &mut encoder)?;
-        encoder.finish()?.flush()?;
-    } else {
-        std::io::copy(&mut archive, file.as_file_mut())?;
+    match codec {
+        Codec::Gzip => {
+            let mut encoder = GzEncoder::new(file.as_file_mut(), Compression::fast());
+            std::io::copy(&mut archive, &mut encoder)?;
+            encoder.finish()?.flush()?;
+        }
+        Codec::Zstd => zstd::stream::copy_encode(archive, file.as_file_mut(), 0)?,
+        Codec::Plain | Codec::Delta => {
+            std::io::copy(&mut archive, file.as_file_mut())?;
+        }
     }
     Payload::of(file, codec)
+}
+
+/// The files of a package at these paths.
+fn some_of(source: &Path, paths: &BTreeSet<String>, codec: Codec) -> std::io::Result<Payload> {
+    let mut package = tar::Archive::new(zstd::Decoder::new(File::open(source)?)?);
+    let mut some = tar::Builder::new(tempfile::tempfile()?);
+    for entry in package.entries()? {
+        let entry = entry?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if paths.contains(&path) {
+            let mut header = entry.header().clone();
+            some.append_data(&mut header, &path, entry)?;
+        }
+    }
+    let mut file = some.into_inner()?;
+    file.rewind()?;
+    compress(file, codec)
 }

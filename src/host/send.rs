@@ -1,4 +1,4 @@
-//! Sending: what a host does not have yet is shipped to it, and what only it has is fetched.
+//! Sending: what a host does not have yet is shipped to it, or fetched by it; what only it has is fetched from it.
 
 use std::sync::Arc;
 
@@ -6,27 +6,115 @@ use super::adopt::Found;
 use super::facts::Facts;
 use super::layout::{Meta, folder_of};
 use super::payload::Payload;
+use super::pull::missing;
 use super::stage::{Stage, elf_machine, of_store};
 use super::upload::{Shipment, Source, fetch, ship};
 use crate::core::ids::{Digest, RevisionName};
 use crate::core::revision::{Adopted, Manifest, Revision};
 use crate::ports::{HostError, Package, PackageContents, UploadProgress};
 
+/// A revision that was shipped.
+pub(super) struct Sent {
+    /// What travelled through SSH.
+    pub(super) bytes: u64,
+    /// Why it did, although the host was to fetch it.
+    pub(super) warning: Option<String>,
+}
+
+/// What became of a host's fetching.
+enum Pulled {
+    Done { bytes: u64 },
+    NotWanted,
+    Failed { why: String },
+}
+
 impl Stage<'_> {
+    /// Ships the revision: the host fetches it by itself where it can, else it is sent.
     pub(super) async fn send(
         &self,
         revision: &Revision,
         facts: &Facts,
         package: &Package,
         progress: UploadProgress<'_>,
-    ) -> Result<u64, HostError> {
-        let _turn = self.depot.uploads.acquire().await;
+    ) -> Result<Sent, HostError> {
         let meta = self.meta(revision, facts, &package.contents)?;
+        let warning = match self.pull(revision, facts, package, &meta).await? {
+            Pulled::Done { bytes } => {
+                return Ok(Sent {
+                    bytes,
+                    warning: None,
+                });
+            }
+            Pulled::NotWanted => None,
+            Pulled::Failed { why } => {
+                let name = revision.reference().name;
+                Some(format!(
+                    "could not fetch `{name}` by itself, it came through SSH: {why}"
+                ))
+            }
+        };
+        let _turn = self.depot.uploads.acquire().await;
+        let bytes = self.upload(revision, facts, package, &meta, progress);
+        Ok(Sent {
+            bytes: bytes.await?,
+            warning,
+        })
+    }
+
+    /// Lets the host fetch it, where there is something that it can fetch.
+    async fn pull(
+        &self,
+        revision: &Revision,
+        facts: &Facts,
+        package: &Package,
+        meta: &Meta,
+    ) -> Result<Pulled, HostError> {
+        let depot = self.depot;
+        let pull = depot.artifacts.pull(&revision.digest, &facts.architecture);
+        let pull = match pull.await {
+            Ok(Some(pull)) => pull,
+            Ok(None) => return Ok(Pulled::NotWanted),
+            Err(error) => {
+                let why = of_store(error).in_words();
+                return Ok(Pulled::Failed { why });
+            }
+        };
+        if let Some(tool) = missing(&facts.tools, pull.form) {
+            let why = format!("the host has no `{tool}`");
+            return Ok(Pulled::Failed { why });
+        }
+        let rest = depot.payloads.rest(package, &pull.beside, &facts.tools);
+        let rest = rest.await?;
+        let (name, digest) = (revision.reference().name, &revision.digest);
+        let source = Source::Pull(&pull, rest.as_ref());
+        let shipped = self.ship(&name, digest, meta, source, &|_, _| {}).await;
+        let hidden = |error: &HostError| pull.url.hidden_in(&error.message);
+        match shipped {
+            Ok(bytes) => Ok(Pulled::Done { bytes }),
+            // Whatever the host has against it: what is sent tells whether that was the fault of fetching.
+            Err(error) if error.kind.is_an_answer() => Ok(Pulled::Failed {
+                why: hidden(&error),
+            }),
+            Err(error) => Err(HostError {
+                message: hidden(&error),
+                ..error
+            }),
+        }
+    }
+
+    async fn upload(
+        &self,
+        revision: &Revision,
+        facts: &Facts,
+        package: &Package,
+        meta: &Meta,
+        progress: UploadProgress<'_>,
+    ) -> Result<u64, HostError> {
         let (name, digest) = (revision.reference().name, &revision.digest);
         let mut sent = 0;
         if let Some((delta, base)) = self.delta(facts, package).await {
             let source = Source::Delta(&delta, &base);
-            match self.ship(&name, digest, &meta, source, progress).await {
+            match self.ship(&name, digest, meta, source, progress).await {
                 // Whatever the host has against it: the whole package tells whether that was the delta's fault.
                 Err(error) if error.kind.is_an_answer() => {
                     tracing::info!("{}: the delta was of no use: {error}", self.machine.name);
@@ -37,7 +125,7 @@ impl Stage<'_> {
         }
         let whole = self.depot.payloads.whole(package, &facts.tools).await?;
         let source = Source::Payload(&whole);
-        let whole = self.ship(&name, digest, &meta, source, progress).await?;
+        let whole = self.ship(&name, digest, meta, source, progress).await?;
         Ok(sent + whole)
     }
 

@@ -77,13 +77,17 @@ impl Stage<'_> {
             Some(found) => Some(self.keep(found, &facts, progress).await?),
             None => None,
         };
-        let bytes_sent = match &wanted.package {
-            Some(package) => self.send(revision, &facts, package, progress).await?,
-            None => 0,
+        let (bytes_sent, warning) = match &wanted.package {
+            Some(package) => {
+                let sent = self.send(revision, &facts, package, progress).await?;
+                (sent.bytes, sent.warning)
+            }
+            None => (0, None),
         };
         Ok(Staged {
             bytes_sent,
             adopted,
+            warning,
         })
     }
 

@@ -6,16 +6,20 @@ use super::lane::Script;
 use super::layout::Meta;
 use super::machine::{Machine, dir, pause};
 use super::payload::Payload;
+use super::pull::with_pull;
 use super::script::{Request, refused};
 use crate::core::fleet::Service;
 use crate::core::ids::{Digest, RevisionName};
-use crate::ports::{Controller, HostError, HostErrorKind, UploadProgress};
+use crate::ports::{Controller, HostError, HostErrorKind, Pull, UploadProgress};
 
 /// How often an upload that was cut off is begun again.
 const AGAIN: u32 = 2;
 
 /// What is sent at once.
 const PIECE: usize = 128 * 1024;
+
+/// In place of how a payload is compressed.
+const NO_PAYLOAD: &str = "none";
 
 /// Where the files of a revision come from.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) enum Source<'a> {
     Payload(&'a Payload),
     /// From the controller, and from the files of a revision that is on the host.
     Delta(&'a Payload, &'a RevisionName),
+    /// From where the host fetches them; the payload has the others, if there are any.
+    Pull(&'a Pull, Option<&'a Payload>),
     /// From a file that is on the host.
     HostFile(&'a str),
     /// There are none: it is known by reference.
@@ -47,6 +53,7 @@ impl Shipment<'_> {
     fn payload(&self) -> Option<&Payload> {
         match self.source {
             Source::Payload(payload) | Source::Delta(payload, _) => Some(payload),
+            Source::Pull(_, rest) => rest,
             Source::HostFile(_) | Source::Nowhere => None,
         }
     }
@@ -65,8 +72,12 @@ impl Shipment<'_> {
             Source::Delta(payload, base) => request
                 .option("codec", payload.codec.word())
                 .option("base", base),
+            Source::Pull(pull, rest) => {
+                let codec = rest.map_or(NO_PAYLOAD, |rest| rest.codec.word());
+                with_pull(request.option("codec", codec), pull)
+            }
             Source::HostFile(path) => request.option("codec", "copy").option("source", path),
-            Source::Nowhere => request.option("codec", "none"),
+            Source::Nowhere => request.option("codec", NO_PAYLOAD),
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::core::fleet::{ArtifactSource, EnvironmentValue};
+use crate::core::fleet::EnvironmentValue;
 use crate::core::ids::UnitName;
 use crate::core::revision::Architecture;
+use crate::core::source::{ArtifactPlace, ArtifactSource};
 
 use super::mistake::Findings;
 use super::paths::{NamedFile, inside_revision, named_file, on_controller};
 use super::reader::{Entry, Table};
 use super::suggest::nearest;
+use super::urls::{is_url, parse_artifact};
 
 /// Variables that rollctl itself always sets.
 const OWN_VARIABLES: [&str; 2] = ["ROLLCTL_REVISION", "PORT"];
@@ -28,13 +30,13 @@ const ARCHITECTURES: [&str; 9] = [
     "loongarch64",
 ];
 
-/// A path, or a table from architecture to path.
+/// A path or a URL, or a table from architecture to these.
 pub(crate) fn artifact(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<ArtifactSource> {
     if !entry.is_table() {
-        return on_controller(entry, f).map(ArtifactSource::Any);
+        return place(entry, f).map(ArtifactSource::Any);
     }
     let table = entry.table(f)?;
-    let mut paths = BTreeMap::new();
+    let mut places = BTreeMap::new();
     for entry in table.names() {
         let known = match entry.name {
             "amd64" | "x64" | "x86-64" => Some("x86_64"),
@@ -45,8 +47,8 @@ pub(crate) fn artifact(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<Artifa
         if let Some(meant) = known {
             let message = format!("`{}` is not what `uname -m` calls it", entry.name);
             f.wrong_help(&entry.key, message, format!("did you mean `{meant}`?"));
-        } else if let Some(path) = on_controller(entry, f) {
-            paths.insert(Architecture(entry.name.to_owned()), path);
+        } else if let Some(place) = place(entry, f) {
+            places.insert(Architecture(entry.name.to_owned()), place);
         }
     }
     if table.names().next().is_none() {
@@ -56,7 +58,21 @@ pub(crate) fn artifact(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<Artifa
             "write `{ x86_64 = \"...\", aarch64 = \"...\" }` or one path",
         );
     }
-    Some(ArtifactSource::PerArchitecture(paths))
+    Some(ArtifactSource::PerArchitecture(places))
+}
+
+fn place(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<ArtifactPlace> {
+    let text = entry.text(f)?;
+    if !is_url(text) {
+        return on_controller(entry, f).map(ArtifactPlace::Path);
+    }
+    match parse_artifact(text) {
+        Ok(place) => Some(place),
+        Err(error) => {
+            f.wrong_help(&entry.at, error.message, error.help);
+            None
+        }
+    }
 }
 
 /// A path for the only unit, or a table from unit to path.

@@ -39,6 +39,7 @@ mod traffic;
 mod traffic_drivers;
 mod traffic_endpoints;
 mod units;
+mod urls;
 
 pub use load::{Loaded, load};
 pub use locate::{INVENTORY_VARIABLE, InventoryError, locate};
@@ -49,3 +50,4 @@ pub use selector::{Selector, SelectorError, parse_selector};
 pub use text::{
     BudgetError, DurationError, QuantityError, check_budgets, parse_duration, parse_quantity,
 };
+pub use urls::{UrlError, parse_artifact};

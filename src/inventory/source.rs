@@ -128,7 +128,11 @@ pub(crate) fn presentable(text: &str) -> String {
     mask(text).chars().map(visible).collect()
 }
 
-/// Hides the password of a URL (`postgres://user:password@host`), star by star so that columns stay.
+/// What a query holds that lets whoever has the URL in.
+const SIGNED: [&str; 4] = ["signature=", "sig=", "token=", "key="];
+
+/// Hides the password of a URL (`postgres://user:password@host`) and a query that lets somebody in, star by star so that
+/// columns stay.
 fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -149,14 +153,23 @@ fn mask(text: &str) -> String {
                 let (password, host) = password.split_at(sign - colon - 1);
                 masked.push_str(user);
                 masked.extend(password.chars().map(|_| '*'));
-                masked.push_str(host);
+                masked.push_str(&without_signature(host));
             }
-            None => masked.push_str(authority),
+            None => masked.push_str(&without_signature(authority)),
         }
         rest = after;
     }
     masked.push_str(rest);
     masked
+}
+
+fn without_signature(url: &str) -> String {
+    let (before, query) = url.split_once('?').unwrap_or((url, ""));
+    let lower = query.to_ascii_lowercase();
+    match SIGNED.iter().any(|word| lower.contains(word)) {
+        true => format!("{before}?{}", "*".repeat(query.chars().count())),
+        false => url.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +227,11 @@ mod tests {
             ("http://{address}:8080/x", "http://{address}:8080/x"),
             ("ssh://me@host:22", "ssh://me@host:22"),
             ("no url", "no url"),
+            ("https://h/x?v=1", "https://h/x?v=1"),
+            (
+                "\"https://h/x?X-Amz-Signature=ab\"",
+                "\"https://h/x?******************\"",
+            ),
         ] {
             assert_eq!(mask(text), shown);
         }

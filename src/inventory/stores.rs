@@ -3,6 +3,7 @@
 use super::mistake::Findings;
 use super::paths::resolve;
 use super::reader::{Entry, Table};
+use super::urls::{is_cloud, parse_bucket};
 
 /// `sqlite:` and the absolute path of the file, taken as it is (no `?options`, no percent-encoding).
 pub(crate) fn ledger(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> {
@@ -30,28 +31,26 @@ pub(crate) fn ledger(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> 
     None
 }
 
-/// `file:` and the absolute path of the folder, taken as it is.
+/// `file:` and the absolute path of the folder, taken as it is; or a bucket in a cloud and where in it.
 pub(crate) fn artifacts(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> {
     let url = url(entry, f)?;
     let text = url.text(f)?;
     if let Some(path) = text.strip_prefix("file:") {
         return file("file", path, &url, f);
     }
-    if ["s3://", "gs://", "az://"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme))
-    {
-        f.not_yet(
-            &url.at,
-            "an artifact store in a cloud",
-            "write `url = \"file:artifacts\"`, or leave it out",
-        );
-        return None;
+    if is_cloud(text) {
+        return match parse_bucket(text) {
+            Ok(bucket) => Some(bucket.secret().to_owned()),
+            Err(error) => {
+                f.wrong_help(&url.at, error.message, error.help);
+                None
+            }
+        };
     }
     f.wrong_help(
         &url.at,
-        "`url` of an artifact store begins with `file:`",
-        "write `url = \"file:artifacts\"`, a path relative to the inventory file",
+        "`url` of an artifact store begins with `file:`, `s3://`, `gs://` or `az://`",
+        "write `url = \"file:artifacts\"`, a path relative to the inventory file, or `url = \"s3://bucket/folder\"`",
     );
     None
 }

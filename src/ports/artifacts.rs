@@ -1,12 +1,13 @@
 //! The port to the controller's store of artifacts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::core::ids::Digest;
 use crate::core::revision::{Adopted, Architecture};
+use crate::core::source::SecretUrl;
 
 /// What travels to hosts of one architecture: a tar archive in the controller's store.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,46 @@ pub struct PackageContents {
     pub adopted: Option<Adopted>,
 }
 
+/// What a host can fetch by itself in place of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// Asked with GET, by whoever has it.
+    pub url: SecretUrl,
+    /// Bytes that it answers with.
+    pub size: u64,
+    /// SHA-256 of them, 64 lower-case hex digits: nothing else is unpacked.
+    pub sha256: String,
+    /// What they are.
+    pub form: PullForm,
+    /// Paths of the revision's files that are not in it: they travel through SSH.
+    pub beside: BTreeSet<String>,
+}
+
+/// What is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullForm {
+    /// The service's binary itself.
+    File,
+    /// A tar archive.
+    Tar,
+    /// The same, compressed by gzip.
+    Gzip,
+    /// The same, compressed by zstd.
+    Zstd,
+}
+
+impl PullForm {
+    /// What the host needs to unpack it, besides tar.
+    pub fn tool(self) -> Option<&'static str> {
+        match self {
+            Self::File | Self::Tar => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
 #[error("artifact store {location}: {problem}")]
@@ -59,6 +100,20 @@ pub trait Artifacts: Send + Sync {
         digest: &Digest,
         architecture: &Architecture,
     ) -> Result<Option<Arc<Package>>, ArtifactError>;
+
+    /// Where a host of that architecture can fetch a revision that is in the store; nothing: it is sent through SSH.
+    async fn pull(
+        &self,
+        _digest: &Digest,
+        _architecture: &Architecture,
+    ) -> Result<Option<Pull>, ArtifactError> {
+        Ok(None)
+    }
+
+    /// Whether hosts are to fetch all revisions by themselves.
+    fn is_pulled_from(&self) -> bool {
+        false
+    }
 
     /// Keeps a file that was fetched from a host as an adopted revision's package.
     async fn keep_adopted(

@@ -178,10 +178,12 @@ pub struct Stop {
 /// What staging left on a host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Staged {
-    /// Bytes that travelled; 0 when the host had the revision.
+    /// Bytes that travelled through SSH; 0 when the host had the revision, or fetched all of it by itself.
     pub bytes_sent: u64,
     /// What the host ran before rollctl came, now kept there as a revision. `number` is 0: the ledger gives it.
     pub adopted: Option<Manifest>,
+    /// What somebody has to know although it was staged.
+    pub warning: Option<String>,
 }
 
 /// What was read back after a rollout's work on a host.

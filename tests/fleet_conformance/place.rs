@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollctl::artifact::FileStore;
-use rollctl::core::fleet::{ArtifactSource, Fleet};
+use rollctl::artifact::{Fetched, FileStore, read};
+use rollctl::core::fleet::Fleet;
 use rollctl::core::ids::{HostName, RevisionName, RevisionNumber, RolloutId};
 use rollctl::core::revision::Revision;
+use rollctl::core::source::ArtifactSource;
 use rollctl::core::time::Timestamp;
 use rollctl::host::ServiceHosts;
 use rollctl::ports::{Clock, Controller, Hosts, Owner};
@@ -223,9 +224,8 @@ impl Place {
             fs::write(self.folder.path().join(unit), text).unwrap();
         }
         let service = self.fleet.service(service).unwrap();
-        let content =
-            rollctl::artifact::read(service, Some(&ArtifactSource::Any(artifact)), &|_| None)
-                .unwrap();
+        let source = ArtifactSource::Any(artifact.into());
+        let content = read(service, Some(&source), &Fetched::default(), &|_| None).unwrap();
         let digest = self.store.put(&content).unwrap();
         Revision {
             number: RevisionNumber(1),

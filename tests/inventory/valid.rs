@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rollctl::core::budget::Quantity;
 use rollctl::core::fleet::{
-    ArtifactSource, Become, Domain, EnvironmentValue, Fleet, HealthCheck, Host, OnFailure, Probe,
-    Scope, Service, SshSettings, Step, Strategy, Through,
+    Become, Domain, EnvironmentValue, Fleet, HealthCheck, Host, OnFailure, Probe, Scope, Service,
+    SshSettings, Step, Strategy, Through,
 };
 use rollctl::core::ids::{FleetName, HostName, ServiceName, UnitName};
 use rollctl::core::revision::Architecture;
+use rollctl::core::source::ArtifactSource;
 use rollctl::inventory::{Loaded, Severity, load};
 
 fn good(path: &str) -> Loaded {
@@ -149,8 +150,14 @@ fn web() -> Service {
         binary: "bin/web".to_owned(),
         link: Some("/usr/local/bin/web".to_owned()),
         artifact: Some(ArtifactSource::PerArchitecture(BTreeMap::from([
-            (Architecture("x86_64".to_owned()), here("target/x86_64/web")),
-            (Architecture("aarch64".to_owned()), here("../aarch64/web")),
+            (
+                Architecture("x86_64".to_owned()),
+                here("target/x86_64/web").into(),
+            ),
+            (
+                Architecture("aarch64".to_owned()),
+                here("../aarch64/web").into(),
+            ),
         ]))),
         environment: map([
             ("RUST_LOG", EnvironmentValue::Plain("info".to_owned())),
@@ -271,7 +278,7 @@ fn a_file_with_everything() {
     let db = Service {
         socket: None,
         unit_files: BTreeMap::from([(UnitName::new("db.service"), here("db.service"))]),
-        artifact: Some(ArtifactSource::Any(here("db.tar.zst"))),
+        artifact: Some(ArtifactSource::Any(here("db.tar.zst").into())),
         ..plain("db", &["db-09", "db-11"], &[])
     };
     let cron = Service {

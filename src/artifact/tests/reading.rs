@@ -3,11 +3,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::core::fleet::{ArtifactSource, EnvironmentValue};
+use crate::core::fleet::EnvironmentValue;
 use crate::core::ids::UnitName;
 use crate::core::revision::{Architecture, FileContent};
+use crate::core::source::ArtifactSource;
 
-use super::super::{ArtifactReadError, RevisionContent, read};
+use super::super::{ArtifactReadError, Fetched, RevisionContent, read};
 use super::{AARCH64, X86_64, elf, entry, no_environment, read_path, service, tar_of};
 
 /// `path mode content` of each file.
@@ -148,7 +149,7 @@ fn what_is_refused_and_what_is_said() {
         assert!(text.contains(expected), "{name}: {text}");
         assert!(tip.contains(hint), "{name}: {tip}");
     }
-    let error = read(&service(), None, &no_environment).unwrap_err();
+    let error = read(&service(), None, &Fetched::default(), &no_environment).unwrap_err();
     assert_eq!(error.to_string(), "service `web` has no artifact");
 }
 
@@ -214,13 +215,25 @@ fn each_architecture_gets_its_own_and_the_wrong_one_is_refused() {
     write(&arm, 0o755, elf(AARCH64));
     let source = |x86_64: &PathBuf, aarch64: &PathBuf| {
         ArtifactSource::PerArchitecture(BTreeMap::from([
-            (Architecture("x86_64".into()), x86_64.clone()),
-            (Architecture("aarch64".into()), aarch64.clone()),
+            (Architecture("x86_64".into()), x86_64.clone().into()),
+            (Architecture("aarch64".into()), aarch64.clone().into()),
         ]))
     };
-    let content = read(&service(), Some(&source(&intel, &arm)), &no_environment).unwrap();
+    let content = read(
+        &service(),
+        Some(&source(&intel, &arm)),
+        &Fetched::default(),
+        &no_environment,
+    )
+    .unwrap();
     assert_eq!(content.variants.len(), 2);
-    let error = read(&service(), Some(&source(&arm, &arm)), &no_environment).unwrap_err();
+    let error = read(
+        &service(),
+        Some(&source(&arm, &arm)),
+        &Fetched::default(),
+        &no_environment,
+    )
+    .unwrap_err();
     assert!(
         error
             .to_string()
@@ -252,9 +265,9 @@ fn the_inventory_adds_files_units_and_variables() {
             },
         ),
     ]);
-    let source = ArtifactSource::Any(path("web"));
+    let source = ArtifactSource::Any(path("web").into());
     let with = |secret: &'static str| {
-        read(&service, Some(&source), &|name| {
+        read(&service, Some(&source), &Fetched::default(), &|name| {
             (name == "PROD_DB").then(|| secret.into())
         })
         .unwrap()
@@ -270,14 +283,26 @@ fn the_inventory_adds_files_units_and_variables() {
     assert_ne!(content.digest(), with("anders").digest());
     assert_eq!(content.digest(), with("geheim").digest());
 
-    let error = read(&service, Some(&source), &no_environment).unwrap_err();
+    let error = read(
+        &service,
+        Some(&source),
+        &Fetched::default(),
+        &no_environment,
+    )
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         "environment variable `DB_URL` of service `web` is to come from `PROD_DB`, which is not set"
     );
     service.files = BTreeMap::from([("web".into(), path("config"))]);
     service.environment.clear();
-    let error = read(&service, Some(&source), &no_environment).unwrap_err();
+    let error = read(
+        &service,
+        Some(&source),
+        &Fetched::default(),
+        &no_environment,
+    )
+    .unwrap_err();
     assert!(
         error.to_string().ends_with("`web` is there twice"),
         "{error}"

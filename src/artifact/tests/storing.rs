@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::core::fleet::ArtifactSource;
 use crate::core::ids::Digest;
 use crate::core::revision::{Adopted, Architecture, FileContent, ManifestFile};
+use crate::core::source::ArtifactSource;
 use crate::ports::{Artifacts as _, Package, PackageContents};
 
-use super::super::{FileStore, LINK_MODE, read};
+use super::super::{Fetched, FileStore, LINK_MODE, read};
 use super::{AARCH64, X86_64, elf, no_environment, read_path, service};
 
 fn architecture(name: &str) -> Architecture {
@@ -122,10 +122,16 @@ async fn a_lacking_architecture_is_named_with_those_that_are_there() {
     let mut paths = BTreeMap::new();
     for (name, machine) in [("x86_64", X86_64), ("aarch64", AARCH64)] {
         fs::write(at.path().join(name), elf(machine)).unwrap();
-        paths.insert(architecture(name), at.path().join(name));
+        paths.insert(architecture(name), at.path().join(name).into());
     }
     let source = ArtifactSource::PerArchitecture(paths);
-    let content = read(&service(), Some(&source), &no_environment).unwrap();
+    let content = read(
+        &service(),
+        Some(&source),
+        &Fetched::default(),
+        &no_environment,
+    )
+    .unwrap();
     let store = FileStore::new(at.path().join("store"));
     let digest = store.put(&content).unwrap();
     let arm = store

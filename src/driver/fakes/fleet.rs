@@ -186,6 +186,7 @@ impl Hosts for FakeFleet {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(Staged {
             bytes_sent: 1,
+            warning: None,
             adopted: None,
         })
     }

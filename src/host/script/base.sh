@@ -135,6 +135,11 @@ options() {
         size=*) size=$value ;;
         source=*) source=$value ;;
         sums=*) sums=$value ;;
+        url=*) url=$value ;;
+        protocols=*) protocols=$value ;;
+        form=*) form=$value ;;
+        pulled_size=*) pulled_size=$value ;;
+        pulled_sha256=*) pulled_sha256=$value ;;
         user=*) user=$value ;;
         unit=*) units="$units $value" ;;
         expect=*) expected="$expected $value" ;;

@@ -24,7 +24,7 @@ facts() {
     read_current
     printf "current_kind %s\n" "$kind"
     field current "$target"
-    for tool in zstd gzip; do
+    for tool in zstd gzip curl; do
         if command -v "$tool" >/dev/null; then printf "tool %s\n" "$tool"; fi
     done
     linger

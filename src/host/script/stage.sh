@@ -163,8 +163,41 @@ reference() (
     find . -path ./.rollctl -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 cat >"$incoming/.reference"
 )
 
+# pull: what `url` answers with, into $pulled, when it is what was released. The URL lets whoever has it in: it is on the
+# standard input of curl, and among the arguments of nothing.
+pull() {
+    (
+        # What is sent without end does not fill the disk. Blocks are of 512 bytes, at most of 1024.
+        ulimit -f $((pulled_size / 512 + 2048)) || :
+        # Nothing to speak of for ten seconds, and it is given up.
+        curl --disable --config - --globoff --silent --show-error --fail --location --proto "=$protocols" \
+            --connect-timeout 10 --speed-limit 1024 --speed-time 10 --retry 2 --retry-max-time 8 \
+            --max-filesize "$pulled_size" --output "$pulled" <<URL
+url = "$url"
+URL
+    ) || discard "the host cannot fetch it"
+    [ "$(stat -c %s -- "$pulled")" = "$pulled_size" ] ||
+        discard "the host fetched $(stat -c %s -- "$pulled") bytes, not $pulled_size"
+    [ "$(sha256sum <"$pulled")" = "$pulled_sha256  -" ] ||
+        discard "what the host fetched has another SHA-256 than what was released"
+    case $form in
+    file)
+        case $binary in */*) mkdir -p -- "$incoming/${binary%/*}" ;; esac
+        mv -- "$pulled" "$incoming/$binary"
+        ;;
+    tar) unpack <"$pulled" ;;
+    gzip) gzip -dc <"$pulled" | unpack ;;
+    zstd) zstd -q -dc <"$pulled" | unpack ;;
+    esac || discard "unpacking failed"
+    rm -f -- "$pulled"
+    # As a package has them.
+    find "$incoming" -path "$incoming/.rollctl" -prune -o \( -type d -exec chmod 00755 {} + \) -o \
+        -exec touch -h -d @0 {} + || discard "unpacking failed"
+}
+
 # receive dir= ledger= epoch= name= digest= sums= id= meta= codec= size= base= source= binary=: a revision, from what
-# follows on standard input: a tar archive with rollctl own files, then one with the revision.
+# follows on standard input: a tar archive with rollctl own files, then one with the revision. With url= protocols= form=
+# pulled_size= pulled_sha256= that second one has only what is not there.
 receive() {
     options "$@"
     incoming=$dir/revisions/.incoming-$id
@@ -181,6 +214,10 @@ receive() {
     copy) cp -aL -- "$source" "$incoming/$binary" ;;
     esac || discard "unpacking failed"
     rm -f -- "$incoming/.reference"
+    if [ -n "$url" ]; then
+        pulled=$incoming/.pulled
+        pull
+    fi
     chmod 755 "$incoming" "$incoming/.rollctl"
     verified "$incoming" || discard "what arrived is not the revision"
     if command -v restorecon >/dev/null; then restorecon -R -- "$incoming" >/dev/null 2>&1; fi

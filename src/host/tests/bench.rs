@@ -198,6 +198,8 @@ pub(super) struct Store {
     packages: Mutex<BTreeMap<Digest, Arc<Package>>>,
     files: Mutex<Vec<tempfile::NamedTempFile>>,
     pub(super) kept: Mutex<Vec<(Digest, PackageContents, Vec<u8>)>>,
+    /// What hosts are told to fetch.
+    pub(super) pull: Mutex<Option<Pull>>,
 }
 
 impl Store {
@@ -276,6 +278,10 @@ impl Artifacts for Store {
         _: &Architecture,
     ) -> Result<Option<Arc<Package>>, ArtifactError> {
         Ok(self.packages.lock().unwrap().get(digest).cloned())
+    }
+
+    async fn pull(&self, _: &Digest, _: &Architecture) -> Result<Option<Pull>, ArtifactError> {
+        Ok(self.pull.lock().unwrap().clone())
     }
 
     async fn keep_adopted(

@@ -8,6 +8,7 @@ mod deltas;
 mod drift;
 mod hostile;
 mod machines;
+mod pulls;
 mod refusals;
 mod revisions;
 mod rollout;

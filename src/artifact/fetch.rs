@@ -1,0 +1,158 @@
+//! Reading artifacts that are named by URL into a temporary folder of the controller.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use reqwest::Client;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+
+use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
+
+use super::archive::Format;
+use super::cloud::Bucket;
+use super::error::ArtifactReadError;
+use super::hashing::Hasher;
+use super::tree::Limits;
+
+/// A server that sends nothing for so long has stalled.
+const IDLE: Duration = Duration::from_secs(30);
+/// For reaching it.
+const CONNECT: Duration = Duration::from_secs(10);
+const USER_AGENT: &str = concat!("rollctl/", env!("CARGO_PKG_VERSION"));
+
+/// Artifacts that were read. The files live as long as this does.
+#[derive(Debug, Clone, Default)]
+pub struct Fetched {
+    pub(super) folder: Option<Arc<TempDir>>,
+    pub(super) files: BTreeMap<SecretUrl, FetchedFile>,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(super) struct FetchedFile {
+    pub(super) path: PathBuf,
+    pub(super) sha256: String,
+    pub(super) size: u64,
+}
+
+/// Reads what `source` names by URL, each once. `begins` is told of each.
+///
+/// # Errors
+/// When one cannot be read: [`ArtifactReadError::Fetch`].
+pub async fn fetch(
+    source: &ArtifactSource,
+    begins: &mut (dyn FnMut(&SecretUrl) + Send),
+) -> Result<Fetched, ArtifactReadError> {
+    let mut fetched = Fetched::default();
+    for place in source.places() {
+        let ArtifactPlace::Url(url) = place else {
+            continue;
+        };
+        if fetched.files.contains_key(url) {
+            continue;
+        }
+        begins(url);
+        let failed = |problem: String| ArtifactReadError::Fetch {
+            url: url.clone(),
+            problem: url.hidden_in(&problem),
+        };
+        let folder = match &fetched.folder {
+            Some(folder) => Arc::clone(folder),
+            None => {
+                let folder = tempfile::Builder::new().prefix("rollctl-").tempdir();
+                Arc::new(folder.map_err(|error| failed(error.to_string()))?)
+            }
+        };
+        let number = fetched.files.len();
+        let ending = Format::of(Path::new(path_of(url))).map_or("", Format::ending);
+        let path = folder.path().join(format!("{number}{ending}"));
+        let (sha256, size) = read(url, &path).await.map_err(failed)?;
+        fetched.folder = Some(folder);
+        fetched
+            .files
+            .insert(url.clone(), FetchedFile { path, sha256, size });
+    }
+    Ok(fetched)
+}
+
+/// The path of a URL without its query: its ending says what it is.
+fn path_of(url: &SecretUrl) -> &str {
+    url.secret().split('?').next().unwrap_or_default()
+}
+
+async fn read(url: &SecretUrl, path: &Path) -> Result<(String, u64), String> {
+    match url.scheme() {
+        "http" | "https" => save(get(url).await?, path).await,
+        _ => {
+            let (bucket, key) = Bucket::of_object(url)?;
+            save(bucket.read(&key).await?, path).await
+        }
+    }
+}
+
+async fn get(
+    url: &SecretUrl,
+) -> Result<impl Stream<Item = Result<Bytes, String>> + Unpin + use<>, String> {
+    // The second and later calls say that there is one already.
+    let installed = rustls::crypto::ring::default_provider().install_default();
+    tracing::trace!(first = installed.is_ok(), "TLS provider");
+    let client = Client::builder()
+        .https_only(url.scheme() == "https")
+        .connect_timeout(CONNECT)
+        .read_timeout(IDLE)
+        .user_agent(USER_AGENT)
+        .build()
+        .map_err(innermost)?;
+    let answer = client.get(url.secret()).send().await.map_err(innermost)?;
+    if !answer.status().is_success() {
+        return Err(format!("the server answered {}", answer.status()));
+    }
+    Ok(answer
+        .bytes_stream()
+        .map(|piece| piece.map_err(innermost))
+        .boxed())
+}
+
+/// What lies at the ground of it, without the URL.
+fn innermost(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let is_timeout = error.is_timeout();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match is_timeout {
+        true => format!("nothing came for {} s", IDLE.as_secs()),
+        false => cause.to_string(),
+    }
+}
+
+/// Writes it to `path`; its SHA-256 and size.
+pub(super) async fn save(
+    mut pieces: impl Stream<Item = Result<Bytes, String>> + Unpin,
+    path: &Path,
+) -> Result<(String, u64), String> {
+    let local = |error: std::io::Error| format!("`{}`: {error}", path.display());
+    let mut file = tokio::fs::File::create_new(path).await.map_err(local)?;
+    let mut hasher = Hasher::default();
+    loop {
+        let next = tokio::time::timeout(IDLE, pieces.next()).await;
+        let Some(piece) = next.map_err(|_| format!("nothing came for {} s", IDLE.as_secs()))?
+        else {
+            break;
+        };
+        let piece = piece?;
+        hasher.saw(&piece);
+        if hasher.bytes() > Limits::DEFAULT.bytes {
+            return Err("it is larger than 8 GiB".to_owned());
+        }
+        file.write_all(&piece).await.map_err(local)?;
+    }
+    file.flush().await.map_err(local)?;
+    Ok(hasher.finish())
+}
