@@ -134,5 +134,5 @@ fn what_cannot_be_had_yet_is_told_apart_from_what_is_wrong() {
             mistake.message
         );
     }
-    assert_eq!(errors.mistakes.len(), 5);
+    assert_eq!(errors.mistakes.len(), 4);
 }

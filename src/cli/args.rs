@@ -148,7 +148,7 @@ pub struct ReleaseArgs {
     #[arg(value_parser = service_name)]
     pub service: ServiceName,
 
-    /// A file, a folder, or a .tar, .tar.gz, .tar.zst [default: `artifact` of the service]
+    /// A file, a folder, a .tar, .tar.gz, .tar.zst, or a URL of one [default: `artifact` of the service]
     #[arg(value_hint = ValueHint::AnyPath)]
     pub artifact: Option<PathBuf>,
 

@@ -43,6 +43,7 @@ Ctrl-C once: finish what is in flight, then pause. Twice: stop now; hosts are le
 Examples:
   rollctl release web ./web --name v1.4.2 --cause \"fixes the login\"
   rollctl release web                          ships `artifact` of the service, named r<number>
+  rollctl release web https://get.example.net/web-1.4.2.tar.zst   read here, fetched by the hosts
   rollctl release web ./web --hosts 'zone=a'   only these; does not become the service's revision
   rollctl release web ./web --exclude web-07   all but this one
   rollctl release web ./web --max-unavailable 25%
