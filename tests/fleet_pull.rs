@@ -1,5 +1,9 @@
 //! Real hosts that fetch their artifacts by themselves, from a server that speaks S3 and knows nothing of rollctl.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

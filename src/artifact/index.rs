@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::ids::Digest;
+use crate::core::revision::Architecture;
 use crate::ports::{ArtifactError, PackageContents};
 
+use super::digest::ANY;
 use super::hashing::hash_file;
 use super::package::Packed;
 
@@ -96,6 +98,11 @@ impl IndexedPackage {
             Err(error) => Err(damaged(&path, &format!("cannot be read: {error}"))),
         }
     }
+}
+
+/// The key of a package, for an architecture or all.
+pub(super) fn key_text(key: &Option<Architecture>) -> &str {
+    key.as_ref().map_or(ANY, |key| key.0.as_str())
 }
 
 /// The archive's name, for an architecture or `any`.

@@ -21,6 +21,7 @@ mod location;
 mod machines;
 mod origin;
 mod package;
+mod packages;
 mod remote;
 mod revision;
 mod shared;

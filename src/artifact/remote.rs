@@ -62,9 +62,18 @@ impl Remote {
         }
     }
 
+    /// With the packages of a revision, without their environment.
+    fn with(mut self, index: Index) -> Self {
+        self.packages = index.packages;
+        for package in self.packages.values_mut() {
+            package.contents.environment = None;
+        }
+        self
+    }
+
     /// Writes it into the bucket, unless one is there.
     pub(super) async fn write(
-        mut self,
+        self,
         bucket: &Bucket,
         digest: &Digest,
         index: Index,
@@ -73,12 +82,9 @@ impl Remote {
         if bucket.size(&key).await?.is_some() {
             return Ok(());
         }
-        self.packages = index.packages;
-        for package in self.packages.values_mut() {
-            package.contents.environment = None;
-        }
+        let remote = self.with(index);
         let mut file = NamedTempFile::new().map_err(|error| error.to_string())?;
-        serde_json::to_writer(&mut file, &self).map_err(|error| error.to_string())?;
+        serde_json::to_writer(&mut file, &remote).map_err(|error| error.to_string())?;
         bucket.put(&key, file.path()).await
     }
 
@@ -165,5 +171,72 @@ impl Remote {
             (key, package)
         };
         Ok(self.packages.into_iter().map(with).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::source::ArtifactSource;
+
+    /// A revision with a plain variable and a secret, as another machine wrote it.
+    fn written() -> (Digest, String) {
+        let at = tempfile::tempdir().unwrap();
+        let path = at.path().join("web");
+        std::fs::write(&path, "#!/bin/sh\n").unwrap();
+        let mut service = super::super::tests::service();
+        let secret = EnvironmentValue::Secret { env: "DB".into() };
+        service.environment = BTreeMap::from([
+            ("LOG".to_owned(), EnvironmentValue::Plain("info".into())),
+            ("PASSWORD".to_owned(), secret),
+        ]);
+        let source = ArtifactSource::Any(path.into());
+        let content = super::super::read(&service, Some(&source), &Default::default(), &|name| {
+            (name == "DB").then(|| "geheim".into())
+        });
+        let content = content.unwrap();
+        let store = FileStore::new(at.path().join("store"));
+        let digest = store.put(&content).unwrap();
+        let index = store.index(&digest).unwrap().unwrap();
+        let remote = Remote::of(&content).with(index);
+        (digest, serde_json::to_string(&remote).unwrap())
+    }
+
+    #[test]
+    fn a_revision_is_taken_back_by_whoever_has_its_secrets() {
+        let (digest, text) = written();
+        assert!(!text.contains("geheim") && text.contains("info"), "{text}");
+        for (secret, expected) in [
+            (Some("geheim"), None),
+            (
+                Some("another"),
+                Some("another digest with the values that `DB` have here"),
+            ),
+            (None, Some("needs the secret `DB`, which is not set here")),
+        ] {
+            let remote: Remote = serde_json::from_str(&text).unwrap();
+            let found = remote.verified(&digest, &|_| secret.map(str::to_owned));
+            match (found, expected) {
+                (Ok(packages), None) => {
+                    let environment = packages[ANY].contents.environment.clone().unwrap();
+                    assert_eq!(environment, "LOG=\"info\"\nPASSWORD=\"geheim\"\n");
+                }
+                (Err(error), Some(expected)) => assert!(error.contains(expected), "{error}"),
+                (found, _) => panic!("{secret:?}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_somebody_changed_in_the_bucket_is_not_taken() {
+        let (digest, text) = written();
+        let changed = text.replace("\"mode\":493", "\"mode\":511");
+        assert_ne!(changed, text);
+        let remote: Remote = serde_json::from_str(&changed).unwrap();
+        assert!(
+            remote
+                .verified(&digest, &|_| Some("geheim".into()))
+                .is_err()
+        );
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::core::ids::Digest;
 use crate::core::revision::Architecture;
+use crate::core::source::SecretUrl;
 use crate::ports::{ArtifactError, Artifacts, Package, PackageContents, Pull, PullForm};
 
 use super::cloud::{Bucket, hint};
@@ -67,7 +68,7 @@ impl ArtifactStore {
         .await
         .map_err(|error| self.local.broken(error))??;
         if let Some(bucket) = &self.bucket {
-            let index = self.local.contents(&digest)?;
+            let index = self.local.index(&digest)?;
             for key in index.iter().flat_map(|index| index.packages.keys()) {
                 let path = self.local.package_path(&digest, key)?;
                 self.offer(bucket, &digest, &path).await?;
@@ -158,7 +159,7 @@ impl ArtifactStore {
 }
 
 /// An error of the bucket, with where credentials come from.
-fn in_bucket(url: &crate::core::source::SecretUrl, problem: String) -> ArtifactError {
+fn in_bucket(url: &SecretUrl, problem: String) -> ArtifactError {
     ArtifactError {
         location: url.to_string(),
         problem,

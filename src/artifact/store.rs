@@ -23,8 +23,7 @@ use crate::ports::{ArtifactError, Artifacts, Package, PackageContents};
 
 use super::digest::ANY;
 use super::environment::read_assignments;
-use super::index::{Index, IndexedPackage, package_name};
-use super::origin;
+use super::index::{Index, IndexedPackage, key_text, package_name};
 use super::package::pack;
 use super::revision::RevisionContent;
 
@@ -85,60 +84,6 @@ impl FileStore {
         Ok(digest)
     }
 
-    /// From where the artifact was read this time; what was read from a path leaves an earlier one in force.
-    fn remember_origins(
-        &self,
-        digest: &Digest,
-        content: &RevisionContent,
-    ) -> Result<(), ArtifactError> {
-        let origins: BTreeMap<_, _> = content
-            .variants
-            .iter()
-            .filter_map(|(key, variant)| Some((key_text(key).to_owned(), variant.origin.clone()?)))
-            .collect();
-        if origins.is_empty() {
-            return Ok(());
-        }
-        origin::write(&self.revision_folder(digest)?, &origins)
-            .map_err(|error| self.failed("cannot keep the revision", &error))
-    }
-
-    /// Keeps a revision of these packages, whose files lie in `folder`.
-    pub(super) fn take(
-        &self,
-        digest: &Digest,
-        packages: BTreeMap<String, IndexedPackage>,
-        folder: &Path,
-    ) -> Result<(), ArtifactError> {
-        self.keep(digest, |incoming| {
-            for name in packages.keys().map(|key| package_name(key)) {
-                let kept = incoming.join(&name);
-                fs::copy(folder.join(&name), &kept)?;
-                File::open(kept)?.sync_all()?;
-            }
-            Ok(packages)
-        })
-    }
-
-    /// What it has of a revision.
-    pub(super) fn contents(&self, digest: &Digest) -> Result<Option<Index>, ArtifactError> {
-        self.index(digest)
-    }
-
-    /// Where a package lies, by architecture or `any`.
-    pub(super) fn package_path(
-        &self,
-        digest: &Digest,
-        key: &str,
-    ) -> Result<PathBuf, ArtifactError> {
-        Ok(self.revision_folder(digest)?.join(package_name(key)))
-    }
-
-    /// The error of a task that did not end.
-    pub(super) fn broken(&self, error: tokio::task::JoinError) -> ArtifactError {
-        self.failed("cannot keep the revision", &io::Error::other(error))
-    }
-
     /// Whether it has the revision (its packages are not read through).
     ///
     /// # Errors
@@ -197,7 +142,7 @@ impl FileStore {
     }
 
     /// Writes a revision's folder aside by `fill`, and renames it when all of it is on the disk.
-    fn keep(
+    pub(super) fn keep(
         &self,
         digest: &Digest,
         fill: impl FnOnce(&Path) -> io::Result<BTreeMap<String, IndexedPackage>>,
@@ -288,7 +233,7 @@ impl FileStore {
             .all(|(key, package)| self.check(digest, key, package).is_ok())
     }
 
-    fn index(&self, digest: &Digest) -> Result<Option<Index>, ArtifactError> {
+    pub(super) fn index(&self, digest: &Digest) -> Result<Option<Index>, ArtifactError> {
         Index::read(&self.revision_folder(digest)?, digest)
     }
 
@@ -360,7 +305,7 @@ impl FileStore {
             .retain(|(known, _), _| known != digest);
     }
 
-    fn failed(&self, what: &str, error: &io::Error) -> ArtifactError {
+    pub(super) fn failed(&self, what: &str, error: &io::Error) -> ArtifactError {
         let hint = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free space there, or set `[artifacts] url` to another folder"
@@ -442,10 +387,6 @@ impl Artifacts for FileStore {
         self.forget(digest);
         kept
     }
-}
-
-fn key_text(key: &Option<Architecture>) -> &str {
-    key.as_ref().map_or(ANY, |key| key.0.as_str())
 }
 
 fn is_digest(digest: &Digest) -> bool {

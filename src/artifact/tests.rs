@@ -1,5 +1,6 @@
 //! Reading, packing and keeping, together.
 
+mod fetching;
 mod hostile;
 mod reading;
 mod storing;
@@ -17,7 +18,7 @@ use crate::core::source::ArtifactSource;
 use super::{ArtifactReadError, Fetched, RevisionContent, read};
 
 /// A service `web` with nothing but a name.
-fn service() -> Service {
+pub(super) fn service() -> Service {
     Service {
         name: ServiceName::new("web"),
         hosts: Vec::new(),

@@ -1,0 +1,104 @@
+//! What is named by URL, from a server on this machine.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+
+use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
+
+use super::super::{ArtifactReadError, Fetched, fetch, read};
+use super::{RevisionContent, entry, no_environment, read_path, service, tar_of};
+
+/// Answers each request with these bytes, and ends the connection.
+fn serve(answer: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    address
+}
+
+fn answer(status: &str, promised: usize, body: &[u8]) -> Vec<u8> {
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {promised}\r\nConnection: close\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+async fn fetched(address: SocketAddr, path: &str) -> Result<RevisionContent, ArtifactReadError> {
+    let url = SecretUrl::new(format!("http://{address}/{path}"));
+    let source = ArtifactSource::Any(ArtifactPlace::Url(url));
+    let mut begun = 0;
+    let fetched = fetch(&source, &mut |_| begun += 1).await?;
+    assert_eq!(begun, 1);
+    read(&service(), Some(&source), &fetched, &no_environment)
+}
+
+#[tokio::test]
+async fn the_same_by_url_is_the_same_revision() {
+    let at = tempfile::tempdir().unwrap();
+    let program = b"#!/bin/sh\n";
+    let tar = tar_of(&[entry(b"web", b'0', 0o700, b"", program)]);
+    for (name, content) in [("web", program.to_vec()), ("web.tar", tar)] {
+        let path = at.path().join(name);
+        std::fs::write(&path, &content).unwrap();
+        let from_path = read_path(&service(), &path).unwrap();
+        let address = serve(answer("200 OK", content.len(), &content));
+        let from_url = fetched(address, &format!("{name}?token=geheim"))
+            .await
+            .unwrap();
+        assert_eq!(from_url.digest(), from_path.digest(), "{name}");
+        let variant = from_url.variants.values().next().unwrap();
+        assert!(variant.origin.is_none(), "no host reads from this machine");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_without_secrets() {
+    for (answer, expected, sentence) in [
+        (
+            answer("403 Forbidden", 0, b""),
+            "the server answered 403",
+            "denied",
+        ),
+        (
+            answer("200 OK", 100, b"#!/bin/sh\n"),
+            "cannot be fetched",
+            "cut off",
+        ),
+        (answer("200 OK", 0, b""), "web?***` is empty", "nothing"),
+        (
+            answer("200 OK", 5, b"<xml>"),
+            "is not executable",
+            "something else",
+        ),
+    ] {
+        let error = fetched(serve(answer), "web?token=geheim")
+            .await
+            .unwrap_err();
+        let text = format!("{error} {:?}", error.hint());
+        assert!(text.contains(expected), "{sentence}: {text}");
+        assert!(
+            text.contains("http://127.0.0.1") && text.contains("?***"),
+            "{text}"
+        );
+        assert!(!text.contains("geheim"), "{sentence}: {text}");
+    }
+}
+
+#[test]
+fn what_was_not_fetched_is_not_read_from_a_path() {
+    let url = SecretUrl::new("https://get.example.net/web");
+    let source = ArtifactSource::Any(ArtifactPlace::Url(url));
+    let found = read(
+        &service(),
+        Some(&source),
+        &Fetched::default(),
+        &no_environment,
+    );
+    assert!(matches!(found, Err(ArtifactReadError::Fetch { .. })));
+}
