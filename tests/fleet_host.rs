@@ -430,15 +430,20 @@ async fn what_a_host_cannot_take_is_refused_and_a_cut_upload_goes_on() {
         .unwrap_err();
     assert!(error.message.contains("is for riscv64"), "{error}");
 
-    // Cut off in the middle, the upload begins again by itself.
+    // Cut off in the middle, the upload goes on where it was, by itself.
     let mut big = elf("big");
     big.extend(bench::noise(6 << 20));
     let big = bench.add("v3", 3, &Recipe::new(big).unit(unit));
     host.link_rate(Some(16)).unwrap();
-    let cut = std::sync::atomic::AtomicBool::new(false);
+    let seen = std::sync::Mutex::new((0, Vec::new(), false));
     let staged = hosts
         .stage(&name, &me, &big, &|sent, total| {
-            if sent > total / 3 && !cut.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            let (last, begun, is_cut) = &mut *seen.lock().unwrap();
+            if sent <= *last || begun.is_empty() {
+                begun.push(sent);
+            }
+            *last = sent;
+            if sent > total / 3 && !std::mem::replace(is_cut, true) {
                 host.kill_ssh_sessions().unwrap();
             }
         })
@@ -446,7 +451,8 @@ async fn what_a_host_cannot_take_is_refused_and_a_cut_upload_goes_on() {
         .unwrap();
     host.link_rate(None).unwrap();
     assert!(staged.bytes_sent > 6 << 20);
-    assert!(cut.into_inner());
+    let (_, begun, _) = seen.into_inner().unwrap();
+    assert!(matches!(begun[..], [0, at] if at > 256 << 10), "{begun:?}");
     assert_eq!(host.sh("ls -A /opt/api/revisions").unwrap().trim(), "v3");
 }
 

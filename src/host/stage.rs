@@ -12,7 +12,7 @@ use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_architecture, check_host, check_place, check_units};
 use super::script::{Request, refused};
-use super::upload::step;
+use super::upload::{kept_aside, step};
 use crate::artifact::environment_text;
 use crate::core::fleet::{Scope, Service};
 use crate::core::ids::{Digest, RevisionName};
@@ -62,7 +62,8 @@ impl Stage<'_> {
             &wanted.contents.units,
             revision.adopted.is_some(),
         )?;
-        let need = wanted.package.as_ref().map(|package| package.unpacked_size);
+        let need = wanted.package.as_ref();
+        let need = need.map(|package| package.unpacked_size + kept_aside(package.size));
         let (contents, controller) = (&wanted.contents, Some(self.controller));
         check_place(
             self.machine,

@@ -1,10 +1,10 @@
 //! A revision on its way to a host, and an adopted file on its way back; each on a channel of its own.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use super::lane::Script;
 use super::layout::Meta;
-use super::machine::{Machine, dir, pause};
+use super::machine::{Machine, Queue, dir, pause};
 use super::payload::Payload;
 use super::pull::with_pull;
 use super::script::{Request, refused};
@@ -12,8 +12,12 @@ use crate::core::fleet::Service;
 use crate::core::ids::{Digest, RevisionName};
 use crate::ports::{Controller, HostError, HostErrorKind, Pull, UploadProgress};
 
-/// How often an upload that was cut off is begun again.
+/// How often an upload that was cut off is taken up again.
 const AGAIN: u32 = 2;
+
+/// From this size on, in bytes, what has arrived is kept on the host, so that an upload that was cut off goes on where it
+/// was. Less is sent again sooner than it is written twice.
+const WORTH_KEEPING: u64 = 4 << 20;
 
 /// What is sent at once.
 const PIECE: usize = 128 * 1024;
@@ -58,12 +62,16 @@ impl Shipment<'_> {
         }
     }
 
-    fn request(&self, service: &Service, controller: &Controller) -> Request {
-        let request = step("receive", service, controller)
+    fn request(&self, service: &Service, controller: &Controller, transfer: &Transfer) -> Request {
+        let mut request = step("receive", service, controller);
+        if let Some(at) = transfer.at {
+            request = request.option("at", at);
+        }
+        let request = request
             .option("name", self.name)
             .option("digest", self.digest)
             .option("sums", &self.meta.sums)
-            .option("id", format!("{:016x}", rand::random::<u64>()))
+            .option("id", &transfer.id)
             .option("meta", self.meta.archive.len())
             .option("size", self.size())
             .option("binary", &service.binary);
@@ -82,6 +90,53 @@ impl Shipment<'_> {
     }
 }
 
+/// How much room a package of that size takes on the host besides what is unpacked from it, in bytes.
+pub(crate) fn kept_aside(size: u64) -> u64 {
+    if size < WORTH_KEEPING { 0 } else { size }
+}
+
+/// One folder on the host that a revision arrives in.
+struct Transfer {
+    id: String,
+    /// How much of the payload is there; nothing: it is not kept, but unpacked as it comes.
+    at: Option<u64>,
+}
+
+impl Transfer {
+    fn new(shipment: &Shipment<'_>) -> Self {
+        Self {
+            id: format!("{:016x}", rand::random::<u64>()),
+            at: (shipment.size() >= WORTH_KEEPING).then_some(0),
+        }
+    }
+
+    /// After it was cut off: from what has arrived, or from the beginning where nothing has.
+    async fn go_on(
+        &mut self,
+        machine: &Machine,
+        service: &Service,
+        shipment: &Shipment<'_>,
+    ) -> Result<(), HostError> {
+        let mut arrived = None;
+        if self.at.is_some() {
+            let request = Request::new("arrived")
+                .option("dir", dir(service))
+                .option("id", &self.id);
+            let answer = machine.read(Queue::Work, request).await?;
+            arrived = String::from_utf8_lossy(&answer)
+                .trim()
+                .strip_prefix("arrived ")
+                .and_then(|bytes| bytes.parse().ok())
+                .filter(|bytes| (1..=shipment.size()).contains(bytes));
+        }
+        match arrived {
+            Some(bytes) => self.at = Some(bytes),
+            None => *self = Self::new(shipment),
+        }
+        Ok(())
+    }
+}
+
 /// A request for a step, with what every step is told.
 pub(crate) fn step(verb: &'static str, service: &Service, controller: &Controller) -> Request {
     Request::new(verb)
@@ -90,7 +145,7 @@ pub(crate) fn step(verb: &'static str, service: &Service, controller: &Controlle
         .option("epoch", controller.epoch)
 }
 
-/// Puts a revision on a host and gives the bytes that travelled. One that is cut off is begun again.
+/// Puts a revision on a host and gives the bytes that travelled. One that is cut off goes on where it was, or begins again.
 pub(crate) async fn ship(
     machine: &Machine,
     service: &Service,
@@ -99,8 +154,15 @@ pub(crate) async fn ship(
     progress: UploadProgress<'_>,
 ) -> Result<u64, HostError> {
     let mut attempt = 0;
+    let mut transfer = Transfer::new(shipment);
     loop {
-        match once(machine, service, controller, shipment, progress).await {
+        let sent = async {
+            if attempt > 0 {
+                transfer.go_on(machine, service, shipment).await?;
+            }
+            once(machine, service, controller, shipment, &transfer, progress).await
+        };
+        match sent.await {
             Err(error)
                 if attempt < AGAIN
                     && (error.kind == HostErrorKind::Lost
@@ -108,6 +170,11 @@ pub(crate) async fn ship(
             {
                 attempt += 1;
                 pause(attempt).await;
+            }
+            // What had arrived before is of no use.
+            Err(error) if error.kind.is_an_answer() && transfer.at.is_some_and(|at| at > 0) => {
+                tracing::info!("{}: it is sent from the beginning: {error}", machine.name);
+                transfer = Transfer::new(shipment);
             }
             // Whatever became of it, the host runs what it ran.
             Err(error) if error.kind == HostErrorKind::Lost => {
@@ -126,12 +193,14 @@ async fn once(
     service: &Service,
     controller: &Controller,
     shipment: &Shipment<'_>,
+    transfer: &Transfer,
     progress: UploadProgress<'_>,
 ) -> Result<u64, HostError> {
     let mut script = Script::start(machine.shell.as_ref(), machine.manner).await?;
-    let id = script.send(&shipment.request(service, controller)).await?;
+    let request = shipment.request(service, controller, transfer);
+    let id = script.send(&request).await?;
     // When the host refuses it stops reading; its answer says why.
-    let _ = send(&mut script, shipment, progress).await?;
+    let _ = send(&mut script, shipment, transfer.at.unwrap_or(0), progress).await?;
     let answer = script.answer_to(id).await?;
     let token = script.token.clone();
     answer.output(&token, "receive")?;
@@ -141,6 +210,7 @@ async fn once(
 async fn send(
     script: &mut Script,
     shipment: &Shipment<'_>,
+    at: u64,
     progress: UploadProgress<'_>,
 ) -> Result<bool, HostError> {
     if script.write(&shipment.meta.archive).await.is_err() {
@@ -156,9 +226,12 @@ async fn send(
         let mut file = tokio::fs::File::open(&payload.path)
             .await
             .map_err(unreadable)?;
+        file.seek(std::io::SeekFrom::Start(at))
+            .await
+            .map_err(unreadable)?;
         let mut piece = vec![0; PIECE];
-        let mut sent = 0;
-        progress(0, payload.size);
+        let mut sent = at;
+        progress(at, payload.size);
         while sent < payload.size {
             let length = file.read(&mut piece).await.map_err(unreadable)?;
             if length == 0 {

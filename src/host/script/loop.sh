@@ -21,7 +21,7 @@ while read -r id verb count; do
             # The only one that reads standard input; nothing that follows may be taken for a request.
             stderr=$(receive "$@" 2>&1 1>&3 3>&-)
             ;;
-        ping | facts | units | look | text | tree | fetch | claim | preflight | have | clean | prune | switch | \
+        ping | facts | units | look | text | tree | fetch | claim | preflight | have | arrived | clean | prune | switch | \
             attest | differences | confirm | journal | check | revert | side_start | side_confirm | side_stop | \
             side_revert)
             stderr=$("$verb" "$@" 2>&1 1>&3 3>&- </dev/null)

@@ -195,25 +195,52 @@ URL
         -exec touch -h -d @0 {} + || discard "unpacking failed"
 }
 
+# arrived dir= id=: how much of the payload of an upload that was cut off is here; nothing where it is at work or gone.
+arrived() {
+    options "$@"
+    incoming=$dir/revisions/.incoming-$id
+    [ -f "$incoming/.payload" ] || return 0
+    exec 8<"$incoming"
+    # What was cut off may be about to notice.
+    if flock -w 2 8; then printf "arrived %s\n" "$(stat -c %s -- "$incoming/.payload")"; fi
+}
+
+# payload: from standard input, or once all of it lies aside.
+payload() { if [ -n "$at" ]; then cat -- "$incoming/.payload"; else part "$size"; fi; }
+
+# Keeps what arrives before anything is made of it, after the first $at bytes, which came before.
+keep_payload() {
+    : >>"$incoming/.payload" && truncate -s "$at" -- "$incoming/.payload" || discard "the disk is full"
+    part $((size - at)) >>"$incoming/.payload" || discard "the disk is full"
+    # The folder stays: it goes on from here, or is removed with all that died.
+    [ "$(stat -c %s -- "$incoming/.payload")" = "$size" ] || refuse upload "the upload was cut off"
+}
+
 # receive dir= ledger= epoch= name= digest= sums= id= meta= codec= size= base= source= binary=: a revision, from what
 # follows on standard input: a tar archive with rollctl own files, then one with the revision. With url= protocols= form=
-# pulled_size= pulled_sha256= that second one has only what is not there.
+# pulled_size= pulled_sha256= that second one has only what is not there. With at= the second one is kept until all of it is
+# there; its first so many bytes came before.
 receive() {
     options "$@"
     incoming=$dir/revisions/.incoming-$id
     final=$dir/revisions/$name
-    problem=$(mkdir -- "$incoming" 2>&1) || refuse unwritable "$problem"
+    if [ "${at:-0}" = 0 ]; then
+        problem=$(mkdir -- "$incoming" 2>&1) || refuse unwritable "$problem"
+    elif [ ! -f "$incoming/.payload" ]; then
+        refuse upload "what had arrived is gone"
+    fi
     exec 8<"$incoming"
-    flock -n 8
+    flock -n 8 || refuse upload "it arrives already"
     part "$meta" | unpack || discard "unpacking failed"
+    [ -z "$at" ] || keep_payload
     case $codec in
-    zstd) part "$size" | zstd -q -dc | unpack ;;
-    delta) reference && part "$size" | zstd -q -dc --long=31 --patch-from="$incoming/.reference" | unpack ;;
-    gzip) part "$size" | gzip -dc | unpack ;;
-    plain) part "$size" | unpack ;;
+    zstd) payload | zstd -q -dc | unpack ;;
+    delta) reference && payload | zstd -q -dc --long=31 --patch-from="$incoming/.reference" | unpack ;;
+    gzip) payload | gzip -dc | unpack ;;
+    plain) payload | unpack ;;
     copy) cp -aL -- "$source" "$incoming/$binary" ;;
     esac || discard "unpacking failed"
-    rm -f -- "$incoming/.reference"
+    rm -f -- "$incoming/.reference" "$incoming/.payload"
     if [ -n "$url" ]; then
         pulled=$incoming/.pulled
         pull
