@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use rollctl::core::decide::decide;
 use rollctl::core::rollout::RolloutState;
-use scene::{NOW, clock, median, names, story, told};
-
-const ROUNDS: usize = 51;
+use scene::clock::{clock, is_bench, median, rounds};
+use scene::{NOW, names, story, told};
 
 fn main() {
     let mut smallest = None;
@@ -19,14 +18,19 @@ fn main() {
         "{:>9} {:>12} {:>18}",
         "instances", "a decision", "against linear"
     );
-    for hosts in [100, 1_000, 10_000] {
+    let fleets: &[u32] = if is_bench() {
+        &[100, 1_000, 10_000]
+    } else {
+        &[100]
+    };
+    for &hosts in fleets {
         let state = halfway(hosts);
         let round = |_| {
             let begun = clock();
             let _decided = black_box(decide(black_box(&state), NOW));
             begun.elapsed()
         };
-        let median = median((0..ROUNDS).map(round).collect());
+        let median = median((0..rounds(51)).map(round).collect());
         let each = median.as_secs_f64() / f64::from(hosts);
         let base = *smallest.get_or_insert(each);
         println!(

@@ -1,7 +1,9 @@
 //! A rollout of a large fleet, half of it done: what benches of the core work on.
 #![expect(clippy::unwrap_used, reason = "a mistake in a bench is a panic")]
 
-use std::time::{Duration, Instant};
+pub(crate) mod clock;
+
+use std::time::Duration;
 
 use rollctl::core::budget::{Budget, Quantity};
 use rollctl::core::event::{ActionKind, ActionOutcome, Event, Runs, Sight, Started};
@@ -14,17 +16,6 @@ use rollctl::core::time::Timestamp;
 
 /// When all of it happens.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-
-#[expect(clippy::disallowed_methods, reason = "a bench needs a clock")]
-pub(crate) fn clock() -> Instant {
-    Instant::now()
-}
-
-/// The middle one of several measurements.
-pub(crate) fn median(mut took: Vec<Duration>) -> Duration {
-    took.sort_unstable();
-    took.get(took.len() / 2).copied().unwrap_or_default()
-}
 
 /// The fleet's hosts.
 pub(crate) fn names(hosts: u32) -> Vec<HostName> {

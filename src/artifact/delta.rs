@@ -21,11 +21,10 @@ const MOST_OF_TABLES: u32 = 25;
 /// The host puts it together again with `zstd -d --patch-from=REFERENCE`, where the reference is the content of all files of
 /// `base`, one after the other in the order of their paths, and gets the tar archive of `package`. Nothing when that is too
 /// much to be held in memory.
-pub(crate) fn delta(
-    base: &Path,
-    package: &Path,
-    unpacked_size: u64,
-) -> io::Result<Option<NamedTempFile>> {
+///
+/// # Errors
+/// When a package cannot be read, or a temporary file cannot be written.
+pub fn delta(base: &Path, package: &Path, unpacked_size: u64) -> io::Result<Option<NamedTempFile>> {
     let Some(reference) = reference(base)? else {
         return Ok(None);
     };

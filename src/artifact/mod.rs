@@ -30,7 +30,7 @@ mod store;
 mod tests;
 mod tree;
 
-pub(crate) use delta::delta;
+pub use delta::delta;
 pub use digest::digest;
 pub use environment::{environment_text, quote_assignment, read_assignments};
 pub use error::ArtifactReadError;
