@@ -68,6 +68,7 @@ fn started() -> Event {
             side_by_side: false,
             balanced: false,
             hooks: Default::default(),
+            signed_by: Vec::new(),
         }),
         by: "anna@laptop".to_owned(),
         cause: None,

@@ -134,5 +134,6 @@ fn spec(hosts: u32) -> Spec {
         side_by_side: false,
         balanced: false,
         hooks: Default::default(),
+        signed_by: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! A tar archive as an artifact. Its files are unpacked under numbers, so no name in it ever becomes a path here.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -81,18 +81,21 @@ impl From<Flaw> for Failure {
 /// What may be read between two files: headers, long names, padding. More is an attempt to fill the memory.
 const BETWEEN_FILES: u64 = 4 << 20;
 
-/// Adds what is in the archive to the tree; contents go to numbered files in `scratch`.
+/// Adds what is in the archive to the tree; contents go to numbered files in `scratch`. The SHA-256 of the archive's own
+/// bytes, as they were read.
 pub(super) fn add_archive(
     tree: &mut Tree,
     archive: &Path,
     format: Format,
     scratch: &Path,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let file = File::open(archive).map_err(Failure::Damaged)?;
+    let packed = Shared(Rc::new(RefCell::new(Hashing::new(file))));
+    let buffered = io::BufReader::new(packed.clone());
     let plain: Box<dyn Read> = match format {
-        Format::Tar => Box::new(io::BufReader::new(file)),
-        Format::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
-        Format::Zstd => Box::new(zstd::Decoder::new(file).map_err(Failure::Damaged)?),
+        Format::Tar => Box::new(buffered),
+        Format::Gzip => Box::new(MultiGzDecoder::new(buffered)),
+        Format::Zstd => Box::new(zstd::Decoder::with_buffer(buffered).map_err(Failure::Damaged)?),
     };
     let allowance = Rc::new(Cell::new(BETWEEN_FILES));
     let mut archive = Archive::new(Throttled {
@@ -110,7 +113,8 @@ pub(super) fn add_archive(
     // What is left is padding; reading it makes the decompressor check its checksum.
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(Failure::Damaged)?;
-    Ok(())
+    drop(rest);
+    packed.finish().map_err(Failure::Damaged)
 }
 
 fn add_entry(
@@ -182,6 +186,25 @@ fn is_pax_sparse(entry: &mut Entry<'_, impl Read>) -> bool {
     extensions
         .flatten()
         .any(|extension| extension.key_bytes().starts_with(b"GNU.sparse."))
+}
+
+/// The packed bytes on their way through a decompressor that does not give them back.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Hashing<File>>>);
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(buffer)
+    }
+}
+
+impl Shared {
+    /// The SHA-256 of the whole file, with what the decompressor left unread.
+    fn finish(mut self) -> io::Result<String> {
+        io::copy(&mut self, &mut io::sink())?;
+        let hashing = Rc::into_inner(self.0).ok_or_else(|| io::Error::other("still being read"))?;
+        Ok(hashing.into_inner().finish().1)
+    }
 }
 
 /// Ends with an error when more is read than is allowed.

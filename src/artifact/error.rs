@@ -1,8 +1,10 @@
-//! Why an artifact cannot be released. All of these are mistakes of the person at the keyboard: exit code 2.
+//! Why an artifact cannot be released. All but a signature that does not count (5) are mistakes of the person at the
+//! keyboard: exit code 2.
 
 use std::io;
 use std::path::PathBuf;
 
+use super::trust_error::TrustError;
 use crate::core::ids::ServiceName;
 use crate::core::revision::Architecture;
 use crate::core::source::SecretUrl;
@@ -134,6 +136,9 @@ pub enum ArtifactReadError {
         /// What is wrong with it, never its value.
         problem: &'static str,
     },
+    /// It is not a build of somebody who is trusted.
+    #[error(transparent)]
+    Untrusted(#[from] TrustError),
     /// The controller's own disk failed.
     #[error("temporary folder for unpacking `{path}` cannot be used")]
     Scratch {
@@ -238,6 +243,7 @@ impl ArtifactReadError {
                 "names have letters, digits and `_`; `ROLLCTL_...`, and `PORT` where `port` is set, come from rollctl"
                     .to_owned()
             }
+            Self::Untrusted(error) => error.hint(),
             Self::Scratch { .. } => "set TMPDIR to a folder with enough space".to_owned(),
         };
         Some(text)

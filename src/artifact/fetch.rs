@@ -17,6 +17,7 @@ use super::archive::Format;
 use super::cloud::Bucket;
 use super::error::ArtifactReadError;
 use super::hashing::Hasher;
+use super::signature::beside;
 use super::tree::Limits;
 
 /// A server that sends nothing for so long has stalled.
@@ -40,12 +41,14 @@ pub(super) struct FetchedFile {
     pub(super) size: u64,
 }
 
-/// Reads what `source` names by URL, each once. `begins` is told of each.
+/// Reads what `source` names by URL, each once, and where builds have to be `signed` the signature beside it. `begins` is
+/// told of each.
 ///
 /// # Errors
 /// When one cannot be read: [`ArtifactReadError::Fetch`].
 pub async fn fetch(
     source: &ArtifactSource,
+    signed: bool,
     begins: &mut (dyn FnMut(&SecretUrl) + Send),
 ) -> Result<Fetched, ArtifactReadError> {
     let mut fetched = Fetched::default();
@@ -72,6 +75,15 @@ pub async fn fetch(
         let ending = Format::of(Path::new(path_of(url))).map_or("", Format::ending);
         let path = folder.path().join(format!("{number}{ending}"));
         let (sha256, size) = read(url, &path).await.map_err(failed)?;
+        if signed {
+            let signature = url.beside(".sig");
+            read(&signature, &beside(&path))
+                .await
+                .map_err(|problem| ArtifactReadError::Fetch {
+                    problem: signature.hidden_in(&problem),
+                    url: signature,
+                })?;
+        }
         fetched.folder = Some(folder);
         fetched
             .files

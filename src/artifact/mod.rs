@@ -24,11 +24,16 @@ mod package;
 mod packages;
 mod remote;
 mod revision;
+mod revoked;
 mod shared;
+mod signature;
+mod ssh_keygen;
+mod sshsig;
 mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trust_error;
 
 pub use delta::delta;
 pub use digest::digest;
@@ -38,6 +43,9 @@ pub use fetch::{Fetched, fetch};
 pub use location::{StorePlace, store_place};
 pub use machines::Machines;
 pub use revision::{RevisionContent, Variant, read};
+pub use revoked::refuse_revoked;
 pub use shared::ArtifactStore;
+pub use signature::distrusted;
 pub use store::FileStore;
 pub use tree::LINK_MODE;
+pub use trust_error::TrustError;

@@ -1,6 +1,6 @@
 //! Everything of a revision that reaches hosts, read from the controller's disk and environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::core::fleet::{EnvironmentValue, Service};
 use crate::core::ids::{Digest, UnitName};
-use crate::core::revision::{Architecture, ManifestFile};
+use crate::core::revision::{Architecture, ManifestFile, Signer};
 use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
 use crate::ports::{PackageContents, PullForm};
 
@@ -26,7 +26,9 @@ use super::folder::add_folder;
 use super::hashing::hash_file;
 use super::launch::Launch;
 use super::origin::Origin;
+use super::signature::{Verified, verify};
 use super::tree::{Flaw, Limits, Tree, clean_path};
+use super::trust_error::TrustError;
 
 /// Debug information above this many bytes is worth a warning: it travels to every host.
 const DEBUG_BYTES_WARNED: u64 = 20_000_000;
@@ -43,6 +45,8 @@ pub struct RevisionContent {
     pub(super) variables: BTreeMap<String, EnvironmentValue>,
     /// What somebody should know though it stops nothing.
     pub warnings: Vec<String>,
+    /// Who signed the artifacts, sorted; empty where no signature is asked for.
+    pub signers: Vec<Signer>,
     /// Where archives were unpacked; removed when dropped.
     _scratch: Vec<TempDir>,
     /// What was read by URL; the same.
@@ -123,6 +127,7 @@ pub fn read(
         limits: Limits::DEFAULT,
         scratch: Vec::new(),
         warnings: Vec::new(),
+        signers: BTreeSet::new(),
     };
     let variants = match source {
         ArtifactSource::Any(place) => BTreeMap::from([(None, reader.place(place, None)?)]),
@@ -140,6 +145,7 @@ pub fn read(
         environment,
         variables: service.environment.clone(),
         warnings: reader.warnings,
+        signers: reader.signers.into_iter().collect(),
         _scratch: reader.scratch,
         _fetched: fetched.clone(),
     })
@@ -152,6 +158,7 @@ struct Reader<'a> {
     limits: Limits,
     scratch: Vec<TempDir>,
     warnings: Vec<String>,
+    signers: BTreeSet<Signer>,
 }
 
 impl Reader<'_> {
@@ -197,6 +204,8 @@ impl Reader<'_> {
     ) -> Result<Variant, ArtifactReadError> {
         let mut tree = Tree::new(self.limits);
         let metadata = metadata("artifact", artifact)?;
+        // Before anything in it is looked at.
+        let verified = self.verify(artifact, shown)?;
         let at = |(entry, problem): Flaw| ArtifactReadError::Entry {
             path: shown.to_owned(),
             entry,
@@ -209,19 +218,28 @@ impl Reader<'_> {
             what: "artifact",
             path: shown.to_owned(),
         };
-        if is_single {
+        let sha256 = if is_single {
             let content = hash_file(artifact);
             let content = content.map_err(|error| unreadable("artifact", artifact, error))?;
             if content.1 == 0 {
                 return Err(empty());
             }
+            let sha256 = Some(content.0.clone());
             tree.add_file(&binary, true, artifact.to_owned(), content)
                 .map_err(at)?;
+            sha256
         } else {
-            self.fill(&mut tree, artifact, shown, &metadata)?;
+            let sha256 = self.fill(&mut tree, artifact, shown, &metadata)?;
             if tree.is_empty() {
                 return Err(empty());
             }
+            sha256
+        };
+        if verified.is_some_and(|verified| Some(verified) != sha256) {
+            return Err(TrustError::Changed {
+                artifact: shown.to_owned(),
+            }
+            .into());
         }
         self.add_files(&mut tree, shown)?;
         let elf = self.check_binary(&mut tree, shown, &binary, is_single, key)?;
@@ -234,13 +252,28 @@ impl Reader<'_> {
         })
     }
 
+    /// The SHA-256 of the signed file, where builds have to be signed.
+    fn verify(
+        &mut self,
+        artifact: &Path,
+        shown: &Path,
+    ) -> Result<Option<String>, ArtifactReadError> {
+        let Some(trust) = &self.service.trust else {
+            return Ok(None);
+        };
+        let Verified { signer, sha256 } = verify(trust, artifact, shown)?;
+        self.signers.insert(signer);
+        Ok(Some(sha256))
+    }
+
+    /// Adds a folder or an archive; the SHA-256 of the archive.
     fn fill(
         &mut self,
         tree: &mut Tree,
         artifact: &Path,
         shown: &Path,
         metadata: &fs::Metadata,
-    ) -> Result<(), ArtifactReadError> {
+    ) -> Result<Option<String>, ArtifactReadError> {
         let path = || shown.to_owned();
         let entry = |(entry, problem)| ArtifactReadError::Entry {
             path: path(),
@@ -256,11 +289,11 @@ impl Reader<'_> {
                         source: io::ErrorKind::PermissionDenied.into(),
                     })
                 }
-                other => other.map_err(entry),
+                other => other.map(|()| None).map_err(entry),
             };
         }
         let Some(format) = Format::of(artifact) else {
-            return Ok(());
+            return Ok(None);
         };
         let failed = |source| ArtifactReadError::Scratch {
             path: path(),
@@ -272,7 +305,7 @@ impl Reader<'_> {
             .map_err(failed)?;
         let added = add_archive(tree, artifact, format, scratch.path());
         self.scratch.push(scratch);
-        added.map_err(|failure| match failure {
+        added.map(Some).map_err(|failure| match failure {
             Failure::Flaw(flaw) => entry(flaw),
             Failure::Scratch(source) => failed(source),
             Failure::Damaged(source) => ArtifactReadError::DamagedArchive {

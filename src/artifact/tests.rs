@@ -3,6 +3,7 @@
 mod fetching;
 mod hostile;
 mod reading;
+mod signing;
 mod storing;
 
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ pub(super) fn service() -> Service {
         },
         traffic: None,
         hooks: Default::default(),
+        trust: None,
     }
 }
 

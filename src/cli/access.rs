@@ -10,6 +10,7 @@ use super::exit::ExitCode;
 use super::screen::Screen;
 use super::trust::{Key, Offered, Scan, trust as ask};
 use super::wire::{Desk, Field, connector, file_mistakes, find_inventory, store};
+use crate::artifact::distrusted;
 use crate::core::fleet::{Fleet, Host, Service};
 use crate::core::ids::{HostName, LedgerId};
 use crate::host::target;
@@ -49,10 +50,12 @@ pub(crate) async fn check(
     };
     let fleet = &loaded.fleet;
     let missing = file_mistakes(&loaded);
+    let distrusted = distrusted_builds(&loaded);
     let findings = loaded
         .warnings
         .iter()
         .chain(&missing)
+        .chain(&distrusted)
         .map(|mistake| finding(mistake, screen.colour))
         .collect();
     let (hosts, services) = (fleet.hosts.len(), fleet.services.len());
@@ -73,6 +76,25 @@ pub(crate) async fn check(
         hosts,
     }
     .show(screen)
+}
+
+/// What `release` would refuse of the builds that the inventory names, as far as they are there; told where the
+/// inventory says whose builds are trusted.
+fn distrusted_builds(loaded: &Loaded) -> Vec<Mistake> {
+    let services = loaded.fleet.services.iter();
+    let refused = services.flat_map(|service| {
+        let trust = service.trust.as_ref();
+        let errors = distrusted(service).into_iter();
+        errors.filter_map(move |error| {
+            let place = loaded.mistake_of(&trust?.allowed_signers, error.to_string())?;
+            Some(Mistake {
+                severity: Severity::Warning,
+                help: Some(error.hint()),
+                ..place
+            })
+        })
+    });
+    refused.collect()
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -38,6 +38,9 @@ the budgets: switch, restart, prove health for `min_ready`. A host that fails ge
 before; over `max_failures` of them, every host does (`on_failure`). Releasing what already runs \
 everywhere does nothing. If rollctl dies, hosts that it had switched and not confirmed go back by themselves.
 
+Where the inventory has `[trust]`, the artifact needs a signature beside it, as `ssh-keygen -Y sign -n rollctl \
+-f KEY ./web` writes it: without a good one nothing is shipped (5).
+
 Ctrl-C once: finish what is in flight, then pause. Twice: stop now; hosts are left consistent.
 
 Examples:
@@ -111,7 +114,7 @@ Examples:
   rollctl plan web ./web --max-unavailable 3
   rollctl plan web ./web --output json | jq '.instances[] | .host'
 
-Exit codes: 0 planned (hosts that cannot take part are listed), 2 it would be refused.";
+Exit codes: 0 planned (hosts that cannot take part are listed), 2 it would be refused, 5 its signature does not count.";
 
 pub(crate) const STATUS: &str = "\
   DESIRED      hosts of the service that are in service

@@ -190,6 +190,7 @@ async fn roll(
 ) -> Result<ExitCode, CliError> {
     let mut spec = launch.prepared.spec.clone();
     spec.target = target.reference();
+    spec.signed_by = target.signers.clone();
     let work = Work {
         fleet: launch.fleet,
         service: launch.service,

@@ -26,6 +26,7 @@ mod rollback;
 mod rollout;
 pub mod screen;
 mod selection;
+mod signers;
 pub mod status;
 pub mod trust;
 pub mod values;

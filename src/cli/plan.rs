@@ -42,6 +42,7 @@ pub(crate) async fn plan_release(
         target,
         from,
     )?;
+    prepared.spec.signed_by = content.signers.clone();
     let store = store(fleet)?;
     let field = Field::of(fleet, service, store)?;
     let sights = look(&field.hosts, service.carriers().cloned()).await;
@@ -110,6 +111,7 @@ pub(crate) fn view(
         budget: spec.budget,
         instances,
         hooks: service.hooks.clone(),
+        signed_by: spec.signed_by.clone(),
         warnings: warnings.to_vec(),
     })
 }

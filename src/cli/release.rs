@@ -7,6 +7,7 @@ use super::launch::{Launch, launch};
 use super::restart::Again;
 use super::rollout::{PAST, prepare};
 use super::screen::Screen;
+use super::signers::unreadable;
 use super::wire::{Desk, artifact_source, inventory_files, service, who};
 use crate::artifact::{self, ArtifactReadError, Fetched, RevisionContent};
 use crate::core::fleet::{Fleet, Service};
@@ -69,6 +70,7 @@ pub(crate) async fn release(
         by: who(),
         cause: args.cause.clone(),
         adopted: None,
+        signers: content.signers.clone(),
     };
     let machines = content.machines();
     let store = desk.store.clone();
@@ -138,10 +140,7 @@ pub(crate) async fn read_artifact(
     typed: Option<&std::path::PathBuf>,
     screen: &mut Screen,
 ) -> Result<RevisionContent, CliError> {
-    let mistake = |error: ArtifactReadError| CliError {
-        hint: error.hint(),
-        ..CliError::of(ExitCode::Usage, &error)
-    };
+    let mistake = |error: ArtifactReadError| unreadable(&error);
     let typed = artifact_source(typed)?;
     let fetched = match typed.as_ref().or(service.artifact.as_ref()) {
         Some(source) => {
@@ -150,7 +149,7 @@ pub(crate) async fn read_artifact(
                     screen.note(&format!("reading {url}\n"));
                 }
             };
-            artifact::fetch(source, &mut begins)
+            artifact::fetch(source, service.trust.is_some(), &mut begins)
                 .await
                 .map_err(mistake)?
         }

@@ -7,6 +7,7 @@ use super::launch::{Launch, launch};
 use super::release::{read_ledger, service_revision};
 use super::rollout::prepare;
 use super::screen::Screen;
+use super::signers::still_trusted;
 use super::wire::{Desk, service};
 use crate::core::ids::ServiceName;
 use crate::core::spec::RolloutKind;
@@ -71,6 +72,9 @@ impl Again<'_> {
                     service.name, service.name
                 ))
             })?;
+        if self.kind == RolloutKind::Release {
+            still_trusted(service, &target).await?;
+        }
         let prepared = prepare(
             fleet,
             service,

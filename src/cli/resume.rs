@@ -5,6 +5,7 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::under_lease;
 use super::screen::Screen;
+use super::signers::still_trusted;
 use super::wire::{Desk, Field, service};
 use super::work::Work;
 use crate::core::event::Event;
@@ -118,6 +119,9 @@ impl Drive<'_> {
                     format!("the ledger no longer has `{}`", spec.target),
                 )
             })?;
+        if !self.abort {
+            still_trusted(service, &target).await?;
+        }
         let field = Field::of(self.fleet, service, desk.store.clone())?;
         let hosts = spec.hosts.iter().map(|host| host.name.clone());
         let sights = look(&field.hosts, hosts).await;

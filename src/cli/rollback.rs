@@ -7,6 +7,7 @@ use super::launch::{Launch, launch};
 use super::release::{read_ledger, service_revision};
 use super::rollout::{past, prepare};
 use super::screen::Screen;
+use super::signers::still_trusted;
 use super::values::RevisionChoice;
 use super::wire::{Desk, service};
 use crate::core::fleet::Service;
@@ -30,6 +31,7 @@ pub(crate) async fn rollback(
     let service = service(fleet, &args.service)?;
     let (revisions, records) = read_ledger(fleet, service).await?;
     let target = choose(service, args.to.as_ref(), &revisions, &records)?.clone();
+    still_trusted(service, &target).await?;
     let from = service_revision(&records, &revisions);
     let prepared = prepare(
         fleet,

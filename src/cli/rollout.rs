@@ -148,6 +148,7 @@ pub(crate) fn prepare(
         side_by_side: service.ports.is_some(),
         balanced: service.traffic.is_some(),
         hooks: service.hooks.keys().copied().collect(),
+        signed_by: Vec::new(),
     };
     Ok(Prepared {
         spec,

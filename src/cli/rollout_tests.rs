@@ -54,6 +54,7 @@ fn spec(hosts: usize) -> Spec {
         side_by_side: false,
         balanced: false,
         hooks: Default::default(),
+        signed_by: Vec::new(),
     }
 }
 

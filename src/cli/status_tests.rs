@@ -65,6 +65,7 @@ fn service(hosts: u32) -> Service {
         },
         traffic: None,
         hooks: Default::default(),
+        trust: None,
     }
 }
 
@@ -88,6 +89,7 @@ async fn ledger_of(sample: &Sample) -> MemoryLedger {
             by: "ann@desk".to_owned(),
             cause: None,
             adopted: None,
+            signers: Vec::new(),
         };
         ledger.record_revision(&new).await.unwrap();
     }

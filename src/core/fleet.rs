@@ -141,6 +141,17 @@ pub struct Service {
     pub traffic: Option<Traffic>,
     /// What the operator runs around rollouts and switches.
     pub hooks: BTreeMap<HookKind, Program>,
+    /// Whose builds are released; nothing: anybody's.
+    pub trust: Option<Trust>,
+}
+
+/// Whose builds are released (`[trust]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// Keys and their owners, in the form of `ssh-keygen(1)`, ALLOWED SIGNERS.
+    pub allowed_signers: PathBuf,
+    /// Keys that are not trusted any more: a list of public keys, or a KRL of `ssh-keygen -k`.
+    pub revoked_keys: Option<PathBuf>,
 }
 
 impl Service {

@@ -103,6 +103,23 @@ impl Manifest {
     }
 }
 
+/// Who vouched for a build: whose signature was on it when it was last released.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Signer {
+    /// As `allowed_signers` names the owner of the key: `ann@example.net`.
+    pub principal: String,
+    /// The key's fingerprint, as `ssh-keygen -l` prints it: `SHA256:...`.
+    pub fingerprint: String,
+    /// The public key, or the certificate, as it stands in a `.pub` file.
+    pub key: String,
+}
+
+impl std::fmt::Display for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` ({})", self.principal, self.fingerprint)
+    }
+}
+
 /// A revision as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
@@ -120,6 +137,9 @@ pub struct Revision {
     pub cause: Option<String>,
     /// How it was found, when it was adopted.
     pub adopted: Option<Adopted>,
+    /// Who signed its artifacts; empty where no signature was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<Signer>,
 }
 
 impl Revision {

@@ -56,6 +56,7 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         side_by_side: false,
         balanced: false,
         hooks: Default::default(),
+        signed_by: Vec::new(),
     }
 }
 

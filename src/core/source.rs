@@ -64,6 +64,15 @@ impl SecretUrl {
         self.0.split("://").next().unwrap_or_default()
     }
 
+    /// The URL of what lies beside it under the same name with that ending.
+    #[must_use]
+    pub fn beside(&self, ending: &str) -> Self {
+        match self.0.split_once('?') {
+            Some((path, query)) => Self(format!("{path}{ending}?{query}")),
+            None => Self(format!("{}{ending}", self.0)),
+        }
+    }
+
     /// A text without this URL, and without what is secret in it.
     #[must_use]
     pub fn hidden_in(&self, text: &str) -> String {

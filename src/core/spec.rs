@@ -9,6 +9,7 @@ use super::budget::Budget;
 use super::fleet::{Domain, OnFailure, Step};
 use super::hooks::HookKind;
 use super::ids::{HostName, RevisionRef, ServiceName};
+use super::revision::Signer;
 use super::time::millis;
 
 /// Why a rollout runs.
@@ -156,6 +157,9 @@ pub struct Spec {
     /// The hooks that the service had when the rollout began.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub hooks: BTreeSet<HookKind>,
+    /// Who signed the target; empty where no signature was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<Signer>,
 }
 
 impl Gate {

@@ -145,6 +145,7 @@ pub(super) fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
                 .collect(),
             false => BTreeSet::new(),
         },
+        signed_by: Vec::new(),
     }
 }
 

@@ -124,6 +124,7 @@ impl Driver {
                 by: self.job.by.clone(),
                 cause: manifest.cause,
                 adopted: manifest.adopted,
+                signers: Vec::new(),
             };
             let rollout = self.controller.rollout;
             let recorded = self.ports.ledger.record_revision(&adopted).await;

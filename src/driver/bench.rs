@@ -85,6 +85,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         side_by_side: false,
         balanced: false,
         hooks: Default::default(),
+        signed_by: Vec::new(),
     };
     let ledger = Arc::new(FakeLedger::default());
     let fleet = Arc::new(FakeFleet {
@@ -110,6 +111,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         created_by: "t".into(),
         cause: None,
         adopted: None,
+        signers: Vec::new(),
     };
     let job = Job {
         ports: None,

@@ -19,6 +19,7 @@ use super::service::{self, Around};
 use super::source::{At, Place};
 use super::ssh::{MAX_UPLOADS, SshKeys};
 use super::stores;
+use super::trust;
 
 /// How many syntax errors of one file are told: after a few they follow from each other.
 const SYNTAX_ERRORS: usize = 20;
@@ -105,6 +106,7 @@ struct Inventory<'t> {
     ssh: Option<Entry<'t>>,
     ledger: Option<Entry<'t>>,
     artifacts: Option<Entry<'t>>,
+    trust: Option<Entry<'t>>,
     hosts: Vec<Entry<'t>>,
     services: Vec<Entry<'t>>,
     /// Whether something is missing because it could not be read.
@@ -118,6 +120,7 @@ impl<'t> Inventory<'t> {
         once(&mut self.ssh, table.take("ssh"), f);
         once(&mut self.ledger, table.take("ledger"), f);
         once(&mut self.artifacts, table.take("artifacts"), f);
+        once(&mut self.trust, table.take("trust"), f);
         for (key, entries) in [("hosts", &mut self.hosts), ("services", &mut self.services)] {
             let Some(entry) = table.take(key) else {
                 continue;
@@ -128,7 +131,6 @@ impl<'t> Inventory<'t> {
             }
         }
         later::unread(&mut table, "notify", f);
-        later::unread(&mut table, "trust", f);
         table.finish(f, hint);
     }
 
@@ -147,8 +149,10 @@ impl<'t> Inventory<'t> {
                 .push(Mistake::whole(path, "the inventory has no hosts").with_help(help));
         }
         let hosts = hosts.hosts;
+        let trust = trust::read(self.trust.clone(), None, f, &mut named_files);
         let around = Around {
             hosts: &hosts,
+            trust: trust.as_ref(),
             sound: sound && !hosts.is_empty(),
         };
         let services = self.read_services(around, f, &mut named_files);

@@ -38,6 +38,7 @@ mod text;
 mod traffic;
 mod traffic_drivers;
 mod traffic_endpoints;
+mod trust;
 mod units;
 mod urls;
 

@@ -1,6 +1,6 @@
 //! `[services.*]`.
 
-use crate::core::fleet::{Host, Scope, Service};
+use crate::core::fleet::{Host, Scope, Service, Trust};
 use crate::core::ids::{HostName, ServiceName, UnitName};
 use crate::core::traffic::Traffic;
 
@@ -17,6 +17,7 @@ use super::side;
 use super::source::At;
 use super::strategy::ReadStrategy;
 use super::traffic;
+use super::trust;
 use super::units::{socket, units};
 
 const REVISION_HISTORY_LIMIT: u32 = 10;
@@ -36,6 +37,8 @@ pub(crate) struct ReadService {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Around<'h> {
     pub(crate) hosts: &'h [Host],
+    /// The fleet's own `[trust]`.
+    pub(crate) trust: Option<&'h Trust>,
     /// Whether all hosts could be read: only then it can be said that none matches.
     pub(crate) sound: bool,
 }
@@ -117,11 +120,11 @@ pub(crate) fn read(
         health: health.check,
         traffic,
         hooks: hooks::read(&mut table, f, files),
+        trust: trust::read(table.take("trust"), around.trust, f, files),
     };
     side::check(&service, ports.as_ref().map(|(at, _)| at), &units_at, f);
     warn_of_empty(&service, &entry.key, around, f);
     later::unread(&mut table, "window", f);
-    later::unread(&mut table, "trust", f);
     table.finish(f, hint);
     Some(ReadService {
         service,

@@ -67,12 +67,12 @@ impl Ledger for MemoryLedger {
         let naming = Naming::of(revision, known)?;
         match &naming {
             Naming::Known(_) => {}
-            Naming::Renamed(renamed) => {
+            Naming::Changed { revision, .. } => {
                 for known in known
                     .iter_mut()
-                    .filter(|known| known.number == renamed.number)
+                    .filter(|known| known.number == revision.number)
                 {
-                    known.clone_from(renamed);
+                    known.clone_from(revision);
                 }
             }
             Naming::New(new) => known.push(new.clone()),

@@ -8,7 +8,7 @@ use crate::core::ids::LedgerId;
 use crate::core::time::Timestamp;
 
 /// The version that this rollctl writes.
-pub(crate) const SCHEMA: i64 = 2;
+pub(crate) const SCHEMA: i64 = 3;
 
 /// Each version's SQL: for every database, then for SQLite alone. A version that was shipped never changes.
 const STEPS: &[(i64, &str, &str)] = &[
@@ -18,6 +18,7 @@ const STEPS: &[(i64, &str, &str)] = &[
         include_str!("migrations/0001.sqlite.sql"),
     ),
     (2, include_str!("migrations/0002.sql"), ""),
+    (3, include_str!("migrations/0003.sql"), ""),
 ];
 
 /// Brings a new, empty database to [`SCHEMA`].

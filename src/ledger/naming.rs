@@ -9,8 +9,15 @@ use crate::ports::{LedgerError, NewRevision};
 pub(crate) enum Naming {
     /// It is there already, under that name or none was given.
     Known(Revision),
-    /// It is there already and has one more name: the last.
-    Renamed(Revision),
+    /// It is there already, and something is added.
+    Changed {
+        /// As it is afterwards.
+        revision: Revision,
+        /// Whether it has one more name: the last.
+        is_renamed: bool,
+        /// Whether others signed it than before.
+        is_signed: bool,
+    },
     /// It is new.
     New(Revision),
 }
@@ -27,12 +34,7 @@ impl Naming {
             refuse_taken(new, name, number, known)?;
         }
         Ok(match (same, &new.name) {
-            (Some(same), Some(name)) if !same.names.contains(name) => {
-                let mut renamed = same.clone();
-                renamed.names.push(name.clone());
-                Self::Renamed(renamed)
-            }
-            (Some(same), _) => Self::Known(same.clone()),
+            (Some(same), name) => Self::again(new, same, name.as_ref()),
             (None, name) => {
                 let name = name
                     .clone()
@@ -46,15 +48,37 @@ impl Naming {
                     created_by: new.by.clone(),
                     cause: new.cause.clone(),
                     adopted: new.adopted.clone(),
+                    signers: new.signers.clone(),
                 })
             }
         })
     }
 
+    fn again(new: &NewRevision, same: &Revision, name: Option<&RevisionName>) -> Self {
+        let mut revision = same.clone();
+        let name = name.filter(|name| !same.names.contains(name));
+        revision.names.extend(name.cloned());
+        // Where no signature is asked for now, the old one still says who made it.
+        let is_signed = !new.signers.is_empty() && new.signers != same.signers;
+        if is_signed {
+            revision.signers.clone_from(&new.signers);
+        }
+        match name.is_some() || is_signed {
+            false => Self::Known(revision),
+            true => Self::Changed {
+                revision,
+                is_renamed: name.is_some(),
+                is_signed,
+            },
+        }
+    }
+
     /// The revision as it is afterwards.
     pub(crate) fn into_revision(self) -> Revision {
         match self {
-            Self::Known(revision) | Self::Renamed(revision) | Self::New(revision) => revision,
+            Self::Known(revision) | Self::Changed { revision, .. } | Self::New(revision) => {
+                revision
+            }
         }
     }
 }

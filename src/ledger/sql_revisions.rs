@@ -20,7 +20,18 @@ pub(crate) async fn record(
     let naming = Naming::of(new, &known)?;
     match &naming {
         Naming::Known(_) => {}
-        Naming::Renamed(revision) => insert_last_name(connection, &new.service, revision).await?,
+        Naming::Changed {
+            revision,
+            is_renamed,
+            is_signed,
+        } => {
+            if *is_renamed {
+                insert_last_name(connection, &new.service, revision).await?;
+            }
+            if *is_signed {
+                update_signers(connection, &new.service, revision).await?;
+            }
+        }
         Naming::New(revision) => {
             insert(connection, &new.service, revision).await?;
             insert_last_name(connection, &new.service, revision).await?;
@@ -35,7 +46,7 @@ pub(crate) async fn list(
     service: &ServiceName,
 ) -> Result<Vec<Revision>, Fault> {
     let rows = sqlx::query(
-        "SELECT r.number, r.digest, r.created_at, r.created_by, r.cause, r.adopted, n.name
+        "SELECT r.number, r.digest, r.created_at, r.created_by, r.cause, r.adopted, r.signers, n.name
          FROM revisions r LEFT JOIN revision_names n ON n.service = r.service AND n.number = r.number
          WHERE r.service = $1 ORDER BY r.number DESC, n.position",
     )
@@ -61,11 +72,19 @@ fn from_row(row: &AnyRow) -> Result<Revision, Fault> {
     let number = row.try_get::<i64, _>("number")?;
     let number = u32::try_from(number)
         .map_err(|_| Fault::Damaged(format!("a revision has the number {number}")))?;
+    let odd = |how: &str, error: serde_json::Error| {
+        Fault::Damaged(format!("revision {number} was {how} oddly: {error}"))
+    };
     let adopted = row
         .try_get::<Option<String>, _>("adopted")?
         .map(|text| serde_json::from_str(&text))
         .transpose()
-        .map_err(|error| Fault::Damaged(format!("revision {number} was adopted oddly: {error}")))?;
+        .map_err(|error| odd("adopted", error))?;
+    let signers = row
+        .try_get::<Option<String>, _>("signers")?
+        .map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|error| odd("signed", error))?;
     Ok(Revision {
         number: RevisionNumber(number),
         names: Vec::new(),
@@ -74,6 +93,7 @@ fn from_row(row: &AnyRow) -> Result<Revision, Fault> {
         created_by: row.try_get("created_by")?,
         cause: row.try_get("cause")?,
         adopted,
+        signers: signers.unwrap_or_default(),
     })
 }
 
@@ -82,15 +102,10 @@ async fn insert(
     service: &ServiceName,
     revision: &Revision,
 ) -> Result<(), Fault> {
-    let adopted = revision
-        .adopted
-        .as_ref()
-        .map(serde_json::to_string)
-        .transpose()
-        .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let adopted = revision.adopted.as_ref().map(json).transpose()?;
     sqlx::query(
-        "INSERT INTO revisions (service, number, digest, created_at, created_by, cause, adopted)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO revisions (service, number, digest, created_at, created_by, cause, adopted, signers)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(service.as_str())
     .bind(i64::from(revision.number.0))
@@ -99,9 +114,33 @@ async fn insert(
     .bind(revision.created_by.as_str())
     .bind(revision.cause.as_deref())
     .bind(adopted)
+    .bind(signers(revision)?)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+async fn update_signers(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+    revision: &Revision,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE revisions SET signers = $1 WHERE service = $2 AND number = $3")
+        .bind(signers(revision)?)
+        .bind(service.as_str())
+        .bind(i64::from(revision.number.0))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn signers(revision: &Revision) -> Result<Option<String>, Fault> {
+    let signers = Some(&revision.signers).filter(|signers| !signers.is_empty());
+    signers.map(json).transpose()
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
+    Ok(serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))?)
 }
 
 async fn insert_last_name(

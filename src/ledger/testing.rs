@@ -139,6 +139,7 @@ pub(crate) fn revision(of: &str, digest_letter: char, named: Option<&str>) -> Ne
         by: "anna@laptop".to_owned(),
         cause: None,
         adopted: None,
+        signers: Vec::new(),
     }
 }
 
@@ -179,6 +180,7 @@ pub(crate) fn spec(of: &str, to: char) -> Spec {
         side_by_side: false,
         balanced: false,
         hooks: Default::default(),
+        signed_by: Vec::new(),
     }
 }
 

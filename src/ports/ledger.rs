@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::ids::{Digest, Epoch, HostName, LedgerId, RevisionName, RolloutId, ServiceName};
-use crate::core::revision::{Adopted, Revision};
+use crate::core::revision::{Adopted, Revision, Signer};
 use crate::core::spec::RolloutKind;
 use crate::core::time::Timestamp;
 
@@ -97,6 +97,8 @@ pub struct NewRevision {
     pub cause: Option<String>,
     /// How it was found, when it was adopted.
     pub adopted: Option<Adopted>,
+    /// Who signed its artifacts: of a revision that is there already, in place of who did before.
+    pub signers: Vec<Signer>,
 }
 
 /// A rollout as listed.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::json::moment;
+use super::signers::{signed_by, signers_json};
 use super::table::table;
 use super::time::{age, age_of, clock, span};
 use crate::core::ids::{Digest, RevisionName, ServiceName};
@@ -39,21 +40,26 @@ pub fn history_table(view: &HistoryView) -> String {
     if view.revisions.is_empty() && view.rollouts.is_empty() {
         return format!("nothing was released of `{}` yet\n", view.service);
     }
+    let is_signed = view.revisions.iter().any(|one| !one.signers.is_empty());
     let revisions: Vec<_> = view
         .revisions
         .iter()
         .map(|one| {
-            vec![
+            let mut row = vec![
                 one.number.to_string(),
                 names(one),
                 short(&one.digest).to_owned(),
                 age(view.now.since(one.created_at)),
                 one.created_by.clone(),
-                one.cause.clone().unwrap_or_else(|| "-".to_owned()),
-            ]
+            ];
+            row.extend(is_signed.then(|| principals(one)));
+            row.push(one.cause.clone().unwrap_or_else(|| "-".to_owned()));
+            row
         })
         .collect();
-    let header = ["REVISION", "NAME", "DIGEST", "AGE", "BY", "CHANGE-CAUSE"];
+    let mut header = vec!["REVISION", "NAME", "DIGEST", "AGE", "BY"];
+    header.extend(is_signed.then_some("SIGNED-BY"));
+    header.push("CHANGE-CAUSE");
     let mut text = table(0, &header, &revisions);
     let known = view.names();
     let name = |digest: Option<&Digest>| match digest {
@@ -122,6 +128,13 @@ pub fn revision_details(view: &HistoryView, number: u32) -> Option<String> {
         ("Cause", one.cause.clone().unwrap_or_else(dash)),
         ("Adopted", adopted),
         (
+            "Signed",
+            match one.signers.is_empty() {
+                true => "no".to_owned(),
+                false => format!("by {}", signed_by(&one.signers)),
+            },
+        ),
+        (
             "Rollouts",
             if rollouts.is_empty() {
                 dash()
@@ -178,7 +191,17 @@ fn revision_json(one: &Revision) -> Value {
         "created_at": moment(one.created_at),
         "created_by": one.created_by,
         "cause": one.cause,
+        "signed_by": signers_json(&one.signers),
     })
+}
+
+/// Who signed it, without their keys: `-` where nobody did.
+fn principals(revision: &Revision) -> String {
+    let told: Vec<_> = (revision.signers.iter().map(|one| one.principal.as_str())).collect();
+    match told.is_empty() {
+        true => "-".to_owned(),
+        false => told.join(", "),
+    }
 }
 
 fn names(revision: &Revision) -> String {
@@ -203,6 +226,7 @@ fn short(digest: &Digest) -> &str {
 pub(crate) mod tests {
     use super::*;
     use crate::core::ids::RolloutId;
+    use crate::core::revision::Signer;
     use crate::core::spec::RolloutKind;
     use crate::report::sample::{at, revision};
     use crate::report::status::tests::release;
@@ -225,6 +249,11 @@ pub(crate) mod tests {
             revisions: vec![
                 Revision {
                     cause: Some("fixes the login \x1b[31m".to_owned()),
+                    signers: vec![Signer {
+                        principal: "ann@example.net".to_owned(),
+                        fingerprint: "SHA256:2JOs".to_owned(),
+                        key: "ssh-ed25519 AAAA".to_owned(),
+                    }],
                     ..release(3, &["v1.4.2", "stable"])
                 },
                 release(2, &["v1.4.1"]),
@@ -291,6 +320,7 @@ pub(crate) mod tests {
                 "created_at": "2026-11-22T08:36:00.000Z",
                 "created_by": "ann@desk",
                 "cause": "fixes the login \x1b[31m",
+                "signed_by": [{"principal": "ann@example.net", "fingerprint": "SHA256:2JOs"}],
             })
         );
         assert_eq!(

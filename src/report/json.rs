@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::escape::printable;
+use super::signers::signers_json;
 use super::sink::{Sink, To};
 use super::time::rfc3339;
 use crate::core::budget::Budget;
@@ -181,6 +182,7 @@ fn start(spec: &Spec, by: &str, cause: Option<&str>) -> Value {
         "hosts": hosts,
         "by": by,
         "cause": cause,
+        "signed_by": signers_json(&spec.signed_by),
     })
 }
 

@@ -19,6 +19,7 @@ pub mod plain;
 pub mod plan;
 #[cfg(test)]
 pub(crate) mod sample;
+mod signers;
 mod sink;
 pub mod state;
 pub mod status;

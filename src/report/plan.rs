@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::json::budget;
 use super::printable;
+use super::signers::{signed_by, signers_json};
 use super::table::table;
 use crate::core::budget::Budget;
 use crate::core::hooks::HookKind;
 use crate::core::ids::{HostName, ServiceName};
 use crate::core::program::{Program, RunsOn};
+use crate::core::revision::Signer;
 
 /// What a rollout would do. Pure data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct PlanView {
     pub instances: Vec<PlannedInstance>,
     /// What the operator's programs would be run for, and which.
     pub hooks: BTreeMap<HookKind, Program>,
+    /// Who signed the revision; empty where no signature is asked for.
+    pub signed_by: Vec<Signer>,
     /// What a person should know before.
     pub warnings: Vec<String>,
 }
@@ -114,6 +118,9 @@ pub fn plan_table(view: &PlanView) -> String {
     );
     text.push_str(&instances(view));
     text.push_str(&hooks(view));
+    if !view.signed_by.is_empty() {
+        text.push_str(&format!("\nsigned by {}\n", signed_by(&view.signed_by)));
+    }
     text.push_str(&warnings(view));
     text.push_str(
         "\nhosts of one wave are in work at once; there is no pause between waves: each begins when there is room\n",
@@ -208,6 +215,7 @@ pub fn plan_json(view: &PlanView) -> Value {
         "budget": budget(&view.budget),
         "instances": instances,
         "hooks": hooks_json(view),
+        "signed_by": signers_json(&view.signed_by),
         "warnings": view.warnings,
     })
 }
@@ -246,6 +254,7 @@ mod tests {
 
     fn view() -> PlanView {
         PlanView {
+            signed_by: Vec::new(),
             service: ServiceName::new("web"),
             from: Some("v1.4.1".to_owned()),
             to: "v1.4.2".to_owned(),
@@ -334,6 +343,7 @@ mod tests {
                     {"hook": "before_rollout", "on": "controller", "program": "/etc/fleet/check-freeze", "timeout_seconds": 30.0},
                     {"hook": "after_instance", "on": "host", "program": "smoke", "timeout_seconds": 30.0},
                 ],
+                "signed_by": [],
                 "warnings": ["strip the artifact: 45 MB of debug information"],
             })
         );

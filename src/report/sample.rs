@@ -82,6 +82,7 @@ impl Sample {
             side_by_side: false,
             balanced: false,
             hooks: Default::default(),
+            signed_by: Vec::new(),
         };
         Self::of(spec)
     }

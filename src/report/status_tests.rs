@@ -16,6 +16,7 @@ pub(crate) fn release(number: u32, names: &[&str]) -> Revision {
         created_by: "ann@desk".to_owned(),
         cause: None,
         adopted: None,
+        signers: Vec::new(),
     }
 }
 

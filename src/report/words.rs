@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::action_words::{begun, ended};
 use super::escape::printable;
 use super::hooks::hook_ended;
+use super::signers::signed_by;
 use super::time::span;
 use crate::core::event::{
     Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause, Runs, SiblingSight, Sight,
@@ -307,8 +308,12 @@ fn started(id: RolloutId, spec: &Spec, by: &str, cause: Option<&str>) -> String 
         surge => format!(", at most {surge} more than that running"),
     };
     let why = cause.map_or_else(String::new, |cause| format!(" ({})", printable(cause)));
+    let signed = match spec.signed_by.is_empty() {
+        true => String::new(),
+        false => format!("; signed by {}", signed_by(&spec.signed_by)),
+    };
     format!(
-        "rollout {id} of `{}`: {what}{from} on {on}, at most {} unavailable{surge}; by {}{why}",
+        "rollout {id} of `{}`: {what}{from} on {on}, at most {} unavailable{surge}; by {}{why}{signed}",
         spec.service,
         budget.max_unavailable,
         printable(by)

@@ -235,6 +235,7 @@ impl Place {
             created_by: "ann@ops".into(),
             cause: None,
             adopted: None,
+            signers: Vec::new(),
         }
     }
 }

@@ -243,6 +243,7 @@ fn service(login: Login) -> Service {
         },
         traffic: None,
         hooks: Default::default(),
+        trust: None,
     }
 }
 
@@ -294,6 +295,7 @@ pub(crate) fn recorded(manifest: Manifest) -> Revision {
         created_by: manifest.created_by,
         cause: None,
         adopted: manifest.adopted,
+        signers: Vec::new(),
     }
 }
 
@@ -393,6 +395,7 @@ impl Store {
             created_by: "ann@ops".into(),
             cause: None,
             adopted: None,
+            signers: Vec::new(),
         }
     }
 }

@@ -216,6 +216,7 @@ fn web() -> Service {
         },
         traffic: None,
         hooks: Default::default(),
+        trust: None,
     }
 }
 
@@ -260,6 +261,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
         },
         traffic: None,
         hooks: Default::default(),
+        trust: None,
     }
 }
 

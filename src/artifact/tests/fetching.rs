@@ -33,7 +33,7 @@ async fn fetched(address: SocketAddr, path: &str) -> Result<RevisionContent, Art
     let url = SecretUrl::new(format!("http://{address}/{path}"));
     let source = ArtifactSource::Any(ArtifactPlace::Url(url));
     let mut begun = 0;
-    let fetched = fetch(&source, &mut |_| begun += 1).await?;
+    let fetched = fetch(&source, false, &mut |_| begun += 1).await?;
     assert_eq!(begun, 1);
     read(&service(), Some(&source), &fetched, &no_environment)
 }

@@ -32,7 +32,7 @@ fn take(tar: &[u8]) -> Result<Vec<String>, String> {
         Err(Failure::Flaw(found)) => return Err(flaw(found)),
         Err(Failure::Damaged(error)) => return Err(format!("damaged: {error}")),
         Err(Failure::Scratch(error)) => panic!("{error}"),
-        Ok(()) => {}
+        Ok(_) => {}
     }
     let (files, _) = tree.finish().map_err(flaw)?;
     Ok(files.into_iter().map(|file| file.path).collect())

@@ -16,6 +16,7 @@ fn recorded(manifest: Manifest) -> Revision {
         created_by: manifest.created_by,
         cause: None,
         adopted: manifest.adopted,
+        signers: Vec::new(),
     }
 }
 

@@ -177,6 +177,7 @@ pub(super) fn service() -> Service {
         },
         traffic: None,
         hooks: Default::default(),
+        trust: None,
     }
 }
 
@@ -266,6 +267,7 @@ impl Store {
             created_by: "ann@ops".into(),
             cause: Some("it's $(time)".into()),
             adopted: None,
+            signers: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::contract;
 use crate::core::ids::{RevisionName, RevisionNumber};
-use crate::core::revision::Adopted;
+use crate::core::revision::{Adopted, Signer};
 use crate::core::time::Timestamp;
 use crate::ledger::testing::*;
 use crate::ports::{LedgerError, NewRevision};
@@ -11,7 +11,8 @@ contract!(
     revisions_are_numbered_per_service,
     the_same_content_is_the_same_revision,
     a_name_never_moves,
-    an_adopted_revision_is_read_back_as_it_was
+    an_adopted_revision_is_read_back_as_it_was,
+    who_signed_it_last_is_remembered
 );
 
 async fn revisions_are_numbered_per_service(world: World) {
@@ -136,5 +137,33 @@ async fn an_adopted_revision_is_read_back_as_it_was(world: World) {
         assert_eq!(recorded.names, [RevisionName::adopted(&digest(letter))]);
         let listed = ledger.revisions(&service("web")).await.unwrap();
         assert_eq!(listed.first(), Some(&recorded));
+    }
+}
+
+async fn who_signed_it_last_is_remembered(world: World) {
+    let ledger = world.open().await;
+    let signer = |principal: &str| Signer {
+        principal: principal.to_owned(),
+        fingerprint: "SHA256:abc".to_owned(),
+        key: "ssh-ed25519 AAAA".to_owned(),
+    };
+    let (ann, bert) = (signer("ann@example.net"), signer("bert@example.net"));
+    let both = vec![ann.clone(), bert.clone()];
+    for (named, signers, expected) in [
+        (None, vec![], vec![]),
+        (None, vec![ann.clone()], vec![ann.clone()]),
+        // Nobody was asked for a signature.
+        (Some("v1"), vec![], vec![ann]),
+        (Some("v2"), vec![bert.clone()], vec![bert]),
+        (Some("v2"), both.clone(), both),
+    ] {
+        let new = NewRevision {
+            signers,
+            ..revision("web", 'a', named)
+        };
+        let recorded = ledger.record_revision(&new).await.unwrap();
+        assert_eq!(recorded.signers, expected);
+        let read = ledger.revisions(&service("web")).await.unwrap();
+        assert_eq!(read, [recorded]);
     }
 }

@@ -265,6 +265,7 @@ pub(crate) fn spec(rng: &mut SmallRng, hosts: usize) -> Spec {
         side_by_side: false,
         balanced: false,
         hooks: Default::default(),
+        signed_by: Vec::new(),
     }
 }
 
