@@ -135,5 +135,6 @@ fn spec(hosts: u32) -> Spec {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        window: None,
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn service() -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        window: None,
     }
 }
 

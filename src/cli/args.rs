@@ -141,6 +141,18 @@ pub struct ControlArgs {
     pub take_over: bool,
 }
 
+/// What a rollout does about its service's window.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WindowArgs {
+    /// Outside the service's window: wait until it opens
+    #[arg(long, conflicts_with = "outside_window")]
+    pub wait: bool,
+
+    /// Do not heed the service's window; the ledger says so
+    #[arg(long)]
+    pub outside_window: bool,
+}
+
 /// `rollctl release`
 #[derive(Debug, Clone, Args)]
 pub struct ReleaseArgs {
@@ -171,6 +183,10 @@ pub struct ReleaseArgs {
     /// People and other controllers.
     #[command(flatten)]
     pub control: ControlArgs,
+
+    /// The service's window.
+    #[command(flatten)]
+    pub window: WindowArgs,
 }
 
 /// `rollctl rollback`
@@ -215,6 +231,10 @@ pub struct RestartArgs {
     /// People and other controllers.
     #[command(flatten)]
     pub control: ControlArgs,
+
+    /// The service's window.
+    #[command(flatten)]
+    pub window: WindowArgs,
 }
 
 /// `rollctl pause`, `rollctl approve`
@@ -235,6 +255,10 @@ pub struct ResumeArgs {
     /// Take the service away from another rollctl that works on it
     #[arg(long)]
     pub take_over: bool,
+
+    /// The service's window.
+    #[command(flatten)]
+    pub window: WindowArgs,
 }
 
 /// `rollctl abort`

@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 
 use super::exit::ExitCode;
 use super::screen::Screen;
+use crate::core::time::Timestamp;
 use crate::ports::{ArtifactError, HostError, HostErrorKind, LedgerError};
+use crate::report::time::rfc3339;
 use crate::report::{Notice, Output};
 
 /// Why a command ended without doing what was asked.
@@ -35,6 +37,8 @@ pub struct CliError {
     pub state: Option<String>,
     /// What to do next.
     pub hint: Option<String>,
+    /// When the same could be done: what `--wait` waits for.
+    pub retry_at: Option<Timestamp>,
 }
 
 impl CliError {
@@ -46,6 +50,7 @@ impl CliError {
             details: Vec::new(),
             state: None,
             hint: None,
+            retry_at: None,
         }
     }
 
@@ -107,6 +112,7 @@ impl CliError {
                 "details": self.details,
                 "state": self.state,
                 "hint": self.hint,
+                "retry_at": self.retry_at.map(rfc3339),
             }
         })
     }

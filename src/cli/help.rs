@@ -39,7 +39,8 @@ before; over `max_failures` of them, every host does (`on_failure`). Releasing w
 everywhere does nothing. If rollctl dies, hosts that it had switched and not confirmed go back by themselves.
 
 Where the inventory has `[trust]`, the artifact needs a signature beside it, as `ssh-keygen -Y sign -n rollctl \
--f KEY ./web` writes it: without a good one nothing is shipped (5).
+-f KEY ./web` writes it: without a good one nothing is shipped (5). Outside the service's `window` nothing is \
+begun (5): `--wait` waits for it.
 
 Ctrl-C once: finish what is in flight, then pause. Twice: stop now; hosts are left consistent.
 
@@ -73,7 +74,8 @@ Exit codes: 0 it pauses, or is paused already; 2 there is nothing to pause; 5 it
 
 pub(crate) const RESUME: &str = "\
 Looks at every host again: what they say counts, not what was planned. Then it goes on, here. After a pause, \
-what had failed is tried again; after the death of a rollctl, it is not.
+what had failed is tried again; after the death of a rollctl, it is not. Outside the service's `window`, only \
+what is in flight is finished, and the way back is gone on with.
 
 Examples:
   rollctl resume web

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::args::ControlArgs;
+use super::args::{ControlArgs, WindowArgs};
 use super::balancers::left_out;
 use super::error::CliError;
 use super::exit::ExitCode;
@@ -13,6 +13,7 @@ use super::fit::refuse_misfits;
 use super::plan::{show, view};
 use super::rollout::{Prepared, is_settled, known, nothing_to_do};
 use super::screen::Screen;
+use super::window::enter;
 use super::wire::{Desk, Field, who};
 use super::work::Work;
 use crate::artifact::Machines;
@@ -34,6 +35,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) prepared: Prepared,
     pub(crate) revisions: &'a [Revision],
     pub(crate) control: &'a ControlArgs,
+    /// What is done about the service's window; nothing: it does not hold.
+    pub(crate) window: Option<&'a WindowArgs>,
     pub(crate) cause: Option<String>,
     /// Which hosts can execute the target, where that is known beforehand.
     pub(crate) machines: Option<Machines>,
@@ -125,6 +128,10 @@ async fn with_lease(
         return Ok(ExitCode::Done);
     }
     launch.prepared = launch.prepared.startable()?;
+    // What touches no host is recorded at any hour.
+    if let Some(window) = launch.window.filter(|_| !idle) {
+        launch.prepared.spec.window = enter(launch.service, window, launch.desk.now())?;
+    }
     if !idle && !agreed(&launch, &known, screen)? {
         return Ok(ExitCode::Paused);
     }

@@ -30,6 +30,7 @@ mod signers;
 pub mod status;
 pub mod trust;
 pub mod values;
+mod window;
 mod wire;
 mod work;
 

@@ -7,13 +7,15 @@ use super::fit::{leave_out_misfits, refuse_misfits};
 use super::release::{name_of, note_all, read_artifact, read_ledger, service_revision};
 use super::rollout::{known, prepare};
 use super::screen::Screen;
+use super::window::warning;
 use super::wire::{Field, inventory_files, service, store};
 use crate::core::event::{Runs, Sight};
 use crate::core::fleet::Service;
 use crate::core::plan::{Known, Method, Plan, plan};
 use crate::core::spec::{RolloutKind, Spec};
-use crate::driver::look;
+use crate::driver::{SystemClock, look};
 use crate::inventory::Loaded;
+use crate::ports::Clock;
 use crate::report::Output;
 use crate::report::plan::{self as shown, PlanView, PlannedInstance, plan_json, plan_table};
 
@@ -43,6 +45,9 @@ pub(crate) async fn plan_release(
         from,
     )?;
     prepared.spec.signed_by = content.signers.clone();
+    prepared
+        .warnings
+        .extend(warning(service, SystemClock.now()));
     let store = store(fleet)?;
     let field = Field::of(fleet, service, store)?;
     let sights = look(&field.hosts, service.carriers().cloned()).await;

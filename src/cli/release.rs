@@ -8,6 +8,7 @@ use super::restart::Again;
 use super::rollout::{PAST, prepare};
 use super::screen::Screen;
 use super::signers::unreadable;
+use super::window::waiting;
 use super::wire::{Desk, artifact_source, inventory_files, service, who};
 use crate::artifact::{self, ArtifactReadError, Fetched, RevisionContent};
 use crate::core::fleet::{Fleet, Service};
@@ -37,10 +38,21 @@ pub(crate) async fn release(
             cause: args.cause,
             rollout: &args.rollout,
             control: &args.control,
+            window: &args.window,
             verbose,
         };
         return again.run(loaded, screen).await;
     }
+    let once = async |screen: &mut Screen| attempt(&args, loaded, verbose, screen).await;
+    waiting(&args.window, screen, once).await
+}
+
+async fn attempt(
+    args: &ReleaseArgs,
+    loaded: &Loaded,
+    verbose: u8,
+    screen: &mut Screen,
+) -> Result<ExitCode, CliError> {
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
     inventory_files(loaded)?;
@@ -87,6 +99,7 @@ pub(crate) async fn release(
         prepared,
         revisions: &revisions,
         control: &args.control,
+        window: Some(&args.window),
         cause: args.cause.clone(),
         machines: Some(machines),
         verbose,

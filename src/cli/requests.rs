@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::args::AbortArgs;
+use super::args::{AbortArgs, WindowArgs};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::resume::{Drive, open};
@@ -103,6 +103,7 @@ pub(crate) async fn abort(
         service,
         desk: &desk,
         abort: true,
+        window: &WindowArgs::default(),
         verbose,
     };
     drive.run(args.take_over, screen).await

@@ -1,6 +1,6 @@
 //! `rollctl restart`, and `rollctl release --same`: the revision that the service is to run, once more.
 
-use super::args::{ControlArgs, RestartArgs, RolloutArgs};
+use super::args::{ControlArgs, RestartArgs, RolloutArgs, WindowArgs};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
@@ -8,6 +8,7 @@ use super::release::{read_ledger, service_revision};
 use super::rollout::prepare;
 use super::screen::Screen;
 use super::signers::still_trusted;
+use super::window::waiting;
 use super::wire::{Desk, service};
 use crate::core::ids::ServiceName;
 use crate::core::spec::RolloutKind;
@@ -29,6 +30,7 @@ pub(crate) async fn restart(
         cause: args.cause,
         rollout: &args.rollout,
         control: &args.control,
+        window: &args.window,
         verbose,
     };
     again.run(loaded, screen).await
@@ -41,6 +43,7 @@ pub(crate) struct Again<'a> {
     pub(crate) cause: Option<String>,
     pub(crate) rollout: &'a RolloutArgs,
     pub(crate) control: &'a ControlArgs,
+    pub(crate) window: &'a WindowArgs,
     pub(crate) verbose: u8,
 }
 
@@ -54,6 +57,11 @@ impl Again<'_> {
         loaded: &Loaded,
         screen: &mut Screen,
     ) -> Result<ExitCode, CliError> {
+        let once = async |screen: &mut Screen| self.attempt(loaded, screen).await;
+        waiting(self.window, screen, once).await
+    }
+
+    async fn attempt(&self, loaded: &Loaded, screen: &mut Screen) -> Result<ExitCode, CliError> {
         let fleet = &loaded.fleet;
         let service = service(fleet, self.service)?;
         let (revisions, records) = read_ledger(fleet, service).await?;
@@ -92,7 +100,8 @@ impl Again<'_> {
             prepared,
             revisions: &revisions,
             control: self.control,
-            cause: self.cause,
+            window: Some(self.window),
+            cause: self.cause.clone(),
             // Whether a host can run it is seen when it is staged.
             machines: None,
             verbose: self.verbose,

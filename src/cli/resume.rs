@@ -1,15 +1,19 @@
 //! `rollctl resume`: goes on with a rollout that paused or whose controller died.
 
-use super::args::ResumeArgs;
+use super::args::{ResumeArgs, WindowArgs};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::under_lease;
 use super::screen::Screen;
 use super::signers::still_trusted;
+use super::window::{enter, go_on, waiting};
 use super::wire::{Desk, Field, service};
 use super::work::Work;
-use crate::core::event::Event;
+use crate::core::event::{Event, RecordedEvent};
 use crate::core::fleet::{Fleet, Service};
+use crate::core::rollout::RolloutState;
+use crate::core::spec::RolloutKind;
+use crate::core::window::Windowed;
 use crate::driver::{Resumed, look};
 use crate::inventory::Loaded;
 use crate::ports::{Lease, RolloutRecord};
@@ -32,9 +36,11 @@ pub(crate) async fn resume(
         service,
         desk: &desk,
         abort: false,
+        window: &args.window,
         verbose,
     };
-    drive.run(args.take_over, screen).await
+    let once = async |screen: &mut Screen| drive.run(args.take_over, screen).await;
+    waiting(&args.window, screen, once).await
 }
 
 /// The ledger, where there is one: without it there is nothing to go on with.
@@ -63,6 +69,7 @@ pub(crate) struct Drive<'a> {
     pub(crate) desk: &'a Desk,
     /// Whether it is only to be ended where it stands.
     pub(crate) abort: bool,
+    pub(crate) window: &'a WindowArgs,
     pub(crate) verbose: u8,
 }
 
@@ -122,6 +129,7 @@ impl Drive<'_> {
         if !self.abort {
             still_trusted(service, &target).await?;
         }
+        let window = self.enter(&events, retry)?;
         let field = Field::of(self.fleet, service, desk.store.clone())?;
         let hosts = spec.hosts.iter().map(|host| host.name.clone());
         let sights = look(&field.hosts, hosts).await;
@@ -138,9 +146,29 @@ impl Drive<'_> {
                 events,
                 retry: retry && !self.abort,
                 abort: self.abort,
+                window,
             }),
         };
         work.run(lease, field, sights, screen).await
+    }
+
+    /// What going on has to do with the service's window: nothing on the way back or to an end.
+    fn enter(
+        &self,
+        events: &[RecordedEvent],
+        is_paused: bool,
+    ) -> Result<Option<Windowed>, CliError> {
+        let state = RolloutState::fold(events)
+            .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+        let is_way_back = state.goes_back() || state.spec.kind == RolloutKind::Rollback;
+        if self.abort || is_way_back {
+            return Ok(None);
+        }
+        let now = self.desk.now();
+        match is_paused {
+            true => enter(self.service, self.window, now),
+            false => Ok(go_on(self.service, self.window, now)),
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) async fn rollback(
         prepared,
         revisions: &revisions,
         control: &args.control,
+        // Whoever goes back is held up by nothing.
+        window: None,
         cause: args.cause.clone(),
         // Whether a host can run what it ran before is seen when it is staged.
         machines: None,

@@ -43,7 +43,7 @@ pub(crate) fn decide_by(rules: &Rules, state: &RolloutState, now: Timestamp) -> 
         return draft.decision;
     }
     draft.candidates = draft.find_candidates();
-    if draft.pass_gate() {
+    if draft.leave_window() || draft.pass_gate() {
         return draft.decision;
     }
     draft.finish_siblings();
@@ -255,7 +255,7 @@ impl<'a> Draft<'a> {
 
     /// Whether anything new may be started: nobody holds the rollout, and nothing is broken that somebody must look
     /// at first. On the way back a broken one does not keep the others from going back.
-    fn may_start(&self) -> bool {
+    pub(super) fn may_start(&self) -> bool {
         let state = self.state;
         let is_broken = |i: &Instance| matches!(i.stage, Stage::Broken { .. });
         state.pause.is_none()

@@ -12,6 +12,7 @@ use super::ids::{BootId, HostName, InvocationId, RevisionRef, RolloutId, UnitNam
 use super::spec::Spec;
 use super::time::Timestamp;
 use super::traffic_state::TrafficSight;
+use super::window::Windowed;
 
 /// One fact about a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,9 @@ pub enum Event {
         by: String,
         /// Whether what failed is tried again: so after a pause, but not after a controller's death.
         retry: bool,
+        /// What it has to do with the service's window now; nothing: there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<Windowed>,
     },
     /// As many instances are on the target and available as the step asks for: its bake begins.
     StepReached {
@@ -357,6 +361,11 @@ pub enum PauseCause {
     },
     /// No phase ended well for `progress_deadline`.
     Stalled,
+    /// The service's window has closed.
+    WindowClosed {
+        /// When the next one opens; nothing: not within 400 days.
+        opens_at: Option<Timestamp>,
+    },
 }
 
 /// How a rollout ended.

@@ -10,6 +10,7 @@ use super::ids::{FleetName, HostName, ServiceName, UnitName};
 use super::program::Program;
 use super::source::ArtifactSource;
 use super::traffic::Traffic;
+use super::window::Window;
 
 /// One inventory.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +144,8 @@ pub struct Service {
     pub hooks: BTreeMap<HookKind, Program>,
     /// Whose builds are released; nothing: anybody's.
     pub trust: Option<Trust>,
+    /// When it may be rolled; nothing: always.
+    pub window: Option<Window>,
 }
 
 /// Whose builds are released (`[trust]`).

@@ -295,9 +295,12 @@ impl Draft<'_> {
                 (HookKind::AfterRollout, Rest::Ended(outcome))
             }
             Some(Verdict::End(outcome)) => (HookKind::OnFailure, Rest::Ended(outcome)),
-            // A pause that somebody asked for is no failure.
+            // A pause that somebody asked for is no failure, nor that of a window.
             Some(Verdict::Paused)
-                if !matches!(self.state.pause, Some(PauseCause::Asked { .. }) | None) =>
+                if matches!(
+                    self.state.pause,
+                    Some(PauseCause::Failures { .. } | PauseCause::Stalled)
+                ) =>
             {
                 (HookKind::OnFailure, Rest::Paused)
             }

@@ -2,12 +2,34 @@
 
 use super::decide::Draft;
 use super::decision::Verdict;
-use super::event::Outcome;
+use super::event::{Outcome, PauseCause};
 use super::health::Health;
 use super::rollout::{Instance, Stage};
 use super::spec::RolloutKind;
+use super::window::Windowed;
 
 impl Draft<'_> {
+    /// Pauses once the service's window has closed, if anything is left to begin. The way back is never held up.
+    pub(super) fn leave_window(&mut self) -> bool {
+        let Some(Windowed::Within {
+            closes_at,
+            opens_at,
+        }) = self.state.window
+        else {
+            return false;
+        };
+        let is_way_back = self.state.goes_back() || self.state.spec.kind == RolloutKind::Rollback;
+        if is_way_back || self.candidates.is_empty() || !self.may_start() {
+            return false;
+        }
+        if self.now < closes_at {
+            self.wake(closes_at);
+            return false;
+        }
+        self.decision.verdict = Some(Verdict::Pause(PauseCause::WindowClosed { opens_at }));
+        true
+    }
+
     /// Only once nothing is under way any more.
     pub(super) fn judge(&mut self) {
         if !self.decision.actions.is_empty() || self.in_work().next().is_some() {

@@ -35,6 +35,7 @@ mod surge;
 pub mod time;
 pub mod traffic;
 pub mod traffic_state;
+pub mod window;
 
 #[cfg(test)]
 mod conclusion_tests;

@@ -87,9 +87,10 @@ const TURNS_PER_HOST: usize = 16;
 pub fn plan(spec: &Spec, known: &[Known]) -> Result<Plan, IllegalEvent> {
     // What is ready now has been so for long.
     let mut now = Timestamp::from_millis(1) + spec.min_ready;
-    // Hooks end well, and change no order.
+    // Hooks end well, and change no order; a plan has no hour.
     let spec = &Spec {
         hooks: BTreeSet::new(),
+        window: None,
         ..spec.clone()
     };
     let first = Event::RolloutStarted {

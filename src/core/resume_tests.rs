@@ -130,6 +130,7 @@ fn a_paused_rollout_goes_on_and_one_that_is_over_does_not() {
     let resumed = Event::RolloutResumed {
         by: "t".into(),
         retry: true,
+        window: None,
     };
     assert!(scene.state.apply(scene.moment(), &resumed).is_err());
 }

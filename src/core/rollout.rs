@@ -9,6 +9,7 @@ use super::ids::{HostName, RolloutId};
 pub use super::instance::{Expects, Instance, Reach, Stage};
 use super::spec::{Gate, RolloutKind, Spec};
 use super::time::Timestamp;
+use super::window::Windowed;
 
 /// All that is known of one rollout.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct RolloutState {
     pub abort: Option<String>,
     /// Set once every host goes back to what it ran before.
     pub rollback: Option<RollbackCause>,
+    /// What it has to do with the service's window.
+    pub window: Option<Windowed>,
     /// The gate at which it stands.
     pub gate: GateState,
     /// Where it is with its own hooks.
@@ -111,6 +114,7 @@ impl RolloutState {
             pause: None,
             abort: None,
             rollback: None,
+            window: spec.window,
             gate: GateState::default(),
             hooks: HookState::default(),
             phase: RolloutPhase::Observing,
@@ -224,7 +228,10 @@ impl RolloutState {
         }
         match event {
             Event::RolloutStarted { .. } => return Err(out_of_place("it has started".to_owned())),
-            Event::RolloutResumed { retry, .. } => self.resume(at, *retry),
+            Event::RolloutResumed { retry, window, .. } => {
+                self.resume(at, *retry);
+                self.window = *window;
+            }
             Event::StepReached { .. } | Event::StepApproved { .. } | Event::StepOpened { .. } => {
                 let state = format!("{:?}", self.gate);
                 self.pass_gate(at, event)

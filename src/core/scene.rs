@@ -57,6 +57,7 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        window: None,
     }
 }
 
@@ -299,7 +300,8 @@ impl Scene {
     /// Another controller goes on.
     pub(super) fn resume(&mut self, retry: bool) {
         let by = "t".to_owned();
-        self.happen(Event::RolloutResumed { by, retry });
+        let window = None;
+        self.happen(Event::RolloutResumed { by, retry, window });
     }
 
     /// The host is looked at: it runs `v1` or `v2`, or is `gone`.

@@ -11,6 +11,7 @@ use super::hooks::HookKind;
 use super::ids::{HostName, RevisionRef, ServiceName};
 use super::revision::Signer;
 use super::time::millis;
+use super::window::Windowed;
 
 /// Why a rollout runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +161,9 @@ pub struct Spec {
     /// Who signed the target; empty where no signature was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<Signer>,
+    /// What it had to do with the service's window when it began; nothing: there is none, or it does not hold for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Windowed>,
 }
 
 impl Gate {

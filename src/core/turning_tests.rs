@@ -3,8 +3,10 @@
 use super::decision::{Verdict, WaitReason};
 use super::event::*;
 use super::fleet::OnFailure;
-use super::scene::{NONE, Scene, spec_of, with_policy};
+use super::scene::{NONE, START, Scene, spec_of, with_policy};
 use super::spec::{RolloutKind, Spec};
+use super::time::Timestamp;
+use super::window::Windowed;
 
 #[test]
 fn what_happens_over_max_failures() {
@@ -116,4 +118,87 @@ fn an_abort_finishes_what_is_in_flight() {
     scene.done(0, ActionKind::Confirm);
     scene.done(0, ActionKind::Prune);
     assert_eq!(scene.decide().verdict, Some(Verdict::End(Outcome::Aborted)));
+}
+
+/// When the window of these rollouts closes: long enough after their start.
+const CLOSES: i64 = START + 60_000;
+const OPENS: Timestamp = Timestamp::from_millis(CLOSES + 3_600_000);
+
+/// Of two hosts, with a window.
+fn windowed(kind: RolloutKind) -> Spec {
+    Spec {
+        kind,
+        window: Some(Windowed::Within {
+            closes_at: Timestamp::from_millis(CLOSES),
+            opens_at: Some(OPENS),
+        }),
+        ..spec_of(2, 0, 1)
+    }
+}
+
+const CLOSED: PauseCause = PauseCause::WindowClosed {
+    opens_at: Some(OPENS),
+};
+
+#[test]
+fn once_its_window_has_closed_a_rollout_finishes_what_it_began_and_pauses() {
+    let mut scene = Scene::staged(windowed(RolloutKind::Release), "oo");
+    scene.now = CLOSES - 10_000;
+    scene.begin(0, ActionKind::Activate);
+    let wake_at = scene.decide().wake_at;
+    assert!(
+        wake_at.is_some_and(|at| at <= Timestamp::from_millis(CLOSES)),
+        "{wake_at:?}"
+    );
+    scene.now = CLOSES - 1;
+    assert_eq!(scene.decide().verdict, None);
+    scene.now = CLOSES;
+    assert_eq!(scene.decide().verdict, Some(Verdict::Pause(CLOSED)));
+    scene.happen(Event::PauseRequested { cause: CLOSED });
+    let started = Some(Scene::started());
+    scene.end(0, ActionKind::Activate, ActionOutcome::Done { started });
+    assert_eq!(scene.runs(ActionKind::Activate), NONE);
+    scene.ready(0);
+    scene.wait(30);
+    assert_eq!(scene.runs(ActionKind::Confirm), [0]);
+    scene.done(0, ActionKind::Confirm);
+    scene.done(0, ActionKind::Prune);
+    assert_eq!(scene.decide().verdict, Some(Verdict::Paused));
+    scene.happen(Event::RolloutPaused);
+    // Gone on with in the next one, or by somebody who does not heed it.
+    scene.resume(true);
+    assert_eq!(scene.state.window, None);
+}
+
+#[test]
+fn what_a_window_does_not_hold_up() {
+    // The way back, and the end of what has nothing left to begin.
+    let mut back = Scene::staged(windowed(RolloutKind::Rollback), "oo");
+    back.now = CLOSES + 10_000;
+    assert_eq!(back.runs(ActionKind::Activate), [0]);
+
+    let mut turned = Scene::staged(windowed(RolloutKind::Release), "oo");
+    turned.update(0);
+    turned.now = CLOSES + 10_000;
+    let cause = RollbackCause::Stalled;
+    turned.happen(Event::RollbackStarted { cause });
+    assert_eq!(turned.decide().verdict, None);
+    assert_eq!(turned.runs(ActionKind::Revert), [0]);
+
+    let mut done = Scene::staged(windowed(RolloutKind::Release), "on");
+    done.update(0);
+    done.done(0, ActionKind::Prune);
+    done.now = CLOSES + 10_000;
+    assert_eq!(
+        done.decide().verdict,
+        Some(Verdict::End(Outcome::Completed))
+    );
+
+    let overridden = Spec {
+        window: Some(Windowed::Overridden),
+        ..windowed(RolloutKind::Release)
+    };
+    let mut overridden = Scene::staged(overridden, "oo");
+    overridden.now = CLOSES + 10_000;
+    assert_eq!(overridden.runs(ActionKind::Activate), [0]);
 }

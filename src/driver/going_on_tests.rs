@@ -23,6 +23,7 @@ impl Bench {
             events,
             retry,
             abort,
+            window: None,
         });
         let (stop, stopped) = mpsc::channel(4);
         (self.stop, self.stopped) = (stop, Some(stopped));

@@ -163,6 +163,7 @@ async fn one_that_is_cut_off_shows_and_runs_again() {
         events,
         retry: false,
         abort: false,
+        window: None,
     });
     let finished = again.run().await.unwrap();
     assert_eq!(finished.state.phase, COMPLETED);

@@ -15,6 +15,7 @@ use crate::core::revision::Revision;
 use crate::core::rollout::{IllegalEvent, RolloutState};
 use crate::core::spec::Spec;
 use crate::core::time::Timestamp;
+use crate::core::window::Windowed;
 use crate::ports::{
     Clock, HookRunner, Hosts, Lease, Ledger, LedgerError, Owner, Prober, Reporter, Request, Traffic,
 };
@@ -73,6 +74,8 @@ pub struct Resumed {
     pub retry: bool,
     /// Whether it is only to be ended where it stands.
     pub abort: bool,
+    /// What it has to do with the service's window now.
+    pub window: Option<Windowed>,
 }
 
 /// How a rollout came to rest.

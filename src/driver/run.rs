@@ -101,6 +101,7 @@ async fn resume(
     let event = Event::RolloutResumed {
         by: job.by.clone(),
         retry: resumed.retry,
+        window: resumed.window,
     };
     let recorded = ports
         .ledger

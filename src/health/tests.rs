@@ -298,6 +298,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        window: None,
     }
 }
 

@@ -41,6 +41,7 @@ mod traffic_endpoints;
 mod trust;
 mod units;
 mod urls;
+mod window;
 
 pub use load::{Loaded, load};
 pub use locate::{INVENTORY_VARIABLE, InventoryError, locate};

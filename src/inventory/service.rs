@@ -7,7 +7,6 @@ use crate::core::traffic::Traffic;
 use super::content;
 use super::health;
 use super::hooks;
-use super::later;
 use super::mistake::Findings;
 use super::paths::{self, NamedFile};
 use super::placeholder::Values;
@@ -19,6 +18,7 @@ use super::strategy::ReadStrategy;
 use super::traffic;
 use super::trust;
 use super::units::{socket, units};
+use super::window;
 
 const REVISION_HISTORY_LIMIT: u32 = 10;
 /// The longest name of a service: it becomes part of the names of units and folders.
@@ -121,10 +121,10 @@ pub(crate) fn read(
         traffic,
         hooks: hooks::read(&mut table, f, files),
         trust: trust::read(table.take("trust"), around.trust, f, files),
+        window: window::read(&mut table, f),
     };
     side::check(&service, ports.as_ref().map(|(at, _)| at), &units_at, f);
     warn_of_empty(&service, &entry.key, around, f);
-    later::unread(&mut table, "window", f);
     table.finish(f, hint);
     Some(ReadService {
         service,

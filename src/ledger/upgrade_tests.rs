@@ -57,6 +57,7 @@ async fn a_ledger_of_schema_1_is_brought_up_to_date_and_stays_whole() {
     let resumed = Event::RolloutResumed {
         by: "anna@laptop".to_owned(),
         retry: true,
+        window: None,
     };
     ledger
         .append(&lease, RolloutId(3), world.now(), &resumed)

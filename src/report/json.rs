@@ -17,6 +17,7 @@ use crate::core::rollout::RolloutState;
 use crate::core::spec::Spec;
 use crate::core::time::Timestamp;
 use crate::core::traffic_state::TrafficSight;
+use crate::core::window::Windowed;
 use crate::ports::{Progress, Reporter};
 
 /// One event: `{"version":1,"seq","at","rollout","kind","instance"?, ...}`. Digests and names stand apart, times are
@@ -117,10 +118,14 @@ fn fields(event: &Event) -> (&'static str, Value) {
                 PauseCause::Failures { failed } => json!({"cause": "failures", "failed": failed}),
                 PauseCause::Asked { by } => json!({"cause": "asked", "by": by}),
                 PauseCause::Stalled => json!({"cause": "stalled"}),
+                PauseCause::WindowClosed { opens_at } => {
+                    json!({"cause": "window_closed", "opens_at": opens_at.map(moment)})
+                }
             },
         ),
-        Event::RolloutResumed { by, retry } => {
-            ("rollout_resumed", json!({"by": by, "retry": retry}))
+        Event::RolloutResumed { by, retry, window } => {
+            let fields = json!({"by": by, "retry": retry, "window": window.map(windowed)});
+            ("rollout_resumed", fields)
         }
         Event::StepReached { step } => ("step_reached", json!({"step": step + 1})),
         Event::StepApproved { step, by } => ("step_approved", json!({"step": step + 1, "by": by})),
@@ -183,7 +188,22 @@ fn start(spec: &Spec, by: &str, cause: Option<&str>) -> Value {
         "by": by,
         "cause": cause,
         "signed_by": signers_json(&spec.signed_by),
+        "window": spec.window.map(windowed),
     })
+}
+
+fn windowed(window: Windowed) -> Value {
+    match window {
+        Windowed::Within {
+            closes_at,
+            opens_at,
+        } => json!({
+            "begun": "within",
+            "closes_at": moment(closes_at),
+            "opens_at": opens_at.map(moment),
+        }),
+        Windowed::Overridden => json!({"begun": "overridden"}),
+    }
 }
 
 fn seen(sight: &Sight) -> Value {

@@ -1,7 +1,7 @@
 //! What a person may type next: the last words of a rollout and `status` say it alike.
 
 use super::state::failed;
-use crate::core::event::{Event, Outcome, RecordedEvent};
+use crate::core::event::{Event, Outcome, PauseCause, RecordedEvent};
 use crate::core::hooks::HookKind;
 use crate::core::ids::{RevisionName, ServiceName};
 use crate::core::rollout::{Instance, Reach, RolloutState, Stage};
@@ -120,6 +120,11 @@ pub(crate) fn next(recorded: &RecordedEvent, state: &RolloutState) -> Option<Str
     let way_out = WayOut::of(state);
     let back = way_out.or_back();
     match &recorded.event {
+        Event::RolloutPaused if matches!(state.pause, Some(PauseCause::WindowClosed { .. })) => {
+            Some(format!(
+                "`rollctl resume {service} --wait` goes on when it opens; with `--outside-window` at once{back}"
+            ))
+        }
         Event::RolloutPaused => Some(format!("{}{back}", way_out.resume_paused())),
         Event::RolloutEnded { outcome } => match outcome {
             Outcome::Completed

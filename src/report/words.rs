@@ -9,7 +9,7 @@ use super::action_words::{begun, ended};
 use super::escape::printable;
 use super::hooks::hook_ended;
 use super::signers::signed_by;
-use super::time::span;
+use super::time::{clock, span};
 use crate::core::event::{
     Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause, Runs, SiblingSight, Sight,
 };
@@ -18,6 +18,7 @@ use crate::core::ids::{HostName, RolloutId};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::{RolloutKind, Spec};
 use crate::core::traffic_state::TrafficSight;
+use crate::core::window::Windowed;
 
 /// What a sentence needs to know beside the event.
 pub trait About {
@@ -213,6 +214,13 @@ pub fn cause_in_words(cause: &PauseCause) -> String {
         PauseCause::Failures { failed } => format!("{failed} instances failed"),
         PauseCause::Asked { by } => format!("asked by {}", printable(by)),
         PauseCause::Stalled => "nothing moved on for the whole progress_deadline".to_owned(),
+        PauseCause::WindowClosed { opens_at: Some(at) } => {
+            format!(
+                "its window has closed; the next one opens at {}",
+                clock(*at)
+            )
+        }
+        PauseCause::WindowClosed { opens_at: None } => "its window has closed".to_owned(),
     }
 }
 
@@ -308,12 +316,16 @@ fn started(id: RolloutId, spec: &Spec, by: &str, cause: Option<&str>) -> String 
         surge => format!(", at most {surge} more than that running"),
     };
     let why = cause.map_or_else(String::new, |cause| format!(" ({})", printable(cause)));
+    let outside = match spec.window {
+        Some(Windowed::Overridden) => "; whatever its window says",
+        Some(Windowed::Within { .. }) | None => "",
+    };
     let signed = match spec.signed_by.is_empty() {
         true => String::new(),
         false => format!("; signed by {}", signed_by(&spec.signed_by)),
     };
     format!(
-        "rollout {id} of `{}`: {what}{from} on {on}, at most {} unavailable{surge}; by {}{why}{signed}",
+        "rollout {id} of `{}`: {what}{from} on {on}, at most {} unavailable{surge}; by {}{why}{signed}{outside}",
         spec.service,
         budget.max_unavailable,
         printable(by)

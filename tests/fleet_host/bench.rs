@@ -244,6 +244,7 @@ fn service(login: Login) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        window: None,
     }
 }
 

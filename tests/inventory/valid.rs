@@ -217,6 +217,7 @@ fn web() -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        window: None,
     }
 }
 
@@ -262,6 +263,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        window: None,
     }
 }
 

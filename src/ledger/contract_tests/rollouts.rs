@@ -205,6 +205,7 @@ fn resumed(retry: bool) -> Event {
     Event::RolloutResumed {
         by: "bert@server".to_owned(),
         retry,
+        window: None,
     }
 }
 

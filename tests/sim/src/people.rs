@@ -48,7 +48,8 @@ impl World {
         self.ledger.epoch += 1;
         let last = self.ledger.rollouts.len() - 1;
         let by = "bert".to_owned();
-        let resumed = Event::RolloutResumed { by, retry };
+        let window = None;
+        let resumed = Event::RolloutResumed { by, retry, window };
         self.ledger.append(last, at(self.now), &resumed)?;
         self.drive(last)
     }
