@@ -8,6 +8,7 @@ pub mod health;
 pub mod host;
 pub mod inventory;
 pub mod ledger;
+pub mod notify;
 pub mod ports;
 pub mod programs;
 pub mod report;

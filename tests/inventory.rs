@@ -136,5 +136,5 @@ fn what_cannot_be_had_yet_is_told_apart_from_what_is_wrong() {
             mistake.message
         );
     }
-    assert_eq!(errors.mistakes.len(), 2);
+    assert_eq!(errors.mistakes.len(), 1);
 }

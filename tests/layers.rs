@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms that it may name. Only `cli` may name them all.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("core", &["core"]),
     ("ports", &["core"]),
     ("inventory", &["core", "inventory"]),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("artifact", &["core", "ports", "artifact"]),
     ("health", &["core", "ports", "health"]),
     ("programs", &["core", "ports", "programs"]),
+    ("notify", &["core", "ports", "programs", "notify"]),
     ("traffic", &["core", "ports", "programs", "traffic"]),
     ("ledger", &["core", "ports", "ledger"]),
     ("driver", &["core", "ports", "driver"]),
@@ -30,6 +31,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "artifact",
             "health",
             "programs",
+            "notify",
             "traffic",
             "ledger",
             "driver",

@@ -16,6 +16,7 @@ pub(crate) mod help;
 pub mod history;
 mod launch;
 pub mod man;
+mod notify;
 mod overview;
 mod plan;
 mod release;

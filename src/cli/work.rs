@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::error::CliError;
 use super::exit::ExitCode;
+use super::notify::{finish, secret, telling};
 use super::rollout::{exit_code, instance_records, keep, last_seen};
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
@@ -14,7 +15,7 @@ use crate::core::ids::Digest;
 use crate::core::revision::Revision;
 use crate::core::spec::Spec;
 use crate::driver::{Adapters, DriverError, Job, Resumed, Sights, SteadyClock, run, signals};
-use crate::ports::{Lease, LedgerError, Reporter};
+use crate::ports::{Lease, LedgerError};
 use crate::programs::hooks_of;
 use crate::report::mask::{Masking, Secrets};
 use crate::report::reporter;
@@ -49,7 +50,7 @@ impl Work<'_> {
         let (service, desk) = (self.service, self.desk);
         outgrow(desk, lease, &sights).await?;
         let before = desk.ledger.instances(&service.name).await?;
-        let secrets = secrets(service, &desk.store, &self.target, &sights);
+        let secrets = secrets(service, self.fleet, &desk.store, &self.target, &sights);
         let job = Job {
             keep: keep(service, self.revisions, &self.spec.target),
             last_seen: last_seen(&before, self.revisions),
@@ -67,13 +68,14 @@ impl Work<'_> {
         let hooks = hooks_of(
             service,
             self.fleet,
-            field.machines,
+            field.machines.clone(),
             Box::new(move |text| masked.mask(text)),
         );
-        let reporter: Arc<dyn Reporter> = Arc::new(Masking::new(
+        let shown = Masking::new(
             reporter(screen.style(self.verbose), desk.here.clock.clone()),
-            secrets,
-        ));
+            secrets.clone(),
+        );
+        let (reporter, delivery) = telling(Box::new(shown), self.fleet, &field.machines, secrets);
         let adapters = Arc::new(Adapters {
             hosts: field.hosts.clone(),
             prober: field.prober,
@@ -84,9 +86,11 @@ impl Work<'_> {
             clock: Arc::new(SteadyClock::from(&*desk.here.clock)),
         });
         let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
-        let finished = run(adapters, job, sights, stop)
-            .await
-            .map_err(|error| stopped(&error, service))?;
+        let finished = run(adapters, job, sights, stop).await;
+        if !matches!(finished, Err(DriverError::Interrupted { .. })) {
+            finish(delivery, screen).await;
+        }
+        let finished = finished.map_err(|error| stopped(&error, service))?;
         let records = instance_records(&finished, &before, desk.now());
         if let Err(error) = desk.ledger.record_instances(&service.name, &records).await {
             // The rollout has ended, and its end is in the ledger; `status` looks at the hosts anyway.
@@ -153,6 +157,7 @@ fn stopped(error: &DriverError, service: &Service) -> CliError {
 /// own environment, whose secrets may be newer.
 fn secrets(
     service: &Service,
+    fleet: &Fleet,
     store: &ArtifactStore,
     target: &Revision,
     sights: &Sights,
@@ -173,7 +178,8 @@ fn secrets(
             .flat_map(|digest| store.environment(digest))
             .filter(|(name, _)| !is_plain(name))
             .map(|(_, value)| value)
-            .chain(service.environment.values().filter_map(in_our_environment)),
+            .chain(service.environment.values().filter_map(in_our_environment))
+            .chain(secret(fleet)),
     )
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::budget::Quantity;
 use super::hooks::HookKind;
 use super::ids::{FleetName, HostName, ServiceName, UnitName};
+use super::notify::Notify;
 use super::program::Program;
 use super::source::ArtifactSource;
 use super::traffic::Traffic;
@@ -25,6 +26,8 @@ pub struct Fleet {
     pub artifacts_url: Option<String>,
     /// How many uploads may run at once.
     pub max_uploads: usize,
+    /// Who is told of rollouts without watching them; nothing: nobody.
+    pub notify: Option<Notify>,
     /// All hosts in the order in which the inventory names them, ranges expanded.
     pub hosts: Vec<Host>,
     /// All services in the order in which the inventory names them.

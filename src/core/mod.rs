@@ -21,6 +21,7 @@ pub mod ids;
 pub mod instance;
 pub mod invariant;
 mod judge;
+pub mod notify;
 pub mod plan;
 pub mod program;
 mod resume;

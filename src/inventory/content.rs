@@ -170,6 +170,11 @@ fn variable(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<EnvironmentValue>
             .any_text(f)
             .map(|text| EnvironmentValue::Plain(text.to_owned()));
     }
+    from_environment(entry, f).map(|env| EnvironmentValue::Secret { env })
+}
+
+/// `{ env = "NAME" }`: the name of a variable of the controller's environment.
+pub(crate) fn from_environment(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> {
     let mut table = entry.table(f)?;
     let env = table.take("env");
     let is_empty = table.names().next().is_none();
@@ -197,9 +202,7 @@ fn variable(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<EnvironmentValue>
         );
         return None;
     }
-    Some(EnvironmentValue::Secret {
-        env: name.to_owned(),
-    })
+    Some(name.to_owned())
 }
 
 fn is_variable(name: &str) -> bool {

@@ -11,8 +11,8 @@ use crate::core::ids::FleetName;
 use super::cross;
 use super::files::{Read, read};
 use super::hosts::Hosts;
-use super::later;
 use super::mistake::{Findings, InventoryErrors, Mistake, Severity};
+use super::notify;
 use super::paths::NamedFile;
 use super::reader::{Entry, Table};
 use super::service::{self, Around};
@@ -107,6 +107,7 @@ struct Inventory<'t> {
     ledger: Option<Entry<'t>>,
     artifacts: Option<Entry<'t>>,
     trust: Option<Entry<'t>>,
+    notify: Option<Entry<'t>>,
     hosts: Vec<Entry<'t>>,
     services: Vec<Entry<'t>>,
     /// Whether something is missing because it could not be read.
@@ -130,7 +131,7 @@ impl<'t> Inventory<'t> {
                 None => self.unsound = true,
             }
         }
-        later::unread(&mut table, "notify", f);
+        once(&mut self.notify, table.take("notify"), f);
         table.finish(f, hint);
     }
 
@@ -163,6 +164,9 @@ impl<'t> Inventory<'t> {
             artifacts_url: self
                 .artifacts
                 .and_then(|entry| stores::artifacts(&entry, f)),
+            notify: self
+                .notify
+                .and_then(|entry| notify::read(&entry, f, &mut named_files)),
             max_uploads: usize::try_from(max_uploads).unwrap_or(usize::MAX),
             hosts,
             services,

@@ -131,9 +131,45 @@ pub(crate) fn presentable(text: &str) -> String {
 /// What a query holds that lets whoever has the URL in.
 const SIGNED: [&str; 4] = ["signature=", "sig=", "token=", "key="];
 
-/// Hides the password of a URL (`postgres://user:password@host`) and a query that lets somebody in, star by star so that
-/// columns stay.
+/// Keys whose value is a secret as a whole, whoever knows a webhook's URL can post; and one that is written for it.
+const SECRET_KEYS: [&str; 2] = ["webhook", "slack"];
+
+/// Hides what nobody may read over somebody's shoulder: passwords of URLs and webhooks. Star by star, so that columns stay.
 fn mask(text: &str) -> String {
+    let hide = |text: String, key| hide_value(&text, key);
+    hide_passwords(&SECRET_KEYS.into_iter().fold(text.to_owned(), hide))
+}
+
+/// Hides the text that is the value of that key, as far as it stands on the line.
+fn hide_value(text: &str, key: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(key) {
+        let (head, tail) = rest.split_at(at + key.len());
+        masked.push_str(head);
+        rest = tail;
+        // Also where it is misspelt: `webhooks`, `webhook_url`.
+        let is_key = |c: char| c.is_alphanumeric() || "_-\"' \t".contains(c);
+        let value = tail.trim_start_matches(is_key);
+        let Some(value) = value.strip_prefix('=').map(str::trim_start) else {
+            continue;
+        };
+        let Some(quote) = value.chars().next().filter(|c| "\"'".contains(*c)) else {
+            continue;
+        };
+        let value = value.trim_start_matches(quote);
+        let (before, _) = tail.split_at(tail.len() - value.len());
+        masked.push_str(before);
+        let (secret, after) = value.split_at(value.find(quote).unwrap_or(value.len()));
+        masked.extend(secret.chars().map(|_| '*'));
+        rest = after;
+    }
+    masked.push_str(rest);
+    masked
+}
+
+/// Hides the password of a URL (`postgres://user:password@host`) and a query that lets somebody in.
+fn hide_passwords(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -209,6 +245,36 @@ mod tests {
         assert_eq!(found.column, 1001);
         assert_eq!(found.text.chars().count(), SHOWN);
         assert_eq!(found.text.chars().nth(found.mark.start), Some('X'));
+    }
+
+    #[test]
+    fn webhooks_are_hidden_whatever_they_are() {
+        for (text, shown) in [
+            (
+                "webhook = \"https://x/geheim\" # a",
+                "webhook = \"****************\" # a",
+            ),
+            (
+                "notify = { webhook='ab', on = []}",
+                "notify = { webhook='**', on = []}",
+            ),
+            ("notify.\"webhook\"  =  \"ab", "notify.\"webhook\"  =  \"**"),
+            ("webhook = \"\"\"ab\"\"\"", "webhook = \"\"\"**\"\"\""),
+            (
+                "webhook = \"a\", webhook = \"b\"",
+                "webhook = \"*\", webhook = \"*\"",
+            ),
+            (
+                "webhook = { env = \"HOOK\" }",
+                "webhook = { env = \"HOOK\" }",
+            ),
+            ("webhook = \"\"", "webhook = \"\""),
+            ("`webhook` is no URL", "`webhook` is no URL"),
+            ("webhook", "webhook"),
+            ("webhook_urls = \"ab\"", "webhook_urls = \"**\""),
+        ] {
+            assert_eq!(mask(text), shown);
+        }
     }
 
     #[test]

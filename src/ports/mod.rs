@@ -7,6 +7,7 @@ mod hooks;
 mod hosts;
 mod ledger;
 mod machines;
+mod notify;
 mod reports;
 mod traffic;
 
@@ -17,5 +18,6 @@ pub use hooks::{HookCall, HookRunner};
 pub use hosts::*;
 pub use ledger::*;
 pub use machines::{Machines, ScriptEnd};
+pub use notify::Message;
 pub use reports::{Progress, Reporter};
 pub use traffic::{Drained, Member, Traffic, TrafficError};

@@ -24,6 +24,7 @@ mod sink;
 pub mod state;
 pub mod status;
 pub(crate) mod table;
+pub mod telling;
 pub mod time;
 pub mod verify;
 pub mod waits;

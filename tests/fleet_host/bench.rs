@@ -182,6 +182,7 @@ fn inventory(fleet: &rollctl_fleet::Fleet, login: Login, service: &Service) -> F
         folder: "/".into(),
         ledger_url: None,
         artifacts_url: None,
+        notify: None,
         max_uploads: 4,
         hosts: vec![Host {
             name: HostName::new("web-01"),

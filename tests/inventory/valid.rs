@@ -294,6 +294,7 @@ fn a_file_with_everything() {
         folder: here(""),
         ledger_url: Some(format!("sqlite:{}", here("state/production.db").display())),
         artifacts_url: Some("file:/srv/artifacts".to_owned()),
+        notify: None,
         max_uploads: 4,
         hosts: hosts(),
         services: vec![
@@ -367,6 +368,7 @@ fn a_folder_is_one_fleet() {
         folder: here("folder"),
         ledger_url: None,
         artifacts_url: None,
+        notify: None,
         max_uploads: 16,
         hosts: vec![bare("b"), bare("a")],
         services: vec![with_probe(service, probe, Through::Direct)],

@@ -1,0 +1,94 @@
+//! People who do not watch, told beside whoever does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::screen::Screen;
+use crate::core::decision::Decision;
+use crate::core::event::RecordedEvent;
+use crate::core::fleet::Fleet;
+use crate::core::ids::FleetName;
+use crate::core::notify::Webhook;
+use crate::core::rollout::RolloutState;
+use crate::notify::{Delivery, Notifier, notifier};
+use crate::ports::{Machines, Message, Progress, Reporter};
+use crate::report::mask::Secrets;
+use crate::report::telling::message;
+
+/// How long the end of a rollout waits for its last messages.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A reporter that also tells people who do not watch.
+struct Telling {
+    inner: Box<dyn Reporter>,
+    notifier: Notifier,
+    fleet: FleetName,
+    secrets: Secrets,
+}
+
+impl Reporter for Telling {
+    fn event(&self, recorded: &RecordedEvent, state: &RolloutState) {
+        self.inner.event(recorded, state);
+        if let Some(message) = message(recorded, state, &self.fleet) {
+            self.notifier.tell(masked(message, &self.secrets));
+        }
+    }
+
+    fn waiting(&self, state: &RolloutState, decision: &Decision) {
+        self.inner.waiting(state, decision);
+    }
+
+    fn progress(&self, progress: &Progress) {
+        self.inner.progress(progress);
+    }
+}
+
+fn masked(message: Message, secrets: &Secrets) -> Message {
+    Message {
+        summary: secrets.mask(&message.summary),
+        details: message
+            .details
+            .iter()
+            .map(|line| secrets.mask(line))
+            .collect(),
+        ..message
+    }
+}
+
+/// The reporter, and what it has sent that is still on its way; nothing where nobody is to be told.
+pub(crate) fn telling(
+    inner: Box<dyn Reporter>,
+    fleet: &Fleet,
+    machines: &Arc<dyn Machines>,
+    secrets: Secrets,
+) -> (Arc<dyn Reporter>, Option<Delivery>) {
+    let Some(notify) = &fleet.notify else {
+        return (Arc::from(inner), None);
+    };
+    let (notifier, delivery) = notifier(notify, fleet.folder.clone(), machines.clone());
+    let reporter = Telling {
+        inner,
+        notifier,
+        fleet: fleet.name.clone(),
+        secrets,
+    };
+    (Arc::new(reporter), Some(delivery))
+}
+
+/// Waits for what is on its way, and says what did not arrive: that nobody was told fails no rollout.
+pub(crate) async fn finish(delivery: Option<Delivery>, screen: &mut Screen) {
+    let Some(delivery) = delivery else {
+        return;
+    };
+    for failure in delivery.finish(PATIENCE).await {
+        screen.note(&format!("warning: {failure}\n"));
+    }
+}
+
+/// The webhook's URL, which no text may show.
+pub(crate) fn secret(fleet: &Fleet) -> Option<String> {
+    match fleet.notify.as_ref()?.webhook.as_ref()? {
+        Webhook::Url(url) => Some(url.clone()),
+        Webhook::Env(name) => std::env::var(name).ok(),
+    }
+}
