@@ -7,11 +7,12 @@ use tokio::sync::mpsc;
 
 use super::bench::{Bench, bench, on};
 use crate::core::event::RecordedEvent;
-use crate::core::event::{ActionKind, Event, Outcome, Runs};
+use crate::core::event::{ActionKind, Event, Outcome, PauseCause, Runs};
 use crate::core::fleet::OnFailure;
 use crate::core::ids::*;
 use crate::core::rollout::RolloutPhase;
 use crate::core::spec::Gate;
+use crate::core::window::Windowed;
 use crate::driver::Resumed;
 use crate::ports::{Answer, RequestKind};
 
@@ -257,4 +258,32 @@ async fn what_nobody_drives_is_aborted_where_it_stands() {
     let finished = bench.run().await.unwrap();
     assert_eq!(finished.state.phase, RolloutPhase::Ended(Outcome::Aborted));
     assert_eq!(bench.runs(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_closes_in_the_middle_pauses_it_and_the_next_one_goes_on() {
+    let mut bench = bench("oooo", 1);
+    let now = bench.ports.clock.now();
+    let opens_at = Some(now + Duration::from_secs(3600));
+    bench.job.spec.window = Some(Windowed::Within {
+        // The second of the hosts is being switched then.
+        closes_at: now + Duration::from_secs(6),
+        opens_at,
+    });
+    let finished = bench.run().await.unwrap();
+    assert_eq!(finished.state.phase, RolloutPhase::Paused);
+    let switched = bench.switches().len();
+    assert!((1..4).contains(&switched), "{switched} were switched");
+    let cause = PauseCause::WindowClosed { opens_at };
+    assert!(bench.has(|event| *event
+        == Event::PauseRequested {
+            cause: cause.clone()
+        }));
+    let mut again = bench.resumed(true, false);
+    let finished = again.run().await.unwrap();
+    assert_eq!(
+        finished.state.phase,
+        RolloutPhase::Ended(Outcome::Completed)
+    );
+    assert_eq!(again.switches().len(), 4, "each of them once");
 }
