@@ -9,6 +9,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::archive::Format;
+use super::fetch::FetchedFile;
+use super::tree::clean_path;
+use crate::core::fleet::Service;
 use crate::core::source::SecretUrl;
 use crate::ports::{Pull, PullForm};
 
@@ -27,6 +31,18 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// Of an artifact that was read by URL.
+    pub(super) fn of(service: &Service, url: &SecretUrl, file: &FetchedFile) -> Self {
+        let beside = service.files.keys();
+        Self {
+            url: url.clone(),
+            sha256: file.sha256.clone(),
+            size: file.size,
+            form: Format::of(&file.path).map_or(PullForm::File, Format::pulled),
+            beside: beside.filter_map(|path| clean_path(path).ok()).collect(),
+        }
+    }
+
     /// What a host is told, with the URL that it can ask.
     pub(super) fn pull(self, url: SecretUrl) -> Pull {
         Pull {

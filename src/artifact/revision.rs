@@ -12,15 +12,15 @@ use tempfile::TempDir;
 use crate::core::fleet::{EnvironmentValue, Service};
 use crate::core::ids::{Digest, UnitName};
 use crate::core::revision::{Architecture, ManifestFile, Signer};
-use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
-use crate::ports::{PackageContents, PullForm};
+use crate::core::source::{ArtifactPlace, ArtifactSource};
+use crate::ports::PackageContents;
 
 use super::archive::{Failure, Format, add_archive};
 use super::digest::digest;
 use super::elf::{Program, inspect};
 use super::environment::{base_text, resolve};
 use super::error::{ArtifactReadError, EntryProblem};
-use super::fetch::{Fetched, FetchedFile};
+use super::fetch::Fetched;
 use super::files::{metadata, read_units, unreadable};
 use super::folder::add_folder;
 use super::hashing::hash_file;
@@ -180,19 +180,8 @@ impl Reader<'_> {
         let shown = PathBuf::from(url.to_string());
         let mut variant = self.variant(&file.path, &shown, key)?;
         // What is read by `http://` comes from this machine: no host can read it there.
-        variant.origin = (url.scheme() != "http").then(|| self.origin(url, file));
+        variant.origin = (url.scheme() != "http").then(|| Origin::of(self.service, url, file));
         Ok(variant)
-    }
-
-    fn origin(&self, url: &SecretUrl, file: &FetchedFile) -> Origin {
-        let beside = self.service.files.keys();
-        Origin {
-            url: url.clone(),
-            sha256: file.sha256.clone(),
-            size: file.size,
-            form: Format::of(&file.path).map_or(PullForm::File, Format::pulled),
-            beside: beside.filter_map(|path| clean_path(path).ok()).collect(),
-        }
     }
 
     /// What lies at `artifact`, which messages call `shown`.
