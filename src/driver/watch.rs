@@ -11,7 +11,7 @@ use crate::core::event::{Started, StartedUnit};
 use crate::core::fleet::{HealthCheck, Probe};
 use crate::core::health::Poll;
 use crate::core::ids::{HostName, RevisionName};
-use crate::ports::{HostError, HostErrorKind, ProbeAnswer, UnitState};
+use crate::ports::{HostError, HostErrorKind, KEPT_CONNECTIONS, ProbeAnswer, UnitState};
 
 /// What SSH may take on top of a probe's timeout before nobody can say how the units are.
 const SSH_SLACK: Duration = Duration::from_secs(2);
@@ -19,7 +19,19 @@ const SSH_SLACK: Duration = Duration::from_secs(2);
 /// How long units that were found as they were started are taken to be so. Between two of these looks the probe alone is
 /// asked: whatever restarted meanwhile says so itself, since its invocation and its restarts are counted, and before it
 /// is confirmed that is read back. Asking costs a host more than answering the probe does.
-const UNITS_EVERY: Duration = Duration::from_secs(1);
+pub(super) const UNITS_EVERY: Duration = Duration::from_secs(1);
+
+/// Where connections are not kept, each of these looks at a confirmed instance is a login. Of all instances together they are
+/// at least so far apart, whatever their number: they must not hold up what is in work.
+const LOGINS_APART: Duration = Duration::from_millis(50);
+
+/// How far apart two looks at the units of a confirmed instance are, in a rollout of so many.
+pub(super) fn units_every(instances: usize) -> Duration {
+    if instances <= KEPT_CONNECTIONS {
+        return UNITS_EVERY;
+    }
+    LOGINS_APART.saturating_mul(u32::try_from(instances).unwrap_or(u32::MAX))
+}
 
 /// What is watched.
 #[derive(Debug, Clone)]
@@ -34,6 +46,8 @@ pub(super) struct Subject {
     pub(super) of: Option<(RevisionName, u16)>,
     /// How the units were started by us; nothing for an instance that ran before.
     pub(super) started: Option<Started>,
+    /// How long units that were found as they were started are taken to be so.
+    pub(super) units_every: Duration,
     /// Whether a probe that passes is enough while SSH cannot say how the units are.
     pub(super) trusts_probe: bool,
 }
@@ -62,7 +76,7 @@ pub(super) async fn watch(
     loop {
         let begun = Instant::now();
         let with_units =
-            check.probe == Probe::Unit || sound.is_none_or(|at| begun - at >= UNITS_EVERY);
+            check.probe == Probe::Unit || sound.is_none_or(|at| begun - at >= subject.units_every);
         let look = look(&ports, &check, &subject, with_units).await;
         sound = match look.units {
             Some(as_started) => as_started.then_some(begun),
@@ -197,6 +211,19 @@ impl MaxWith for Poll {
             self
         } else {
             other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_of_confirmed_instances_are_asked_less_often_where_each_time_is_a_login() {
+        for (instances, seconds) in [(1, 1), (1_000, 1), (2_000, 100), (10_000, 500)] {
+            let expected = Duration::from_secs(seconds);
+            assert_eq!(units_every(instances), expected, "{instances}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which instances are watched, and how: the loop's side of the watchers.
 
 use super::run::{Driver, Watched};
-use super::watch::{Subject, watch};
+use super::watch::{Subject, UNITS_EVERY, units_every, watch};
 use crate::core::event::Runs;
 use crate::core::health::HealthTracker;
 use crate::core::ids::{HostName, RevisionName};
@@ -23,13 +23,18 @@ impl Driver {
             Some(runs) => runs.revision().map(|revision| revision.name.clone()),
             None => self.job.last_seen.get(&instance.host).cloned(),
         };
+        let is_confirmed = matches!(instance.stage, Stage::Updated { .. });
         Subject {
             host: instance.host.clone(),
             generation: self.generation,
             of: self.of(&instance.host, instance.runs.as_ref()),
             expect: known.filter(|name| !name.is_adopted()),
             started: instance.started().cloned(),
-            trusts_probe: matches!(instance.stage, Stage::Updated { .. }),
+            units_every: match is_confirmed {
+                true => units_every(self.state.instances.len()),
+                false => UNITS_EVERY,
+            },
+            trusts_probe: is_confirmed,
         }
     }
 
@@ -124,6 +129,7 @@ impl Driver {
             of: self.of(host, runs.as_ref()),
             expect: name.filter(|name| !name.is_adopted()),
             started: None,
+            units_every: UNITS_EVERY,
             trusts_probe: true,
         };
         let tracker = HealthTracker::of_running(self.job.health.successes);

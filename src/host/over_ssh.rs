@@ -1,6 +1,7 @@
 //! The way to a host over SSH: one connection, opened when first needed and kept.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +14,8 @@ use super::machines::FleetMachines;
 use super::script::Manner;
 use super::shell::{Ending, Input, Output, Shell, Wire};
 use crate::core::fleet::{Fleet, Host, Service};
-use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, Stream};
+use crate::core::ids::HostName;
+use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, KEPT_CONNECTIONS, Stream};
 use crate::ssh::{Channel, Connector, Session, SshError, Target};
 
 impl ServiceHosts {
@@ -42,9 +44,11 @@ impl ServiceHosts {
         artifacts: Arc<dyn Artifacts>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let machines = service
-            .carriers()
-            .filter_map(|name| fleet.host(name))
+        let carriers: BTreeSet<&HostName> = service.carriers().collect();
+        let machines = fleet
+            .hosts
+            .iter()
+            .filter(|host| carriers.contains(&host.name))
             .map(|host| {
                 let shell = shared.shell(host);
                 let manner = Manner {
@@ -80,27 +84,35 @@ pub fn target(host: &Host) -> Target {
 /// A host that could not be reached is not tried again for so long: every poll would be a login otherwise.
 const REST: Duration = Duration::from_secs(2);
 
+/// In a fleet of more hosts than [`KEPT_CONNECTIONS`] a connection, and a script, over which nothing went for so long is given up. Longer than from one look
+/// at an instance's units to the next, so that it serves all that is done on the host in a row.
+const IDLE: Duration = Duration::from_millis(1500);
+
 /// A handle; clones share the connection.
 #[derive(Clone)]
 pub(crate) struct SshShell {
     connector: Arc<Connector>,
     target: Target,
     line: Arc<Mutex<Line>>,
+    idle: Option<Duration>,
 }
 
 #[derive(Default)]
 struct Line {
     session: Option<Session>,
+    /// When it was last asked for.
+    used: Option<Instant>,
     failed: Option<(Instant, SshError)>,
 }
 
 impl SshShell {
-    /// Nothing is connected yet.
-    pub(crate) fn new(connector: &Arc<Connector>, host: &Host) -> Self {
+    /// Nothing is connected yet. `hosts`: of the whole fleet.
+    pub(crate) fn new(connector: &Arc<Connector>, host: &Host, hosts: usize) -> Self {
         Self {
             connector: Arc::clone(connector),
             target: target(host),
             line: Arc::default(),
+            idle: (hosts > KEPT_CONNECTIONS).then_some(IDLE),
         }
     }
 
@@ -125,6 +137,7 @@ impl SshShell {
     /// The connection; one login however many ask at once.
     async fn session(&self) -> Result<Session, HostError> {
         let mut line = self.line.lock().await;
+        line.used = Some(Instant::now());
         if let Some(session) = line.session.as_ref().filter(|session| !session.is_closed()) {
             return Ok(session.clone());
         }
@@ -137,19 +150,47 @@ impl SshShell {
             Ok(session) => {
                 *line = Line {
                     session: Some(session.clone()),
+                    used: Some(Instant::now()),
                     failed: None,
                 };
+                if let Some(idle) = self.idle {
+                    tokio::spawn(give_up(Arc::downgrade(&self.line), idle));
+                }
                 Ok(session)
             }
             Err(error) => {
                 let told = not_connected(&error);
                 *line = Line {
-                    session: None,
                     failed: Some((Instant::now(), error)),
+                    ..Line::default()
                 };
                 Err(told)
             }
         }
+    }
+}
+
+/// Ends the connection once nobody used it for so long, and nothing goes over it.
+async fn give_up(line: Weak<Mutex<Line>>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle).await;
+        let Some(line) = line.upgrade() else {
+            return;
+        };
+        let mut line = line.lock().await;
+        let Some(session) = line.session.as_ref().filter(|one| !one.is_closed()) else {
+            return;
+        };
+        // Whoever would use it has to ask for it first, and that waits for us.
+        if session.is_in_use() || line.used.is_some_and(|at| at.elapsed() < idle) {
+            continue;
+        }
+        let session = line.session.take();
+        drop(line);
+        if let Some(session) = session {
+            session.close().await;
+        }
+        return;
     }
 }
 
@@ -178,6 +219,10 @@ impl Shell for SshShell {
                 ..cut_off(&error)
             })?;
         Ok(Box::new(tunnel))
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        self.idle
     }
 
     async fn close(&self) {
