@@ -9,9 +9,7 @@ use crate::core::event::{Runs, SiblingSight, Sight, Started};
 use crate::core::ids::HostName;
 use crate::core::rollout::RolloutState;
 use crate::core::traffic_state::TrafficSight;
-use crate::ports::{
-    Controller, HostError, HostErrorKind, HostFacts, KEPT_CONNECTIONS, Member, TrafficError,
-};
+use crate::ports::{Controller, HostError, HostErrorKind, HostFacts, Member, TrafficError};
 
 /// Hosts that are claimed at once.
 const CLAIMS_AT_ONCE: usize = 256;
@@ -35,14 +33,11 @@ pub(super) async fn claim(
     sights: Sights,
     resumes: bool,
 ) -> Vec<Claimed> {
-    let is_kept = sights.len() <= KEPT_CONNECTIONS;
     let mut seen: Vec<_> = futures::stream::iter(sights)
         .map(|(host, seen)| async move {
             let selected = state.instance(&host).is_some_and(|i| i.selected);
             let seen = claim_one(ports, controller, &host, seen, selected, resumes).await;
-            if !is_kept {
-                ports.hosts.close(&host).await;
-            }
+            ports.hosts.rest(&host).await;
             balancers(ports, host, seen).await
         })
         .buffer_unordered(CLAIMS_AT_ONCE)

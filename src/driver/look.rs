@@ -7,7 +7,7 @@ use futures::StreamExt;
 
 use crate::core::event::{Runs, Sight, Started};
 use crate::core::ids::HostName;
-use crate::ports::{HostError, HostErrorKind, HostFacts, Hosts, KEPT_CONNECTIONS};
+use crate::ports::{HostError, HostErrorKind, HostFacts, Hosts};
 
 /// What every host looked like.
 pub type Sights = BTreeMap<HostName, Result<HostFacts, HostError>>;
@@ -17,14 +17,10 @@ const LOOKS_AT_ONCE: usize = 256;
 
 /// Looks at all of them at once.
 pub async fn look(hosts: &Arc<dyn Hosts>, names: impl IntoIterator<Item = HostName>) -> Sights {
-    let names: Vec<_> = names.into_iter().collect();
-    let is_kept = names.len() <= KEPT_CONNECTIONS;
     futures::stream::iter(names)
-        .map(|name| async move {
+        .map(|name| async {
             let seen = hosts.observe(&name).await;
-            if !is_kept {
-                hosts.close(&name).await;
-            }
+            hosts.rest(&name).await;
             (name, seen)
         })
         .buffer_unordered(LOOKS_AT_ONCE)

@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::hosts::ServiceHosts;
 use super::machine::Machine;
 use super::machines::FleetMachines;
 use super::script::Manner;
 use super::shell::{Ending, Input, Output, Shell, Wire};
-use crate::core::fleet::{Fleet, Host, Service};
+use crate::core::fleet::{Fleet, Host, Service, Through};
 use crate::core::ids::HostName;
 use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, KEPT_CONNECTIONS, Stream};
 use crate::ssh::{Channel, Connector, Session, SshError, Target};
@@ -50,7 +51,11 @@ impl ServiceHosts {
             .iter()
             .filter(|host| carriers.contains(&host.name))
             .map(|host| {
-                let shell = shared.shell(host);
+                let mut shell = shared.shell(host);
+                if service.health.through == Through::Ssh {
+                    // It is asked again and again: each time would be a login.
+                    shell.idle = None;
+                }
                 let manner = Manner {
                     scope: service.scope,
                     acting: host.ssh.r#become,
@@ -84,8 +89,8 @@ pub fn target(host: &Host) -> Target {
 /// A host that could not be reached is not tried again for so long: every poll would be a login otherwise.
 const REST: Duration = Duration::from_secs(2);
 
-/// In a fleet of more hosts than [`KEPT_CONNECTIONS`] a connection, and a script, over which nothing went for so long is given up. Longer than from one look
-/// at an instance's units to the next, so that it serves all that is done on the host in a row.
+/// In a fleet of more hosts than [`KEPT_CONNECTIONS`], a connection and a script that nobody used for so long are given up.
+/// Longer than from one look at an instance's units to the next, so that one serves all that is done on the host in a row.
 const IDLE: Duration = Duration::from_millis(1500);
 
 /// A handle; clones share the connection.
@@ -94,6 +99,7 @@ pub(crate) struct SshShell {
     connector: Arc<Connector>,
     target: Target,
     line: Arc<Mutex<Line>>,
+    /// How long it is kept while nobody uses it; nothing: until all is done.
     idle: Option<Duration>,
 }
 
@@ -103,6 +109,8 @@ struct Line {
     /// When it was last asked for.
     used: Option<Instant>,
     failed: Option<(Instant, SshError)>,
+    /// Ends the session once it is idle, where it is not kept.
+    _ender: Option<AbortOnDropHandle<()>>,
 }
 
 impl SshShell {
@@ -148,14 +156,13 @@ impl SshShell {
         }
         match self.connector.connect(&self.target).await {
             Ok(session) => {
+                let end = |idle| tokio::spawn(give_up(Arc::downgrade(&self.line), idle));
                 *line = Line {
                     session: Some(session.clone()),
                     used: Some(Instant::now()),
                     failed: None,
+                    _ender: self.idle.map(end).map(AbortOnDropHandle::new),
                 };
-                if let Some(idle) = self.idle {
-                    tokio::spawn(give_up(Arc::downgrade(&self.line), idle));
-                }
                 Ok(session)
             }
             Err(error) => {
