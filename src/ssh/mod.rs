@@ -23,6 +23,7 @@ mod resolve;
 mod scan;
 mod session;
 mod ssh_config;
+mod survey;
 mod target;
 mod tokens;
 mod upload;
