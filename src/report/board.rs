@@ -83,8 +83,19 @@ pub(crate) struct Frame {
 }
 
 impl Board {
-    pub(crate) fn event(&mut self, recorded: &RecordedEvent, state: &RolloutState, now: Timestamp) {
+    pub(crate) fn events(
+        &mut self,
+        recorded: &[RecordedEvent],
+        state: &RolloutState,
+        now: Timestamp,
+    ) {
         self.count(state, now);
+        for recorded in recorded {
+            self.event(recorded, state);
+        }
+    }
+
+    fn event(&mut self, recorded: &RecordedEvent, state: &RolloutState) {
         if let Some(host) = recorded.event.host() {
             self.update(host, state);
         }
@@ -202,11 +213,7 @@ impl Board {
                 line.doing = doing;
             }
             None => {
-                let place = state
-                    .instances
-                    .iter()
-                    .position(|one| &one.host == host)
-                    .unwrap_or(usize::MAX);
+                let place = state.place(host).unwrap_or(usize::MAX);
                 let line = Line {
                     rank: (rank, place),
                     doing,
