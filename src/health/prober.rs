@@ -1,6 +1,6 @@
 //! One service's health check, asked of its hosts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,10 +56,8 @@ impl ServiceProber {
         remote: Arc<dyn Hosts>,
     ) -> Result<Self, ProberError> {
         let check = &service.health;
-        let carriers: BTreeSet<&HostName> = service.carriers().collect();
-        let hosts: BTreeMap<HostName, Host> = hosts
-            .iter()
-            .filter(|host| carriers.contains(&host.name))
+        let hosts: BTreeMap<HostName, Host> = service
+            .carriers_among(hosts)
             .map(|host| (host.name.clone(), host.clone()))
             .collect();
         let mut prober = Self {

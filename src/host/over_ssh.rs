@@ -1,6 +1,5 @@
 //! The way to a host over SSH: one connection, opened when first needed and kept.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use super::machines::FleetMachines;
 use super::script::Manner;
 use super::shell::{Ending, Input, Output, Shell, Wire};
 use crate::core::fleet::{Fleet, Host, Service, Through};
-use crate::core::ids::HostName;
 use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, KEPT_CONNECTIONS, Stream};
 use crate::ssh::{Channel, Connector, Session, SshError, Target};
 
@@ -45,23 +43,18 @@ impl ServiceHosts {
         artifacts: Arc<dyn Artifacts>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let carriers: BTreeSet<&HostName> = service.carriers().collect();
-        let machines = fleet
-            .hosts
-            .iter()
-            .filter(|host| carriers.contains(&host.name))
-            .map(|host| {
-                let mut shell = shared.shell(host);
-                if service.health.through == Through::Ssh {
-                    // It is asked again and again: each time would be a login.
-                    shell.idle = None;
-                }
-                let manner = Manner {
-                    scope: service.scope,
-                    acting: host.ssh.r#become,
-                };
-                Machine::new(host.name.clone(), Box::new(shell), manner)
-            });
+        let machines = service.carriers_among(&fleet.hosts).map(|host| {
+            let mut shell = shared.shell(host);
+            if service.health.through == Through::Ssh {
+                // It is asked again and again: each time would be a login.
+                shell.idle = None;
+            }
+            let manner = Manner {
+                scope: service.scope,
+                acting: host.ssh.r#become,
+            };
+            Machine::new(host.name.clone(), Box::new(shell), manner)
+        });
         Self::with_machines(
             service.clone(),
             machines,
