@@ -10,10 +10,14 @@
 mod artifact;
 mod compare;
 mod figures;
+mod ledger;
+mod plot;
 mod scale;
 mod scripted;
+mod site;
 mod stage;
 mod tool;
+mod uplink;
 mod usage;
 
 use std::fs;
@@ -48,7 +52,28 @@ enum What {
         #[arg(long, default_value = "target/bench/scale.json")]
         out: PathBuf,
     },
-    /// The hosts of `scale`
+    /// A release to many hosts over one narrow line: how much of it is used
+    Uplink {
+        #[command(flatten)]
+        options: uplink::Options,
+        /// Where the figures go, as JSON
+        #[arg(long, default_value = "target/bench/uplink.json")]
+        out: PathBuf,
+    },
+    /// Commands that read the ledger, with few and with very many rollouts in it
+    Ledger {
+        #[command(flatten)]
+        options: ledger::Options,
+        /// Where the figures go, as JSON
+        #[arg(long, default_value = "target/bench/ledger.json")]
+        out: PathBuf,
+    },
+    /// Pictures and tables of what was measured
+    Plot {
+        #[command(flatten)]
+        options: plot::Options,
+    },
+    /// The hosts of `scale`, `uplink` and `ledger`
     #[command(hide = true)]
     ScriptedHosts {
         #[command(flatten)]
@@ -68,6 +93,17 @@ fn main() -> anyhow::Result<()> {
             println!("{}", figures.table());
             write(&out, &figures)
         }
+        What::Uplink { options, out } => {
+            let figures = uplink::run(&options)?;
+            println!("{}", figures.table());
+            write(&out, &figures)
+        }
+        What::Ledger { options, out } => {
+            let figures = ledger::run(&options)?;
+            println!("{}", figures.table());
+            write(&out, &figures)
+        }
+        What::Plot { options } => plot::run(&options),
         What::ScriptedHosts { options } => scripted::run(&options),
     }
 }

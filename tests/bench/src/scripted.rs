@@ -8,6 +8,8 @@ mod host;
 mod revision;
 mod server;
 mod session;
+mod uplink;
+mod uploads;
 mod verbs;
 
 use std::fs;
@@ -21,6 +23,8 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use fleet::ScriptedFleet;
+use uplink::Uplink;
+pub(crate) use uploads::Received;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -30,9 +34,13 @@ pub(crate) struct Options {
     /// The public key that all hosts let in
     #[arg(long)]
     client_key: PathBuf,
+    /// What all of them together are reached with over SSH, in Mbit/s
+    #[arg(long)]
+    uplink: Option<u32>,
 }
 
-/// Serves until standard input ends, which it does however the one dies who started this. Prints its two ports first.
+/// Serves until standard input ends, which it does however the one dies who started this. Prints its two ports first, and
+/// in the end what came in.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let client_key = fs::read_to_string(&options.client_key)
@@ -45,9 +53,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let (ssh, http) = (listen().await?, listen().await?);
         println!("{} {}", ssh.local_addr()?.port(), http.local_addr()?.port());
         let logins = server::Logins::new(&options.host_key, &client_key)?;
-        tokio::spawn(server::accept(ssh, Arc::new(logins), Arc::clone(&fleet)));
-        tokio::spawn(health::accept(http, fleet));
+        let uplink = options
+            .uplink
+            .map(|megabits| Arc::new(Uplink::new(megabits)));
+        let (logins, hosts) = (Arc::new(logins), Arc::clone(&fleet));
+        tokio::spawn(server::accept(ssh, logins, hosts, uplink));
+        tokio::spawn(health::accept(http, Arc::clone(&fleet)));
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
+        println!("{}", serde_json::to_string(&fleet.uploads.received())?);
         anyhow::Ok(())
     })
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::host::Host;
 use super::revision::Shipped;
+use super::uploads::Uploads;
 
 /// All hosts. Each comes into being when it is first spoken to.
 #[derive(Debug, Default)]
@@ -13,6 +14,7 @@ pub(super) struct ScriptedFleet {
     hosts: Mutex<HashMap<IpAddr, Arc<Host>>>,
     /// By rollctl's own files of a revision: ten thousand hosts keep one copy.
     revisions: Mutex<HashMap<Vec<u8>, Arc<Shipped>>>,
+    pub(super) uploads: Uploads,
 }
 
 impl ScriptedFleet {

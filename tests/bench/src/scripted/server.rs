@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use super::fleet::ScriptedFleet;
 use super::host::Host;
 use super::session;
+use super::uplink::{OverUplink, Uplink};
 
 /// How one logs in, the same on all hosts.
 pub(super) struct Logins {
@@ -42,7 +43,12 @@ impl Logins {
     }
 }
 
-pub(super) async fn accept(listener: TcpListener, logins: Arc<Logins>, fleet: Arc<ScriptedFleet>) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    logins: Arc<Logins>,
+    fleet: Arc<ScriptedFleet>,
+    uplink: Option<Arc<Uplink>>,
+) {
     loop {
         // Too many open files, for a moment: whoever knocks is told nothing and knocks again.
         let Ok((stream, _)) = listener.accept().await else {
@@ -58,6 +64,7 @@ pub(super) async fn accept(listener: TcpListener, logins: Arc<Logins>, fleet: Ar
         };
         let _ = stream.set_nodelay(true);
         let config = Arc::clone(&logins.config);
+        let stream = OverUplink::new(stream, uplink.clone());
         tokio::spawn(async move {
             // However a connection ends, its client knows.
             if let Ok(session) = run_stream(config, stream, connection).await {

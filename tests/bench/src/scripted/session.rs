@@ -122,7 +122,13 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Script<R, W> {
                 let mut archive = Vec::new();
                 let mut meta = (&mut self.input).take(count("meta")?);
                 meta.read_to_end(&mut archive).await?;
-                skip(&mut self.input, count("size")?).await?;
+                let name = options.get("name").copied().unwrap_or_default();
+                let mut left = count("size")?;
+                while left > 0 {
+                    let came = skip_some(&mut self.input, left).await?;
+                    fleet.uploads.came(name, came);
+                    left -= came;
+                }
                 verbs::receive(host, &request, fleet.shipped(archive)?)
             }
             false => verbs::answer(host, &request),
@@ -178,9 +184,22 @@ async fn line(input: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Stri
 }
 
 async fn skip(input: &mut (impl AsyncBufRead + Unpin), count: u64) -> io::Result<()> {
-    tokio::io::copy_buf(&mut input.take(count), &mut tokio::io::sink())
-        .await
-        .map(drop)
+    let mut left = count;
+    while left > 0 {
+        left -= skip_some(input, left).await?;
+    }
+    Ok(())
+}
+
+/// As much as is there, up to `most`; how much that was.
+async fn skip_some(input: &mut (impl AsyncBufRead + Unpin), most: u64) -> io::Result<u64> {
+    let there = input.fill_buf().await?.len();
+    if there == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let some = usize::try_from(most).map_or(there, |most| most.min(there));
+    input.consume(some);
+    Ok(some as u64)
 }
 
 fn number(text: &str) -> io::Result<u64> {

@@ -1,0 +1,194 @@
+//! A ledger that is full: how long commands take that read it, and how long they took while it was nearly empty.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
+use crate::figures::median;
+use crate::scale::as_f64;
+use crate::site::{Shape, Site};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How many scripted hosts: about 14 events for each in every rollout
+    #[arg(long, default_value_t = 720)]
+    hosts: u32,
+    /// How many rollouts there were, each with a revision of its own
+    #[arg(long, default_value_t = 1000)]
+    rollouts: u32,
+    /// How often each command is run
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// The program that is measured
+    #[arg(long, default_value = "target/release/rollctl")]
+    rollctl: PathBuf,
+}
+
+/// All that was measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FullLedger {
+    version: u32,
+    hosts: u32,
+    rollouts: u32,
+    events: u64,
+    ledger_mb: f64,
+    rows: Vec<Row>,
+}
+
+/// One command.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    command: String,
+    /// With few rollouts in the ledger, in milliseconds; the median.
+    few_ms: Option<f64>,
+    /// With all of them.
+    all_ms: f64,
+}
+
+impl FullLedger {
+    /// As Markdown.
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!(
+            "{} rollouts on {} hosts, {} events, {:.0} MB\n\n| command | ms, few rollouts | ms, all |\n|---|---:|---:|\n",
+            self.rollouts, self.hosts, self.events, self.ledger_mb
+        );
+        for row in &self.rows {
+            let few = row
+                .few_ms
+                .map_or_else(String::new, |few| format!("{few:.0}"));
+            let _ = writeln!(text, "| {} | {few} | {:.0} |", row.command, row.all_ms);
+        }
+        text
+    }
+}
+
+/// What is run: nothing of it needs more of the past than its newest rollouts.
+const COMMANDS: [(&str, &[&str]); 5] = [
+    ("status", &["status", "web"]),
+    ("history", &["history", "web"]),
+    ("describe", &["describe", "2"]),
+    ("plan", &["plan", "web", "v2"]),
+    // On one host: the others are looked at.
+    ("restart", &["restart", "web", "--hosts", "h-00001"]),
+];
+
+/// Fills a ledger, and runs the commands before and after.
+pub(crate) fn run(options: &Options) -> anyhow::Result<FullLedger> {
+    let shape = Shape {
+        hosts: options.hosts,
+        max_unavailable: "25%".to_owned(),
+        interval: "1s".to_owned(),
+        uplink: None,
+    };
+    let site = Site::new(&options.rollctl, shape, None)?;
+    site.release("v1", b"#!/bin/sh\n")?;
+    site.release("v2", b"#!/bin/sh\n\n")?;
+    let empty = measure(&site, options.runs)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let events = runtime.block_on(fill(&site.ledger(), options.rollouts))?;
+    let full = measure(&site, options.runs)?;
+    let mut rows: Vec<_> = COMMANDS
+        .iter()
+        .zip(empty.into_iter().zip(full))
+        .map(|((command, _), (few, all))| Row {
+            command: (*command).to_owned(),
+            few_ms: Some(few),
+            all_ms: all,
+        })
+        .collect();
+    runtime.block_on(interrupt(&site.ledger()))?;
+    rows.push(Row {
+        command: "status of an interrupted rollout".to_owned(),
+        few_ms: None,
+        all_ms: time(&site, &["status", "web"], options.runs)?,
+    });
+    let ledger_mb = as_f64(fs::metadata(site.ledger())?.len()) / 1e6;
+    site.stop()?;
+    Ok(FullLedger {
+        version: 1,
+        hosts: options.hosts,
+        rollouts: options.rollouts,
+        events,
+        ledger_mb,
+        rows,
+    })
+}
+
+fn measure(site: &Site, runs: usize) -> anyhow::Result<Vec<f64>> {
+    let times = COMMANDS.map(|(_, arguments)| time(site, arguments, runs));
+    times.into_iter().collect()
+}
+
+fn time(site: &Site, arguments: &[&str], runs: usize) -> anyhow::Result<f64> {
+    let run = |_| Ok(site.run(arguments)?.wall.as_secs_f64() * 1e3);
+    let times: Vec<f64> = (0..runs).map(run).collect::<anyhow::Result<_>>()?;
+    Ok(median(&times))
+}
+
+async fn open(ledger: &Path) -> anyhow::Result<SqliteConnection> {
+    let options = SqliteConnectOptions::new().filename(ledger);
+    let mut connection = options.connect().await?;
+    sqlx::raw_sql("PRAGMA synchronous = OFF")
+        .execute(&mut connection)
+        .await?;
+    Ok(connection)
+}
+
+/// Copies the second rollout and its revision until there are as many; how many events there are then.
+async fn fill(ledger: &Path, rollouts: u32) -> anyhow::Result<u64> {
+    let mut connection = open(ledger).await?;
+    let newest: i64 = sqlx::query_scalar("SELECT MAX(id) FROM rollouts")
+        .fetch_one(&mut connection)
+        .await?;
+    for id in newest + 1..=i64::from(rollouts) {
+        let mut transaction = connection.begin().await?;
+        for sql in COPIES {
+            sqlx::query(sql).bind(id).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+    }
+    let events: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM events")
+        .fetch_one(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(u64::try_from(events)?)
+}
+
+/// One more of everything, under the number `$1`. The chain of hashes breaks, and nobody here follows it.
+const COPIES: [&str; 4] = [
+    "INSERT INTO revisions (service, number, digest, created_at, created_by, cause, adopted)
+     SELECT service, $1, substr(digest, 1, 52) || printf('%012x', $1), created_at + $1, created_by, cause, adopted
+     FROM revisions WHERE number = 2",
+    "INSERT INTO revision_names (service, name, number, position)
+     SELECT service, 'c' || $1, $1, position FROM revision_names WHERE number = 2",
+    r#"INSERT INTO rollouts (id, service, kind, "from", "to", outcome, started_at, ended_at, "by", partial, epoch)
+     SELECT $1, service, kind, "from", "to", outcome, started_at + $1, ended_at + $1, "by", partial, epoch
+     FROM rollouts WHERE id = 2"#,
+    r#"INSERT INTO events (id, service, rollout, seq, "at", kind, host, body, hash)
+     SELECT (SELECT MAX(id) FROM events) + seq, service, $1, seq, "at" + $1, kind, host, body, hash
+     FROM events WHERE rollout = 2 ORDER BY seq"#,
+];
+
+/// Copies it once more, without its end: its controller died.
+async fn interrupt(ledger: &Path) -> anyhow::Result<()> {
+    let mut connection = open(ledger).await?;
+    for sql in [
+        r#"INSERT INTO rollouts (id, service, kind, "from", "to", outcome, started_at, "by", partial, epoch)
+         SELECT (SELECT MAX(id) FROM rollouts) + 1, service, kind, "from", "to", 'running', started_at, "by", partial, epoch
+         FROM rollouts WHERE id = 2"#,
+        r#"INSERT INTO events (id, service, rollout, seq, "at", kind, host, body, hash)
+         SELECT (SELECT MAX(id) FROM events) + seq, service, (SELECT MAX(id) FROM rollouts), seq, "at", kind, host, body, hash
+         FROM events WHERE rollout = 2 AND kind <> 'rollout_ended' ORDER BY seq"#,
+    ] {
+        sqlx::query(sql).execute(&mut connection).await?;
+    }
+    connection.close().await?;
+    Ok(())
+}

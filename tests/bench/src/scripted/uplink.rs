@@ -1,0 +1,103 @@
+//! The line over which all hosts are reached: so many bytes a second for all of them together.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// What comes over the line at once: few enough bytes that many connections take turns.
+const PIECE: usize = 16 * 1024;
+
+/// What a pause may make up for: a line that was idle does not come back in a burst, but a late timer is no loss.
+const SLACK: Duration = Duration::from_millis(20);
+
+/// A line of a limited rate.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    bytes_per_second: f64,
+    /// Up to when it is taken.
+    taken: Mutex<Instant>,
+}
+
+impl Uplink {
+    pub(super) fn new(megabits: u32) -> Self {
+        Self {
+            bytes_per_second: f64::from(megabits) * 1e6 / 8.0,
+            taken: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Takes the line for so many bytes; when the last of them has come over it.
+    fn take(&self, bytes: usize) -> Instant {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = (*taken).max(Instant::now().checked_sub(SLACK).unwrap_or(*taken));
+        *taken = from + Duration::from_secs_f64(f64::from(bytes) / self.bytes_per_second);
+        *taken
+    }
+}
+
+/// A connection over the line. What the host sends back is not held up.
+#[derive(Debug)]
+pub(super) struct OverUplink {
+    stream: TcpStream,
+    uplink: Option<Arc<Uplink>>,
+    /// Until what was read last has come over the line.
+    coming: Option<Pin<Box<Sleep>>>,
+}
+
+impl OverUplink {
+    pub(super) fn new(stream: TcpStream, uplink: Option<Arc<Uplink>>) -> Self {
+        Self {
+            stream,
+            uplink,
+            coming: None,
+        }
+    }
+}
+
+impl AsyncRead for OverUplink {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(uplink) = self.uplink.clone() else {
+            return Pin::new(&mut self.stream).poll_read(context, into);
+        };
+        if let Some(coming) = &mut self.coming {
+            ready!(coming.as_mut().poll(context));
+            self.coming = None;
+        }
+        let room = into.remaining().min(PIECE);
+        let mut piece = ReadBuf::new(into.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+        let length = piece.filled().len();
+        into.advance(length);
+        self.coming = Some(Box::pin(sleep_until(uplink.take(length))));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for OverUplink {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
