@@ -21,6 +21,10 @@ use crate::ports::{ProbeAnswer, Progress};
 /// Hosts in work that are shown at once; a screen is not a log.
 const HOSTS_SHOWN: usize = 10;
 
+/// Of so many hosts each is told once it is confirmed; of more, the total line counts them, and only what went wrong is
+/// told.
+const TOLD_ONE_BY_ONE: usize = 1000;
+
 /// The state of the display.
 #[derive(Default)]
 pub(crate) struct Board {
@@ -99,7 +103,7 @@ impl Board {
         if let Some(host) = recorded.event.host() {
             self.update(host, state);
         }
-        if is_told(&recorded.event) {
+        if is_told(&recorded.event, state.instances.len()) {
             self.above.push(sentence(recorded, state));
         }
         if let Some(ending) = self.diagnoses.ending(recorded, state) {
@@ -362,7 +366,7 @@ fn doing(instance: &Instance, state: &RolloutState) -> Option<(u8, Doing)> {
 }
 
 /// Whether an event is worth a line that stays: what a host came to, not each step of it.
-fn is_told(event: &Event) -> bool {
+fn is_told(event: &Event, instances: usize) -> bool {
     match event {
         Event::RolloutStarted { .. }
         | Event::HostRebooted { .. }
@@ -379,7 +383,12 @@ fn is_told(event: &Event) -> bool {
         Event::HostObserved { sight, .. } => !matches!(sight, Sight::Reachable { .. }),
         Event::ActionEnded {
             action, outcome, ..
-        } => *action == ActionKind::Confirm || !matches!(outcome, ActionOutcome::Done { .. }),
+        } => match outcome {
+            ActionOutcome::Done { .. } => {
+                *action == ActionKind::Confirm && instances <= TOLD_ONE_BY_ONE
+            }
+            _ => true,
+        },
         // The last words say it.
         Event::RolloutPaused | Event::RolloutSuperseded { .. } | Event::RolloutEnded { .. } => {
             false

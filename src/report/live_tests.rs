@@ -161,6 +161,24 @@ fn five_hundred() -> (Sample, Board) {
 }
 
 #[test]
+fn of_very_many_hosts_only_what_goes_wrong_is_told_one_by_one() {
+    for (hosts, told) in [(1000, 3), (1001, 2)] {
+        let mut sample = Sample::new(hosts, 25);
+        for number in 2..=hosts {
+            sample.sees_old(100, &format!("web-{number:02}"));
+        }
+        sample.unreachable(100, "web-01").updates(200, "web-02");
+        let mut board = Board::default();
+        sample.play(|recorded, state| {
+            board.events(std::slice::from_ref(recorded), state, recorded.at);
+        });
+        // That it started, who is unreachable, who is confirmed.
+        let frame = board.frame(80, at(20_000));
+        assert_eq!(frame.above.len(), told, "{hosts}: {:?}", frame.above);
+    }
+}
+
+#[test]
 fn five_hundred_hosts_fit_a_terminal_of_80_by_24() {
     let (_, board) = five_hundred();
     let (screen, written) = (Screen::default(), Shared::default());

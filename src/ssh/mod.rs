@@ -17,6 +17,7 @@ mod forward;
 mod host_key;
 mod identity;
 mod jump;
+mod known_files;
 mod known_hosts;
 mod pipe;
 mod resolve;
