@@ -4,6 +4,7 @@
 //! before a host is touched. Workers and watchers own no state; they send what they saw to the one loop.
 
 mod actions;
+mod begin;
 mod claim;
 mod clock;
 mod execute;
