@@ -15,12 +15,12 @@ use crate::site::{Shape, Site};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How many scripted hosts: about 14 events for each in every rollout
-    #[arg(long, default_value_t = 720)]
-    hosts: u32,
     /// How many rollouts there were, each with a revision of its own
     #[arg(long, default_value_t = 1000)]
     rollouts: u32,
+    /// How many events of all of them together
+    #[arg(long, default_value_t = 10_000_000)]
+    events: u32,
     /// How often each command is run
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -33,7 +33,6 @@ pub(crate) struct Options {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FullLedger {
     version: u32,
-    hosts: u32,
     rollouts: u32,
     events: u64,
     ledger_mb: f64,
@@ -54,8 +53,8 @@ impl FullLedger {
     /// As Markdown.
     pub(crate) fn table(&self) -> String {
         let mut text = format!(
-            "{} rollouts on {} hosts, {} events, {:.0} MB\n\n| command | ms, few rollouts | ms, all |\n|---|---:|---:|\n",
-            self.rollouts, self.hosts, self.events, self.ledger_mb
+            "{} rollouts, {} events, {:.0} MB\n\n| command | ms, few rollouts | ms, all |\n|---|---:|---:|\n",
+            self.rollouts, self.events, self.ledger_mb
         );
         for row in &self.rows {
             let few = row
@@ -67,20 +66,22 @@ impl FullLedger {
     }
 }
 
+/// They are looked at by some of the commands, which is not what is measured here.
+const HOSTS: u32 = 3;
+
 /// What is run: nothing of it needs more of the past than its newest rollouts.
 const COMMANDS: [(&str, &[&str]); 5] = [
     ("status", &["status", "web"]),
     ("history", &["history", "web"]),
     ("describe", &["describe", "2"]),
     ("plan", &["plan", "web", "v2"]),
-    // On one host: the others are looked at.
-    ("restart", &["restart", "web", "--hosts", "h-00001"]),
+    ("restart", &["restart", "web"]),
 ];
 
 /// Fills a ledger, and runs the commands before and after.
 pub(crate) fn run(options: &Options) -> anyhow::Result<FullLedger> {
     let shape = Shape {
-        hosts: options.hosts,
+        hosts: HOSTS,
         max_unavailable: "25%".to_owned(),
         interval: "1s".to_owned(),
         uplink: None,
@@ -92,7 +93,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<FullLedger> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let events = runtime.block_on(fill(&site.ledger(), options.rollouts))?;
+    let events = runtime.block_on(fill(&site.ledger(), options))?;
     let full = measure(&site, options.runs)?;
     let mut rows: Vec<_> = COMMANDS
         .iter()
@@ -103,17 +104,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<FullLedger> {
             all_ms: all,
         })
         .collect();
-    runtime.block_on(interrupt(&site.ledger()))?;
+    let newest = options.rollouts.to_string();
     rows.push(Row {
-        command: "status of an interrupted rollout".to_owned(),
+        command: format!(
+            "describe of a rollout of {} events",
+            options.events / options.rollouts
+        ),
         few_ms: None,
-        all_ms: time(&site, &["status", "web"], options.runs)?,
+        all_ms: time(&site, &["describe", &newest], options.runs)?,
     });
     let ledger_mb = as_f64(fs::metadata(site.ledger())?.len()) / 1e6;
     site.stop()?;
     Ok(FullLedger {
         version: 1,
-        hosts: options.hosts,
         rollouts: options.rollouts,
         events,
         ledger_mb,
@@ -142,15 +145,22 @@ async fn open(ledger: &Path) -> anyhow::Result<SqliteConnection> {
 }
 
 /// Copies the second rollout and its revision until there are as many; how many events there are then.
-async fn fill(ledger: &Path, rollouts: u32) -> anyhow::Result<u64> {
+async fn fill(ledger: &Path, options: &Options) -> anyhow::Result<u64> {
     let mut connection = open(ledger).await?;
-    let newest: i64 = sqlx::query_scalar("SELECT MAX(id) FROM rollouts")
-        .fetch_one(&mut connection)
-        .await?;
-    for id in newest + 1..=i64::from(rollouts) {
+    let (newest, events): (i64, i64) = sqlx::query_as(
+        "SELECT MAX(id), (SELECT MAX(seq) FROM events WHERE rollout = 2) FROM rollouts",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    let copies = i64::from(options.events / options.rollouts) / events;
+    for id in newest + 1..=i64::from(options.rollouts) {
         let mut transaction = connection.begin().await?;
         for sql in COPIES {
-            sqlx::query(sql).bind(id).execute(&mut *transaction).await?;
+            sqlx::query(sql)
+                .bind(id)
+                .bind(copies)
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
     }
@@ -161,7 +171,8 @@ async fn fill(ledger: &Path, rollouts: u32) -> anyhow::Result<u64> {
     Ok(u64::try_from(events)?)
 }
 
-/// One more of everything, under the number `$1`. The chain of hashes breaks, and nobody here follows it.
+/// One more of everything, under the number `$1`, with `$2` times the events. The chain of hashes breaks, and nobody here
+/// follows it.
 const COPIES: [&str; 4] = [
     "INSERT INTO revisions (service, number, digest, created_at, created_by, cause, adopted)
      SELECT service, $1, substr(digest, 1, 52) || printf('%012x', $1), created_at + $1, created_by, cause, adopted
@@ -171,24 +182,10 @@ const COPIES: [&str; 4] = [
     r#"INSERT INTO rollouts (id, service, kind, "from", "to", outcome, started_at, ended_at, "by", partial, epoch)
      SELECT $1, service, kind, "from", "to", outcome, started_at + $1, ended_at + $1, "by", partial, epoch
      FROM rollouts WHERE id = 2"#,
-    r#"INSERT INTO events (id, service, rollout, seq, "at", kind, host, body, hash)
-     SELECT (SELECT MAX(id) FROM events) + seq, service, $1, seq, "at" + $1, kind, host, body, hash
-     FROM events WHERE rollout = 2 ORDER BY seq"#,
+    r#"WITH RECURSIVE
+         copies (copy) AS (SELECT 0 UNION ALL SELECT copy + 1 FROM copies WHERE copy + 1 < MAX(1, $2)),
+         one AS (SELECT *, COUNT(*) OVER () AS count FROM events WHERE rollout = 2)
+     INSERT INTO events (id, service, rollout, seq, "at", kind, host, body, hash)
+     SELECT (SELECT MAX(id) FROM events) + copy * count + seq, service, $1, copy * count + seq, "at" + $1, kind, host, body, hash
+     FROM copies, one ORDER BY copy, seq"#,
 ];
-
-/// Copies it once more, without its end: its controller died.
-async fn interrupt(ledger: &Path) -> anyhow::Result<()> {
-    let mut connection = open(ledger).await?;
-    for sql in [
-        r#"INSERT INTO rollouts (id, service, kind, "from", "to", outcome, started_at, "by", partial, epoch)
-         SELECT (SELECT MAX(id) FROM rollouts) + 1, service, kind, "from", "to", 'running', started_at, "by", partial, epoch
-         FROM rollouts WHERE id = 2"#,
-        r#"INSERT INTO events (id, service, rollout, seq, "at", kind, host, body, hash)
-         SELECT (SELECT MAX(id) FROM events) + seq, service, (SELECT MAX(id) FROM rollouts), seq, "at", kind, host, body, hash
-         FROM events WHERE rollout = 2 AND kind <> 'rollout_ended' ORDER BY seq"#,
-    ] {
-        sqlx::query(sql).execute(&mut connection).await?;
-    }
-    connection.close().await?;
-    Ok(())
-}

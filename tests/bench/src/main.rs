@@ -85,30 +85,27 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().what {
         What::Compare { options, out } => {
             let figures = compare::run(&options)?;
-            println!("{}", figures.table());
-            write(&out, &figures)
+            tell(&out, &figures.table(), &figures)
         }
         What::Scale { options, out } => {
             let figures = scale::run(&options)?;
-            println!("{}", figures.table());
-            write(&out, &figures)
+            tell(&out, &figures.table(), &figures)
         }
         What::Uplink { options, out } => {
             let figures = uplink::run(&options)?;
-            println!("{}", figures.table());
-            write(&out, &figures)
+            tell(&out, &figures.table(), &figures)
         }
         What::Ledger { options, out } => {
             let figures = ledger::run(&options)?;
-            println!("{}", figures.table());
-            write(&out, &figures)
+            tell(&out, &figures.table(), &figures)
         }
         What::Plot { options } => plot::run(&options),
         What::ScriptedHosts { options } => scripted::run(&options),
     }
 }
 
-fn write(out: &Path, figures: &impl Serialize) -> anyhow::Result<()> {
+fn tell(out: &Path, table: &str, figures: &impl Serialize) -> anyhow::Result<()> {
+    println!("{table}");
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -152,6 +152,8 @@ deadline = "60s"
 "#,
             self.hosts.http
         );
+        // A line for each host, as `rollctl trust` writes them.
+        let mut known = String::new();
         for number in 1..=*hosts {
             let address = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + number);
             let _ = writeln!(
@@ -159,8 +161,11 @@ deadline = "60s"
                 "[hosts.h-{number:05}]\naddress = \"{address}:{}\"\n",
                 self.hosts.ssh
             );
+            let (ssh, public) = (self.hosts.ssh, &self.hosts.public);
+            let _ = writeln!(known, "[{address}]:{ssh} {public}");
         }
         fs::write(self.folder.join("inventory.toml"), text)?;
+        fs::write(self.folder.join("known_hosts"), known)?;
         fs::write(
             self.folder.join("web.service"),
             "[Service]\nExecStart=/opt/web/current/web\n\n[Install]\nWantedBy=multi-user.target\n",
@@ -175,6 +180,8 @@ struct ScriptedHosts {
     /// They end with it.
     line: ChildStdin,
     said: BufReader<ChildStdout>,
+    /// The public key of all hosts.
+    public: String,
     ssh: u16,
     http: u16,
 }
@@ -186,7 +193,6 @@ impl ScriptedHosts {
         make_key(&identity)?;
         let host_key = folder.join("host_key");
         let public = make_key(&host_key)?;
-        fs::write(folder.join("known_hosts"), format!("* {public}\n"))?;
         let mut command = Command::new(std::env::current_exe()?);
         if let Some(uplink) = uplink {
             command.args(["scripted-hosts", "--uplink", &uplink.to_string()]);
@@ -214,6 +220,7 @@ impl ScriptedHosts {
             child,
             line,
             said,
+            public,
             ssh: ssh.parse()?,
             http: http.parse()?,
         })

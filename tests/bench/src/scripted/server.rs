@@ -11,6 +11,7 @@ use russh::server::{
     run_stream,
 };
 use russh::{Channel, MethodKind, MethodSet};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 use super::fleet::ScriptedFleet;
@@ -64,13 +65,26 @@ pub(super) async fn accept(
         };
         let _ = stream.set_nodelay(true);
         let config = Arc::clone(&logins.config);
-        let stream = OverUplink::new(stream, uplink.clone());
-        tokio::spawn(async move {
-            // However a connection ends, its client knows.
-            if let Ok(session) = run_stream(config, stream, connection).await {
-                let _ = session.await;
+        match &uplink {
+            None => tokio::spawn(serve(config, stream, connection)),
+            // What the host sends back is not held up.
+            Some(uplink) => {
+                let (read, write) = stream.into_split();
+                let read = OverUplink::new(read, Arc::clone(uplink));
+                tokio::spawn(serve(config, tokio::io::join(read, write), connection))
             }
-        });
+        };
+    }
+}
+
+async fn serve(
+    config: Arc<Config>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    connection: Connection,
+) {
+    // However a connection ends, its client knows.
+    if let Ok(session) = run_stream(config, stream, connection).await {
+        let _ = session.await;
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What comes over the line at once: few enough bytes that many connections take turns.
@@ -42,17 +42,17 @@ impl Uplink {
     }
 }
 
-/// A connection over the line. What the host sends back is not held up.
+/// What comes in on a connection over the line.
 #[derive(Debug)]
 pub(super) struct OverUplink {
-    stream: TcpStream,
-    uplink: Option<Arc<Uplink>>,
+    stream: OwnedReadHalf,
+    uplink: Arc<Uplink>,
     /// Until what was read last has come over the line.
     coming: Option<Pin<Box<Sleep>>>,
 }
 
 impl OverUplink {
-    pub(super) fn new(stream: TcpStream, uplink: Option<Arc<Uplink>>) -> Self {
+    pub(super) fn new(stream: OwnedReadHalf, uplink: Arc<Uplink>) -> Self {
         Self {
             stream,
             uplink,
@@ -67,9 +67,6 @@ impl AsyncRead for OverUplink {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Some(uplink) = self.uplink.clone() else {
-            return Pin::new(&mut self.stream).poll_read(context, into);
-        };
         if let Some(coming) = &mut self.coming {
             ready!(coming.as_mut().poll(context));
             self.coming = None;
@@ -79,25 +76,8 @@ impl AsyncRead for OverUplink {
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
         let length = piece.filled().len();
         into.advance(length);
-        self.coming = Some(Box::pin(sleep_until(uplink.take(length))));
+        let until = self.uplink.take(length);
+        self.coming = Some(Box::pin(sleep_until(until)));
         Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for OverUplink {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
