@@ -49,15 +49,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let fleet = Arc::new(ScriptedFleet::default());
+        let uplink = options.uplink.map(Uplink::new);
+        let fleet = Arc::new(ScriptedFleet::reached_over(uplink));
         let (ssh, http) = (listen().await?, listen().await?);
         println!("{} {}", ssh.local_addr()?.port(), http.local_addr()?.port());
         let logins = server::Logins::new(&options.host_key, &client_key)?;
-        let uplink = options
-            .uplink
-            .map(|megabits| Arc::new(Uplink::new(megabits)));
-        let (logins, hosts) = (Arc::new(logins), Arc::clone(&fleet));
-        tokio::spawn(server::accept(ssh, logins, hosts, uplink));
+        tokio::spawn(server::accept(ssh, Arc::new(logins), Arc::clone(&fleet)));
         tokio::spawn(health::accept(http, Arc::clone(&fleet)));
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
         println!("{}", serde_json::to_string(&fleet.uploads.received())?);

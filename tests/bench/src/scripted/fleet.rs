@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::host::Host;
 use super::revision::Shipped;
+use super::uplink::Uplink;
 use super::uploads::Uploads;
 
 /// All hosts. Each comes into being when it is first spoken to.
@@ -15,9 +16,24 @@ pub(super) struct ScriptedFleet {
     /// By rollctl's own files of a revision: ten thousand hosts keep one copy.
     revisions: Mutex<HashMap<Vec<u8>, Arc<Shipped>>>,
     pub(super) uploads: Uploads,
+    /// What all of them are reached over; nothing: as fast as it goes.
+    pub(super) uplink: Option<Arc<Uplink>>,
 }
 
 impl ScriptedFleet {
+    pub(super) fn reached_over(uplink: Option<Uplink>) -> Self {
+        Self {
+            uplink: uplink.map(Arc::new),
+            ..Self::default()
+        }
+    }
+
+    /// Bytes of a revision came in.
+    pub(super) fn came(&self, revision: &str, bytes: u64) {
+        let carried = self.uplink.as_deref().map_or(0, Uplink::carried);
+        self.uploads.came(revision, bytes, carried);
+    }
+
     pub(super) fn host(&self, address: IpAddr) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(

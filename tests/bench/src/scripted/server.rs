@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use super::fleet::ScriptedFleet;
 use super::host::Host;
 use super::session;
-use super::uplink::{OverUplink, Uplink};
+use super::uplink::OverUplink;
 
 /// How one logs in, the same on all hosts.
 pub(super) struct Logins {
@@ -44,12 +44,7 @@ impl Logins {
     }
 }
 
-pub(super) async fn accept(
-    listener: TcpListener,
-    logins: Arc<Logins>,
-    fleet: Arc<ScriptedFleet>,
-    uplink: Option<Arc<Uplink>>,
-) {
+pub(super) async fn accept(listener: TcpListener, logins: Arc<Logins>, fleet: Arc<ScriptedFleet>) {
     loop {
         // Too many open files, for a moment: whoever knocks is told nothing and knocks again.
         let Ok((stream, _)) = listener.accept().await else {
@@ -65,7 +60,7 @@ pub(super) async fn accept(
         };
         let _ = stream.set_nodelay(true);
         let config = Arc::clone(&logins.config);
-        match &uplink {
+        match &fleet.uplink {
             None => tokio::spawn(serve(config, stream, connection)),
             // What the host sends back is not held up.
             Some(uplink) => {

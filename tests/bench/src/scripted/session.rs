@@ -126,7 +126,7 @@ impl<R: AsyncBufRead + Unpin, W: AsyncWrite + Unpin> Script<R, W> {
                 let mut left = count("size")?;
                 while left > 0 {
                     let came = skip_some(&mut self.input, left).await?;
-                    fleet.uploads.came(name, came);
+                    fleet.came(name, came);
                     left -= came;
                 }
                 verbs::receive(host, &request, fleet.shipped(archive)?)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(super) struct Uplink {
     bytes_per_second: f64,
     /// Up to when it is taken.
     taken: Mutex<Instant>,
+    carried: AtomicU64,
 }
 
 impl Uplink {
@@ -29,12 +31,19 @@ impl Uplink {
         Self {
             bytes_per_second: f64::from(megabits) * 1e6 / 8.0,
             taken: Mutex::new(Instant::now()),
+            carried: AtomicU64::new(0),
         }
+    }
+
+    /// How many bytes came over it so far.
+    pub(super) fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// Takes the line for so many bytes; when the last of them has come over it.
     fn take(&self, bytes: usize) -> Instant {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.carried.fetch_add(bytes.into(), Ordering::Relaxed);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let from = (*taken).max(Instant::now().checked_sub(SLACK).unwrap_or(*taken));
         *taken = from + Duration::from_secs_f64(f64::from(bytes) / self.bytes_per_second);
