@@ -11,7 +11,13 @@ use super::known_hosts::KnownHosts;
 /// What a run has read, and reads again where a file has changed since.
 #[derive(Debug, Default)]
 pub(crate) struct KnownFiles {
-    read: Mutex<HashMap<Vec<PathBuf>, (Vec<Stamp>, Arc<KnownHosts>)>>,
+    read: Mutex<HashMap<Vec<PathBuf>, Read>>,
+}
+
+#[derive(Debug)]
+struct Read {
+    stamps: Vec<Stamp>,
+    known: Arc<KnownHosts>,
 }
 
 /// By what a changed file is told from the one that was read: inode, size, and when it was written, to the nanosecond.
@@ -31,13 +37,15 @@ impl KnownFiles {
         let stamps: Vec<Stamp> = files.iter().map(stamp).collect();
         // Held while reading, so that the hosts that all come at once read once.
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known_stamps, known)) = read.get(files)
-            && *known_stamps == stamps
-        {
-            return Ok(Arc::clone(known));
+        if let Some(before) = read.get(files).filter(|before| before.stamps == stamps) {
+            return Ok(Arc::clone(&before.known));
         }
         let known = Arc::new(KnownHosts::read(files)?);
-        read.insert(files.to_vec(), (stamps, Arc::clone(&known)));
+        let now = Read {
+            stamps,
+            known: Arc::clone(&known),
+        };
+        read.insert(files.to_vec(), now);
         Ok(known)
     }
 }
