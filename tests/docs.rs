@@ -131,11 +131,11 @@ fn the_readme_lists_the_exit_codes_as_the_help_does() {
 #[test]
 fn links_between_the_pages_lead_somewhere() {
     let mut pages = vec![Path::new("README.md").to_owned()];
-    pages.extend(
-        fs::read_dir("docs")
-            .unwrap()
-            .map(|entry| entry.unwrap().path()),
-    );
+    for folder in ["docs", "docs/bench"] {
+        let entries = fs::read_dir(folder).unwrap();
+        pages.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    pages.retain(|page| page.extension().is_some_and(|kind| kind == "md"));
     for page in pages {
         let text = fs::read_to_string(&page).unwrap();
         for link in text.split("](").skip(1) {

@@ -143,10 +143,9 @@ async fn check_hosts(
             Some(desk) => left_out(&*desk.ledger, service).await?,
             None => LeftOut::new(),
         };
-        let asked = fleet.hosts.iter().filter(|host| {
-            service.is_carried_by(&host.name)
-                && selector.as_ref().is_none_or(|one| one.matches(host))
-        });
+        let asked = service
+            .carriers_among(&fleet.hosts)
+            .filter(|host| selector.as_ref().is_none_or(|one| one.matches(host)));
         let asked: Vec<_> = asked.cloned().collect();
         let mut seen: Vec<HostFinding> = futures::stream::iter(asked)
             .map(|host| {

@@ -27,9 +27,10 @@ struct Telling {
 }
 
 impl Reporter for Telling {
-    fn event(&self, recorded: &RecordedEvent, state: &RolloutState) {
-        self.inner.event(recorded, state);
-        if let Some(message) = message(recorded, state, &self.fleet) {
+    fn events(&self, recorded: &[RecordedEvent], state: &RolloutState) {
+        self.inner.events(recorded, state);
+        let told = recorded.iter();
+        for message in told.filter_map(|event| message(event, state, &self.fleet)) {
             self.notifier.tell(masked(message, &self.secrets));
         }
     }

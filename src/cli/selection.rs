@@ -33,24 +33,16 @@ pub(crate) fn selection(
     service: &Service,
     args: &RolloutArgs,
 ) -> Result<Selection, CliError> {
-    let members: Vec<&Host> = service
-        .hosts
-        .iter()
-        .filter_map(|name| fleet.host(name))
-        .collect();
+    let by_name = fleet.by_name();
+    let found = |name| by_name.get(name).copied();
+    let members: Vec<&Host> = service.hosts.iter().filter_map(found).collect();
     let only = match args.hosts.as_deref() {
         Some(text) => Some(flag("--hosts", text, service, &members)?),
         None => None,
     };
     // A host that is out of service is excluded already; to say so twice is no mistake.
-    let aside = service
-        .out_of_service
-        .iter()
-        .filter_map(|name| fleet.host(name));
-    let spares = service
-        .spare_hosts
-        .iter()
-        .filter_map(|name| fleet.host(name));
+    let aside = service.out_of_service.iter().filter_map(found);
+    let spares = service.spare_hosts.iter().filter_map(found);
     let all: Vec<&Host> = (members.iter().copied().chain(aside))
         .chain(spares.clone())
         .collect();

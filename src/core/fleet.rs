@@ -1,6 +1,6 @@
 //! What an inventory says, after it was checked: hosts, services, strategies. Contract, section 2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +38,11 @@ impl Fleet {
     /// The host of that name.
     pub fn host(&self, name: &HostName) -> Option<&Host> {
         self.hosts.iter().find(|host| &host.name == name)
+    }
+
+    /// All hosts by name, for who needs many of them.
+    pub fn by_name(&self) -> BTreeMap<&HostName, &Host> {
+        self.hosts.iter().map(|host| (&host.name, host)).collect()
     }
 
     /// The service of that name.
@@ -179,9 +184,12 @@ impl Service {
         }
     }
 
-    /// Whether that host may carry it.
-    pub fn is_carried_by(&self, host: &HostName) -> bool {
-        self.carriers().any(|one| one == host)
+    /// Those of the hosts that may carry it, in their order.
+    pub fn carriers_among<'a>(&self, hosts: &'a [Host]) -> impl Iterator<Item = &'a Host> {
+        let carriers: BTreeSet<&HostName> = self.carriers().collect();
+        hosts
+            .iter()
+            .filter(move |host| carriers.contains(&host.name))
     }
 }
 

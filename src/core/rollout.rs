@@ -140,9 +140,12 @@ impl RolloutState {
 
     /// The instance on a host.
     pub fn instance(&self, host: &HostName) -> Option<&Instance> {
-        self.index
-            .get(host)
-            .and_then(|place| self.instances.get(*place))
+        self.place(host).and_then(|place| self.instances.get(place))
+    }
+
+    /// Where a host stands in inventory order.
+    pub fn place(&self, host: &HostName) -> Option<usize> {
+        self.index.get(host).copied()
     }
 
     /// The instances of the ordinary hosts.

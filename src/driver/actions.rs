@@ -1,70 +1,78 @@
-//! Actions from the loop's side: written down before they start, and when they have ended.
+//! Actions from the loop's side: noted before they start, and when they have ended.
 
-use super::execute::{Ending, Order, execute};
-use super::job::{DriverError, Input};
+use super::execute::{Ending, Order};
+use super::job::DriverError;
 use super::run::Driver;
 use crate::core::event::{ActionKind, ActionOutcome, Event, Runs};
 use crate::core::health::Health;
 use crate::core::ids::HostName;
-use crate::core::rollout::Stage;
+use crate::core::rollout::{Expects, Instance, Stage};
 use crate::ports::NewRevision;
 
 use super::watches::Which;
+use super::write::Start;
 
 impl Driver {
-    /// Writes down that an action starts, and only then starts it.
-    pub(super) async fn begin(
-        &mut self,
-        host: HostName,
-        kind: ActionKind,
-    ) -> Result<(), DriverError> {
+    /// Notes that an action starts; it does once that is written.
+    pub(super) fn begin(&mut self, host: HostName, action: ActionKind) -> Result<(), DriverError> {
         let Some(instance) = self.state.instance(&host).cloned() else {
             return Ok(());
         };
-        let instance = &instance;
+        self.record_with(Event::ActionStarted { host, action }, |driver| {
+            let order = driver.order(&instance, action);
+            Some(Start::Action(Box::new(order)))
+        })
+    }
+
+    /// What the action needs to know, and who is watched meanwhile. `instance` is what was decided on.
+    fn order(&mut self, instance: &Instance, kind: ActionKind) -> Order {
+        let host = &instance.host;
         let is_of_other = matches!(kind, ActionKind::DrainSibling | ActionKind::AttachSibling);
         let meant = match &instance.sibling {
             Some(sibling) if is_of_other => sibling.runs.as_ref(),
             _ => instance.runs.as_ref(),
         };
-        let port = self.ports_of.of(&host, meant);
-        let started = instance.started().cloned();
         let before = match kind {
             // What is there, whoever has started it.
             ActionKind::Stop => instance.runs.clone(),
             _ => instance.before.clone(),
         };
-        let before = before.unwrap_or(Runs::Nothing);
         let subject = self.subject(instance);
-        let was_drained = matches!(instance.stage, Stage::Draining { .. });
-        let works = instance.health.is_some_and(Health::is_ready);
-        let kept_out = instance
-            .traffic
-            .as_ref()
-            .map(|traffic| traffic.kept_out.clone())
-            .unwrap_or_default();
-        let recorded = self
-            .record_event(Event::ActionStarted {
-                host: host.clone(),
-                action: kind,
-            })
-            .await?;
-        let pair = self.pair(kind, instance);
-        let last_answer = self
-            .watches
-            .get(&(host.clone(), Which::Main))
-            .and_then(|watched| watched.last_answer.clone());
+        let watched = self.watches.get(&(host.clone(), Which::Main));
+        let last_answer = watched.and_then(|watched| watched.last_answer.clone());
         if matches!(
             kind,
             ActionKind::Activate | ActionKind::Revert | ActionKind::Stop
         ) {
-            self.stop_watching(&host, Which::Main);
+            self.stop_watching(host, Which::Main);
         }
         if kind == ActionKind::Start {
-            self.watch_main_as_other(&host);
+            self.watch_main_as_other(host);
         }
-        let expects = match self.state.instance(&host).map(|instance| &instance.stage) {
-            // Out of traffic for it: the fresh look was taken before that.
+        let traffic = instance.traffic.as_ref();
+        Order {
+            kind,
+            before: before.unwrap_or(Runs::Nothing),
+            started: instance.started().cloned(),
+            expects: self
+                .expected(instance, kind)
+                .map(|expects| (expects, subject)),
+            works: instance.health.is_some_and(Health::is_ready),
+            kept_out: traffic.map(|one| one.kept_out.clone()).unwrap_or_default(),
+            pair: self.pair(kind, instance),
+            port: self.ports_of.of(host, meant),
+            // Known once the event is written.
+            event_hash: String::new(),
+            last_answer,
+            host: host.clone(),
+        }
+    }
+
+    /// What the instance that is taken down has to be; nothing where that was looked at before, or nothing is.
+    fn expected(&self, instance: &Instance, kind: ActionKind) -> Option<Expects> {
+        // Out of traffic for it: the fresh look was taken before that.
+        let was_drained = matches!(instance.stage, Stage::Draining { .. });
+        match self.state.instance(&instance.host).map(|now| &now.stage) {
             Some(Stage::Activating { .. }) if was_drained || kind == ActionKind::Start => None,
             Some(
                 Stage::Activating { expects, .. }
@@ -72,41 +80,9 @@ impl Driver {
                     expects,
                     started: None,
                 },
-            ) => Some((*expects, subject)),
+            ) => Some(*expects),
             _ => None,
-        };
-        let order = Order {
-            host,
-            kind,
-            before,
-            started,
-            expects,
-            works,
-            kept_out,
-            pair,
-            port,
-            event_hash: recorded,
-            last_answer,
-        };
-        let (ports, job, controller) = (
-            self.ports.clone(),
-            self.job.clone(),
-            self.controller.clone(),
-        );
-        let sender = self.sender.clone();
-        self.actions.spawn(async move {
-            let (host, action) = (order.host.clone(), order.kind);
-            let ending = Box::new(execute(ports, job, controller, order).await);
-            // When nobody listens any more, the rollout has stopped; the next controller looks at the host itself.
-            let _ = sender
-                .send(Input::Ended {
-                    host,
-                    action,
-                    ending,
-                })
-                .await;
-        });
-        Ok(())
+        }
     }
 
     pub(super) async fn ended(
@@ -132,10 +108,10 @@ impl Driver {
         }
         if ending.sessions_left > 0 {
             let (host, sessions) = (host.clone(), ending.sessions_left);
-            self.record(Event::DrainCutShort { host, sessions }).await?;
+            self.record(Event::DrainCutShort { host, sessions })?;
         }
         if let Some((hook, end)) = ending.hook {
-            self.hook_ended(hook, Some(host.clone()), end).await?;
+            self.hook_ended(hook, Some(host.clone()), end)?;
         }
         let declined = matches!(
             ending.outcome,
@@ -145,8 +121,7 @@ impl Driver {
             host: host.clone(),
             action,
             outcome: ending.outcome,
-        })
-        .await?;
+        })?;
         match action {
             ActionKind::Start if declined => self.watch_other_as_main(&host),
             ActionKind::Start => self.watch_started(&host),

@@ -37,6 +37,7 @@ pub(super) async fn claim(
         .map(|(host, seen)| async move {
             let selected = state.instance(&host).is_some_and(|i| i.selected);
             let seen = claim_one(ports, controller, &host, seen, selected, resumes).await;
+            ports.hosts.rest(&host).await;
             balancers(ports, host, seen).await
         })
         .buffer_unordered(CLAIMS_AT_ONCE)

@@ -1,49 +1,43 @@
 //! The operator's hooks: those of the rollout from the loop's side, and those of an instance as actions.
 
 use super::execute::{Ending, Order};
-use super::job::{Adapters, DriverError, Input, Job};
+use super::job::{Adapters, DriverError, Job};
 use super::run::Driver;
+use super::write::Start;
 use crate::core::event::{ActionOutcome, Event};
 use crate::core::hooks::{HookEnd, HookKind, HookResult, Rest};
 use crate::core::ids::HostName;
 use crate::ports::{Controller, HookCall};
 
 impl Driver {
-    /// Writes down that a hook of the rollout begins, and only then runs it.
-    pub(super) async fn begin_hook(
+    /// Notes that a hook of the rollout begins; it runs once that is written.
+    pub(super) fn begin_hook(
         &mut self,
         hook: HookKind,
         rest: Option<Rest>,
     ) -> Result<(), DriverError> {
-        self.record(Event::HookStarted { hook, rest }).await?;
-        let spec = &self.state.spec;
-        let call = HookCall {
-            hook,
-            rollout: self.controller.rollout,
-            kind: spec.kind,
-            from: spec.from.as_ref().map(ToString::to_string),
-            to: spec.target.to_string(),
-            rest,
-            host: None,
-            port: None,
-        };
-        let (ports, job) = (self.ports.clone(), self.job.clone());
-        let sender = self.sender.clone();
-        self.actions.spawn(async move {
-            let end = run_hook(&ports, &job, &call).await;
-            // When nobody listens any more, the rollout has stopped; the next controller runs it again.
-            let _ = sender.send(Input::HookEnded { hook, end }).await;
-        });
-        Ok(())
+        self.record_with(Event::HookStarted { hook, rest }, |driver| {
+            let spec = &driver.state.spec;
+            Some(Start::Hook(Box::new(HookCall {
+                hook,
+                rollout: driver.controller.rollout,
+                kind: spec.kind,
+                from: spec.from.as_ref().map(ToString::to_string),
+                to: spec.target.to_string(),
+                rest,
+                host: None,
+                port: None,
+            })))
+        })
     }
 
-    pub(super) async fn hook_ended(
+    pub(super) fn hook_ended(
         &mut self,
         hook: HookKind,
         host: Option<HostName>,
         end: HookEnd,
     ) -> Result<(), DriverError> {
-        self.record(Event::HookEnded { hook, host, end }).await
+        self.record(Event::HookEnded { hook, host, end })
     }
 }
 
@@ -80,7 +74,7 @@ pub(super) async fn instance_hook(
 
 /// Hooks know no epochs, so that the lease is made sure of just before: a controller that was displaced while it slept
 /// runs nothing of anybody's.
-async fn run_hook(ports: &Adapters, job: &Job, call: &HookCall) -> HookEnd {
+pub(super) async fn run_hook(ports: &Adapters, job: &Job, call: &HookCall) -> HookEnd {
     if let Err(error) = ports.ledger.renew(&job.lease).await {
         return HookEnd::not_run(format!("the lease could not be made sure of: {error}"));
     }

@@ -20,6 +20,7 @@ pub async fn look(hosts: &Arc<dyn Hosts>, names: impl IntoIterator<Item = HostNa
     futures::stream::iter(names)
         .map(|name| async {
             let seen = hosts.observe(&name).await;
+            hosts.rest(&name).await;
             (name, seen)
         })
         .buffer_unordered(LOOKS_AT_ONCE)

@@ -1,9 +1,10 @@
 //! The loop that turns observations into events, events into decisions and decisions into effects.
 //!
-//! For every input: append, apply, report, decide, append "action started", spawn. The intent is on disk before a
-//! host is touched. Workers and watchers own no state; they send what they saw to the one loop.
+//! In every turn: apply what has come in, decide, append all events of the turn, report, spawn. The intent is on disk
+//! before a host is touched. Workers and watchers own no state; they send what they saw to the one loop.
 
 mod actions;
+mod begin;
 mod claim;
 mod clock;
 mod execute;
@@ -19,6 +20,7 @@ mod switching;
 mod traffic;
 mod watch;
 mod watches;
+mod write;
 
 #[cfg(test)]
 mod bench;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::begin::{begin, resume};
 use super::claim::{Claimed, claim};
-use super::job::{Adapters, DriverError, Finished, Input, Job, Resumed};
+use super::job::{Adapters, DriverError, Finished, Input, Job};
 use super::look::{Sights, look};
 use super::requests::{answer, event_of, listen};
 use super::side::PortsOf;
@@ -16,14 +17,26 @@ use super::stop::Stop;
 use super::traffic::leave_out;
 use super::watch::Look;
 use super::watches::Which;
+use super::write::Unwritten;
 use crate::core::decide::decide;
 use crate::core::decision::{Action, Decision, Verdict};
 use crate::core::event::{Event, PauseCause};
 use crate::core::health::HealthTracker;
-use crate::core::ids::{HostName, RolloutId};
+use crate::core::ids::HostName;
 use crate::core::rollout::{RolloutState, Stage};
 use crate::core::time::Timestamp;
 use crate::ports::{Controller, ProbeAnswer, Progress, Request};
+
+/// Inputs that are taken in one turn of the loop, if so many wait: their events go into the ledger together.
+const INPUTS_AT_ONCE: usize = 1024;
+
+/// How long a turn waits for what else comes in: a decision looks at every instance, and with thousands of them something
+/// comes in all the time. Nobody notices a hundredth of a second.
+fn gathering(instances: usize) -> Option<Duration> {
+    const EACH: Duration = Duration::from_micros(1);
+    let instances = u32::try_from(instances).unwrap_or(u32::MAX);
+    (instances >= 1000).then(|| (EACH * instances).min(Duration::from_millis(10)))
+}
 
 /// Runs a rollout until it ends, pauses or is stopped. `sights` are the first looks at its hosts.
 ///
@@ -62,65 +75,10 @@ pub async fn run(
         watchers: JoinSet::new(),
         wake_at: None,
         last_waiting: Decision::default(),
+        unwritten: Vec::new(),
         ports,
     };
     driver.drive(sights).await
-}
-
-/// Writes the first event of a new rollout.
-async fn begin(ports: &Adapters, job: &Job) -> Result<(RolloutId, RolloutState), DriverError> {
-    let first = Event::RolloutStarted {
-        spec: Box::new(job.spec.clone()),
-        by: job.by.clone(),
-        cause: job.cause.clone(),
-    };
-    let recorded = ports
-        .ledger
-        .begin_rollout(&job.lease, ports.clock.now(), &first)
-        .await
-        .map_err(DriverError::Begin)?;
-    let rollout = recorded.rollout;
-    let state = RolloutState::start(recorded.at, &recorded.event)
-        .map_err(|source| DriverError::Illegal { rollout, source })?;
-    ports.reporter.event(&recorded, &state);
-    Ok((rollout, state))
-}
-
-/// Folds what happened so far, and writes that it goes on.
-async fn resume(
-    ports: &Adapters,
-    job: &Job,
-    resumed: Resumed,
-) -> Result<(RolloutId, RolloutState), DriverError> {
-    let rollout = resumed
-        .events
-        .first()
-        .map_or(RolloutId(0), |first| first.rollout);
-    let illegal = |source| DriverError::Illegal { rollout, source };
-    let mut state = RolloutState::fold(&resumed.events).map_err(illegal)?;
-    let event = Event::RolloutResumed {
-        by: job.by.clone(),
-        retry: resumed.retry,
-        window: resumed.window,
-    };
-    let recorded = ports
-        .ledger
-        .append(&job.lease, rollout, ports.clock.now(), &event)
-        .await
-        .map_err(DriverError::Begin)?;
-    state.apply(recorded.at, &event).map_err(illegal)?;
-    ports.reporter.event(&recorded, &state);
-    if resumed.abort {
-        let event = Event::AbortRequested { by: job.by.clone() };
-        let recorded = ports
-            .ledger
-            .append(&job.lease, rollout, ports.clock.now(), &event)
-            .await
-            .map_err(DriverError::Begin)?;
-        state.apply(recorded.at, &event).map_err(illegal)?;
-        ports.reporter.event(&recorded, &state);
-    }
-    Ok((rollout, state))
 }
 
 pub(super) struct Watched {
@@ -146,6 +104,8 @@ pub(super) struct Driver {
     pub(super) watchers: JoinSet<()>,
     wake_at: Option<Timestamp>,
     last_waiting: Decision,
+    /// What has happened and was decided in this turn of the loop.
+    pub(super) unwritten: Vec<Unwritten>,
 }
 
 impl Driver {
@@ -156,7 +116,11 @@ impl Driver {
             self.job.clone(),
             self.sender.clone(),
         ));
-        let result = self.work(sights).await;
+        let mut result = self.work(sights).await;
+        if matches!(result, Err(DriverError::Interrupted { .. })) {
+            // What was heard just before is not forgotten.
+            result = self.write().await.and(result);
+        }
         // Nobody takes what they send any more; a full channel must not hold them up.
         self.receiver.close();
         let interrupted = DriverError::Interrupted {
@@ -240,8 +204,7 @@ impl Driver {
                 sight,
                 traffic,
                 sibling,
-            })
-            .await?;
+            })?;
             self.watch_seen(&host);
         }
         loop {
@@ -251,8 +214,14 @@ impl Driver {
             }
             let input = self.next_input().await;
             self.handle(input).await?;
+            if let Some(pause) = gathering(self.state.instances.len()) {
+                tokio::time::sleep(pause).await;
+            }
             // What else has come in meanwhile is taken too, before the next decision.
-            while let Ok(input) = self.receiver.try_recv() {
+            for _ in 0..INPUTS_AT_ONCE {
+                let Ok(input) = self.receiver.try_recv() else {
+                    break;
+                };
                 self.handle(input).await?;
             }
         }
@@ -275,13 +244,10 @@ impl Driver {
         match input {
             Input::Tick => Ok(()),
             Input::Stop(Stop::Now) => Err(DriverError::Interrupted { rollout }),
-            Input::Stop(Stop::Pause { by }) => {
-                self.record(Event::PauseRequested {
-                    cause: PauseCause::Asked { by: by.to_owned() },
-                })
-                .await
-            }
-            Input::HookEnded { hook, end } => self.hook_ended(hook, None, end).await,
+            Input::Stop(Stop::Pause { by }) => self.record(Event::PauseRequested {
+                cause: PauseCause::Asked { by: by.to_owned() },
+            }),
+            Input::HookEnded { hook, end } => self.hook_ended(hook, None, end),
             Input::Asked(request) => self.asked(request).await,
             Input::LeaseLost(source) => Err(DriverError::Ledger { rollout, source }),
             Input::Looked {
@@ -289,7 +255,7 @@ impl Driver {
                 generation,
                 look,
                 fresh_until,
-            } => self.looked(host, generation, look, fresh_until).await,
+            } => self.looked(host, generation, look, fresh_until),
             Input::Ended {
                 host,
                 action,
@@ -303,7 +269,8 @@ impl Driver {
         let event = event_of(&request, &self.state);
         let answer = answer(&event);
         if let Ok(event) = event {
-            self.record(event).await?;
+            self.record(event)?;
+            self.write().await?;
         }
         let (rollout, now) = (self.controller.rollout, self.ports.clock.now());
         let ledger = &self.ports.ledger;
@@ -314,7 +281,7 @@ impl Driver {
             .map_err(|source| DriverError::Ledger { rollout, source })
     }
 
-    async fn looked(
+    fn looked(
         &mut self,
         host: HostName,
         generation: u64,
@@ -353,8 +320,7 @@ impl Driver {
             self.record(Event::HostRebooted {
                 host: host.clone(),
                 started,
-            })
-            .await?;
+            })?;
             // What was not confirmed is gone with the boot, and what ran before is what the host runs.
             match self
                 .state
@@ -373,17 +339,18 @@ impl Driver {
                     health,
                     sibling,
                 };
-                self.record(change).await
+                self.record(change)
             }
             None => Ok(()),
         }
     }
 
-    /// Decides until nothing more follows from what is known now.
+    /// Decides until nothing more follows from what is known now; then writes, and starts what was decided.
     async fn decide(&mut self) -> Result<(), DriverError> {
         loop {
             let decision = decide(&self.state, self.ports.clock.now());
             if decision.actions.is_empty() && decision.verdict.is_none() {
+                self.write().await?;
                 self.wake_at = decision.wake_at;
                 if decision.waiting_on != self.last_waiting.waiting_on {
                     self.ports.reporter.waiting(&self.state, &decision);
@@ -394,48 +361,33 @@ impl Driver {
             for action in decision.actions {
                 match action {
                     Action::Mark { host, mark } => {
-                        self.record(Event::InstanceMarked { host, mark }).await?
+                        self.record(Event::InstanceMarked { host, mark })?;
                     }
-                    Action::Run { host, kind } => self.begin(host, kind).await?,
+                    Action::Run { host, kind } => self.begin(host, kind)?,
                 }
             }
-            match decision.verdict {
-                Some(Verdict::Pause(cause)) => self.record(Event::PauseRequested { cause }).await?,
-                Some(Verdict::RollBack(cause)) => {
-                    self.record(Event::RollbackStarted { cause }).await?
-                }
-                Some(Verdict::ReachStep(step)) => self.record(Event::StepReached { step }).await?,
-                Some(Verdict::OpenStep(step)) => self.record(Event::StepOpened { step }).await?,
-                Some(Verdict::RunHook { hook, rest }) => self.begin_hook(hook, rest).await?,
-                Some(Verdict::Paused) => self.record(Event::RolloutPaused).await?,
-                Some(Verdict::End(outcome)) => self.record(Event::RolloutEnded { outcome }).await?,
-                None => {}
+            if let Some(verdict) = decision.verdict {
+                // What came before is told as things stood then.
+                self.write().await?;
+                self.turn(verdict)?;
             }
             if self.state.is_over() {
-                return Ok(());
+                return self.write().await;
             }
         }
     }
 
-    pub(super) async fn record(&mut self, event: Event) -> Result<(), DriverError> {
-        self.record_event(event).await.map(drop)
-    }
-
-    /// Append, apply, report; the event's hash.
-    pub(super) async fn record_event(&mut self, event: Event) -> Result<String, DriverError> {
-        let rollout = self.controller.rollout;
-        let now = self.ports.clock.now();
-        let recorded = self
-            .ports
-            .ledger
-            .append(&self.job.lease, rollout, now, &event)
-            .await
-            .map_err(|source| DriverError::Ledger { rollout, source })?;
-        self.state
-            .apply(recorded.at, &event)
-            .map_err(|source| DriverError::Illegal { rollout, source })?;
-        self.ports.reporter.event(&recorded, &self.state);
-        Ok(recorded.hash)
+    /// Notes what was decided of the rollout as a whole.
+    fn turn(&mut self, verdict: Verdict) -> Result<(), DriverError> {
+        match verdict {
+            Verdict::Pause(cause) => self.record(Event::PauseRequested { cause }),
+            Verdict::RollBack(cause) => self.record(Event::RollbackStarted { cause }),
+            Verdict::ReachStep(step) => self.record(Event::StepReached { step }),
+            Verdict::OpenStep(step) => self.record(Event::StepOpened { step }),
+            Verdict::RunHook { hook, rest } => self.begin_hook(hook, rest),
+            Verdict::Paused => self.record(Event::RolloutPaused),
+            Verdict::End(outcome) => self.record(Event::RolloutEnded { outcome }),
+        }
     }
 }
 

@@ -11,15 +11,71 @@ use crate::core::event::{Started, StartedUnit};
 use crate::core::fleet::{HealthCheck, Probe};
 use crate::core::health::Poll;
 use crate::core::ids::{HostName, RevisionName};
-use crate::ports::{HostError, HostErrorKind, ProbeAnswer, UnitState};
+use crate::ports::{HostError, HostErrorKind, KEPT_CONNECTIONS, ProbeAnswer, UnitState};
 
 /// What SSH may take on top of a probe's timeout before nobody can say how the units are.
 const SSH_SLACK: Duration = Duration::from_secs(2);
 
+/// An instance whose looks take long is looked at no less often than this.
+const SLOWEST: Duration = Duration::from_secs(60);
+
 /// How long units that were found as they were started are taken to be so. Between two of these looks the probe alone is
 /// asked: whatever restarted meanwhile says so itself, since its invocation and its restarts are counted, and before it
 /// is confirmed that is read back. Asking costs a host more than answering the probe does.
-const UNITS_EVERY: Duration = Duration::from_secs(1);
+pub(super) const UNITS_EVERY: Duration = Duration::from_secs(1);
+
+/// Where connections are not kept, each of these looks at a confirmed instance is a login. Of all instances together they are
+/// at least so far apart, whatever their number: they must not hold up what is in work.
+const LOGINS_APART: Duration = Duration::from_millis(50);
+
+/// How far apart two looks at the units of a confirmed instance are, in a rollout of so many.
+pub(super) fn units_every(instances: usize) -> Duration {
+    if instances <= KEPT_CONNECTIONS {
+        return UNITS_EVERY;
+    }
+    LOGINS_APART.saturating_mul(u32::try_from(instances).unwrap_or(u32::MAX))
+}
+
+/// First looks at instances that are all begun to be watched together: so many a second, or all in one interval if that is
+/// longer.
+const FIRST_LOOKS_A_SECOND: u32 = 5000;
+
+/// When an instance is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rhythm {
+    /// Before the first look.
+    first_in: Duration,
+    /// From the first look to the second; every other one comes an interval after the one before.
+    second_in: Duration,
+}
+
+impl Rhythm {
+    /// At once, and then every interval: for what was started just now.
+    pub(super) fn at_once(interval: Duration) -> Self {
+        Self {
+            first_in: Duration::ZERO,
+            second_in: interval,
+        }
+    }
+
+    /// For one of so many that are begun to be watched together: the first looks come soon, and from the second on they
+    /// are spread over the whole interval, so that they do not all come at the same moment for ever.
+    pub(super) fn spread(interval: Duration, watch: u64, instances: usize) -> Self {
+        let instances = u32::try_from(instances).unwrap_or(u32::MAX);
+        let soon = Duration::from_secs(1) * instances / FIRST_LOOKS_A_SECOND;
+        let phase = phase(watch);
+        Self {
+            first_in: interval.min(soon).mul_f64(phase),
+            second_in: interval.mul_f64(phase),
+        }
+    }
+}
+
+/// Of consecutive numbers, places from 0 to 1 that lie as evenly as can be: the multiples of the golden ratio.
+fn phase(number: u64) -> f64 {
+    let place = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    u32::try_from(place).map_or(0.0, |place| f64::from(place) / f64::from(u32::MAX))
+}
 
 /// What is watched.
 #[derive(Debug, Clone)]
@@ -34,6 +90,8 @@ pub(super) struct Subject {
     pub(super) of: Option<(RevisionName, u16)>,
     /// How the units were started by us; nothing for an instance that ran before.
     pub(super) started: Option<Started>,
+    /// How long units that were found as they were started are taken to be so.
+    pub(super) units_every: Duration,
     /// Whether a probe that passes is enough while SSH cannot say how the units are.
     pub(super) trusts_probe: bool,
 }
@@ -56,13 +114,16 @@ pub(super) async fn watch(
     ports: Arc<Adapters>,
     check: HealthCheck,
     subject: Subject,
+    rhythm: Rhythm,
     sender: mpsc::Sender<Input>,
 ) {
     let mut sound: Option<Instant> = None;
+    tokio::time::sleep(rhythm.first_in).await;
+    let mut next_in = rhythm.second_in;
     loop {
         let begun = Instant::now();
         let with_units =
-            check.probe == Probe::Unit || sound.is_none_or(|at| begun - at >= UNITS_EVERY);
+            check.probe == Probe::Unit || sound.is_none_or(|at| begun - at >= subject.units_every);
         let look = look(&ports, &check, &subject, with_units).await;
         sound = match look.units {
             Some(as_started) => as_started.then_some(begun),
@@ -80,8 +141,8 @@ pub(super) async fn watch(
         if sender.send(input).await.is_err() {
             return;
         }
-        tokio::time::sleep_until(begun + check.interval.max(took.min(Duration::from_secs(60))))
-            .await;
+        tokio::time::sleep_until(begun + next_in.max(took.min(SLOWEST))).await;
+        next_in = check.interval;
     }
 }
 
@@ -197,6 +258,40 @@ impl MaxWith for Poll {
             self
         } else {
             other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_of_confirmed_instances_are_asked_less_often_where_each_time_is_a_login() {
+        for (instances, seconds) in [(1, 1), (1_000, 1), (2_000, 100), (10_000, 500)] {
+            let expected = Duration::from_secs(seconds);
+            assert_eq!(units_every(instances), expected, "{instances}");
+        }
+    }
+
+    #[test]
+    fn looks_that_begin_together_do_not_come_together() {
+        let interval = Duration::from_secs(1);
+        for instances in [10, 100, 10_000] {
+            let rhythm = |watch| Rhythm::spread(interval, watch, instances);
+            let watches = 7..7 + u64::try_from(instances).unwrap();
+            let soon = Duration::from_micros(200) * u32::try_from(instances).unwrap();
+            let mut tenths = [0; 10];
+            for rhythm in watches.map(rhythm) {
+                assert!(rhythm.first_in <= soon.min(interval), "{rhythm:?}");
+                assert!(rhythm.second_in <= interval, "{rhythm:?}");
+                let tenth = rhythm.second_in.as_millis() / 100;
+                tenths[usize::try_from(tenth).unwrap().min(9)] += 1;
+            }
+            let even = instances / 10;
+            for count in tenths {
+                assert!(count <= even + even / 5 + 1, "{instances}: {tenths:?}");
+            }
         }
     }
 }

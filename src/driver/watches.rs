@@ -1,7 +1,7 @@
 //! Which instances are watched, and how: the loop's side of the watchers.
 
 use super::run::{Driver, Watched};
-use super::watch::{Subject, watch};
+use super::watch::{Rhythm, Subject, UNITS_EVERY, units_every, watch};
 use crate::core::event::Runs;
 use crate::core::health::HealthTracker;
 use crate::core::ids::{HostName, RevisionName};
@@ -23,13 +23,18 @@ impl Driver {
             Some(runs) => runs.revision().map(|revision| revision.name.clone()),
             None => self.job.last_seen.get(&instance.host).cloned(),
         };
+        let is_confirmed = matches!(instance.stage, Stage::Updated { .. });
         Subject {
             host: instance.host.clone(),
             generation: self.generation,
             of: self.of(&instance.host, instance.runs.as_ref()),
             expect: known.filter(|name| !name.is_adopted()),
             started: instance.started().cloned(),
-            trusts_probe: matches!(instance.stage, Stage::Updated { .. }),
+            units_every: match is_confirmed {
+                true => units_every(self.state.instances.len()),
+                false => UNITS_EVERY,
+            },
+            trusts_probe: is_confirmed,
         }
     }
 
@@ -60,25 +65,34 @@ impl Driver {
             .state
             .instance(host)
             .is_some_and(|instance| instance.health.is_none());
-        let successes = self.job.health.successes;
-        let tracker = if fresh {
-            HealthTracker::of_running(successes)
-        } else {
-            HealthTracker::of_started(successes)
+        let (successes, interval) = (self.job.health.successes, self.job.health.interval);
+        let (tracker, rhythm) = match fresh {
+            true => (HealthTracker::of_running(successes), self.among_all()),
+            false => (
+                HealthTracker::of_started(successes),
+                Rhythm::at_once(interval),
+            ),
         };
-        self.watch(host, tracker);
+        self.watch(host, tracker, rhythm);
+    }
+
+    /// The rhythm of the next watch where all instances are begun to be watched.
+    fn among_all(&self) -> Rhythm {
+        let instances = self.state.instances.len();
+        Rhythm::spread(self.job.health.interval, self.generation, instances)
     }
 
     /// Watches what was started just now, under its new start.
     pub(super) fn watch_started(&mut self, host: &HostName) {
-        self.watch(host, HealthTracker::of_started(self.job.health.successes));
+        let tracker = HealthTracker::of_started(self.job.health.successes);
+        self.watch(host, tracker, Rhythm::at_once(self.job.health.interval));
     }
 
     /// After a confirmation only the way of asking changes; what was seen holds.
     pub(super) fn watch_confirmed(&mut self, host: &HostName) {
         let watched = self.watches.get(&(host.clone(), Which::Main));
         if let Some(tracker) = watched.map(|watched| watched.tracker.clone()) {
-            self.watch(host, tracker);
+            self.watch(host, tracker, Rhythm::at_once(self.job.health.interval));
         }
     }
 
@@ -124,13 +138,15 @@ impl Driver {
             of: self.of(host, runs.as_ref()),
             expect: name.filter(|name| !name.is_adopted()),
             started: None,
+            units_every: UNITS_EVERY,
             trusts_probe: true,
         };
         let tracker = HealthTracker::of_running(self.job.health.successes);
-        self.spawn_watch((host.clone(), Which::Other), subject, tracker);
+        let rhythm = self.among_all();
+        self.spawn_watch((host.clone(), Which::Other), subject, tracker, rhythm);
     }
 
-    fn watch(&mut self, host: &HostName, tracker: HealthTracker) {
+    fn watch(&mut self, host: &HostName, tracker: HealthTracker, rhythm: Rhythm) {
         self.stop_watching(host, Which::Main);
         self.generation += 1;
         let Some(instance) = self
@@ -141,15 +157,22 @@ impl Driver {
             return;
         };
         let subject = self.subject(instance);
-        self.spawn_watch((host.clone(), Which::Main), subject, tracker);
+        self.spawn_watch((host.clone(), Which::Main), subject, tracker, rhythm);
     }
 
-    fn spawn_watch(&mut self, key: (HostName, Which), subject: Subject, tracker: HealthTracker) {
+    fn spawn_watch(
+        &mut self,
+        key: (HostName, Which),
+        subject: Subject,
+        tracker: HealthTracker,
+        rhythm: Rhythm,
+    ) {
         while self.watchers.try_join_next().is_some() {}
         let watching = watch(
             self.ports.clone(),
             self.job.health.clone(),
             subject,
+            rhythm,
             self.sender.clone(),
         );
         let task = self.watchers.spawn(watching);

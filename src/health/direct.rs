@@ -9,6 +9,7 @@ use url::Url;
 
 use super::check_words::{Failure, innermost};
 use super::judge::{BODY_MAX, BodyEnd, Reply};
+use crate::ports::KEPT_CONNECTIONS;
 
 /// How the probes call themselves in the servers' logs.
 pub(super) const USER_AGENT: &str = concat!("rollctl/", env!("CARGO_PKG_VERSION"), " (health)");
@@ -23,8 +24,9 @@ pub(super) struct DirectHttp {
 }
 
 impl DirectHttp {
-    /// `is_tls`: root certificates are loaded, which takes some milliseconds and fails where there are none.
-    pub(super) fn new(timeout: Duration, is_tls: bool) -> reqwest::Result<Self> {
+    /// `is_tls`: root certificates are loaded, which takes some milliseconds and fails where there are none. Of very many
+    /// hosts no connection is kept, 30 KB each, unless it would cost a handshake.
+    pub(super) fn new(timeout: Duration, is_tls: bool, hosts: usize) -> reqwest::Result<Self> {
         // The second and later calls say that there is one already.
         let installed = rustls::crypto::ring::default_provider().install_default();
         tracing::trace!(first = installed.is_ok(), "TLS provider");
@@ -46,7 +48,7 @@ impl DirectHttp {
             }
         };
         Ok(Self {
-            pooled: client(1)?,
+            pooled: client(usize::from(is_tls || hosts <= KEPT_CONNECTIONS))?,
             fresh: client(0)?,
         })
     }

@@ -56,9 +56,8 @@ impl ServiceProber {
         remote: Arc<dyn Hosts>,
     ) -> Result<Self, ProberError> {
         let check = &service.health;
-        let hosts: BTreeMap<HostName, Host> = hosts
-            .iter()
-            .filter(|host| service.is_carried_by(&host.name))
+        let hosts: BTreeMap<HostName, Host> = service
+            .carriers_among(hosts)
             .map(|host| (host.name.clone(), host.clone()))
             .collect();
         let mut prober = Self {
@@ -81,11 +80,11 @@ impl ServiceProber {
         }
         let is_http = matches!(prober.probe, Probe::Http { .. });
         if is_http && prober.through == Through::Direct {
-            let client =
-                DirectHttp::new(check.timeout, is_tls).map_err(|error| ProberError::Client {
-                    service: service.name.clone(),
-                    problem: super::check_words::innermost(&error),
-                })?;
+            let client = DirectHttp::new(check.timeout, is_tls, prober.hosts.len());
+            let client = client.map_err(|error| ProberError::Client {
+                service: service.name.clone(),
+                problem: super::check_words::innermost(&error),
+            })?;
             prober.direct = Some(client);
         }
         Ok(prober)

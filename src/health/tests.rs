@@ -233,6 +233,8 @@ impl Hosts for FakeHosts {
     ) -> Result<JournalExcerpt, HostError> {
         panic!("not asked by probes")
     }
+    async fn rest(&self, _: &HostName) {}
+
     async fn close(&self, _: &HostName) {}
 }
 

@@ -309,6 +309,14 @@ impl Hosts for ServiceHosts {
         self.machine(host)?.shell.dial(address, port).await
     }
 
+    async fn rest(&self, host: &HostName) {
+        if let Ok(machine) = self.machine(host)
+            && machine.shell.idle().is_some()
+        {
+            machine.close().await;
+        }
+    }
+
     async fn close(&self, host: &HostName) {
         if let Ok(machine) = self.machine(host) {
             machine.close().await;

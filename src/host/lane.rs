@@ -15,8 +15,12 @@ use crate::ports::{HostError, HostErrorKind};
 /// How long a script may take to answer its greeting; profile scripts of the login shell come first.
 const GREETING: Duration = Duration::from_secs(30);
 
-/// What is read at once.
-const PIECE: usize = 64 * 1024;
+/// The room that is made for what is read next.
+const PIECE: usize = 8 * 1024;
+
+/// What of the greeting is written at once. russh keeps, for each connection and as long as that lives, two buffers as large
+/// as the most that ever waited in them: 250 KB if the script were written as a whole.
+const GREETING_PIECE: usize = 4 * 1024;
 
 type Reply = oneshot::Sender<Result<Answer, HostError>>;
 
@@ -36,7 +40,8 @@ impl Lane {
         let token = script.token.clone();
         let (requests, received) = mpsc::channel(16);
         let open = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(serve(script, received, Arc::clone(&open)));
+        let idle = shell.idle();
+        tokio::spawn(serve(script, received, Arc::clone(&open), idle));
         Ok(Self {
             requests,
             token,
@@ -54,42 +59,65 @@ impl Lane {
         self.requests.is_closed()
     }
 
-    /// Asks, and gives the output of a verb that ended well.
+    /// Asks, and gives the output of a verb that ended well; nothing: the script had ended before, and was not asked.
     pub(crate) async fn ask(
         &self,
-        request: Request,
+        request: &Request,
         patience: Duration,
-    ) -> Result<Vec<u8>, HostError> {
+    ) -> Option<Result<Vec<u8>, HostError>> {
         let verb = request.verb();
         let (reply, answered) = oneshot::channel();
         let asking = async {
+            let place = self.requests.reserve().await.ok()?;
             self.open.fetch_add(1, Ordering::SeqCst);
-            self.requests.send((request, reply)).await.ok()?;
-            answered.await.ok()
+            place.send((request.clone(), reply));
+            Some(answered.await)
         };
-        match tokio::time::timeout(patience, asking).await {
-            Ok(Some(answer)) => answer?.output(&self.token, verb),
-            Ok(None) => Err(lost("the script on the host has ended")),
+        Some(match tokio::time::timeout(patience, asking).await {
+            Ok(asked) => match asked? {
+                Ok(answer) => answer.and_then(|answer| answer.output(&self.token, verb)),
+                Err(_) => Err(ended()),
+            },
             Err(_) => Err(lost(format!(
                 "no answer to `{verb}` within {} s",
                 patience.as_secs()
             ))),
-        }
+        })
     }
+}
+
+/// What it was at, if anything, is lost with it.
+pub(crate) fn ended() -> HostError {
+    lost("the script on the host has ended")
 }
 
 async fn serve(
     mut script: Script,
     mut requests: mpsc::Receiver<(Request, Reply)>,
     open: Arc<AtomicUsize>,
+    idle: Option<Duration>,
 ) {
-    while let Some((request, reply)) = requests.recv().await {
+    while let Some((request, reply)) = next(&mut requests, idle).await {
         let answer = script.answer(&request).await;
         open.fetch_sub(1, Ordering::SeqCst);
         let is_over = matches!(&answer, Err(error) if error.kind == HostErrorKind::Lost);
         let _ = reply.send(answer);
         if is_over {
             return;
+        }
+    }
+}
+
+/// The next request. One that comes at the moment at which the script is given up is still taken.
+async fn next<T>(requests: &mut mpsc::Receiver<T>, idle: Option<Duration>) -> Option<T> {
+    let Some(idle) = idle else {
+        return requests.recv().await;
+    };
+    match tokio::time::timeout(idle, requests.recv()).await {
+        Ok(next) => next,
+        Err(_) => {
+            requests.close();
+            requests.recv().await
         }
     }
 }
@@ -115,7 +143,7 @@ impl Script {
         let ready = format!("\n{} ready\n", script.token);
         let greeting = manner.greeting(&script.token);
         // A command that cannot be run closes its input: its ending says more than the failed write.
-        let _ = script.write(&greeting).await;
+        let _ = script.greet(&greeting).await;
         let waiting = script.read_past(ready.as_bytes());
         match tokio::time::timeout(GREETING, waiting).await {
             Ok(Ok(())) => Ok(script),
@@ -128,6 +156,15 @@ impl Script {
                 Some("look for profile scripts that wait for a terminal".into()),
             )),
         }
+    }
+
+    async fn greet(&mut self, greeting: &[u8]) -> std::io::Result<()> {
+        for piece in greeting.chunks(GREETING_PIECE) {
+            self.write(piece).await?;
+            // The connection's task gets it onto the line meanwhile.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Sends a request and reads its answer; other output in between is noise.
@@ -244,16 +281,9 @@ impl Script {
     }
 
     async fn read_some(&mut self) -> bool {
-        let mut piece = vec![0; PIECE];
+        self.buffer.reserve(PIECE);
         let (_, stdout) = self.wire.pipes();
-        match stdout.read(&mut piece).await {
-            Ok(0) | Err(_) => false,
-            Ok(length) => {
-                self.buffer
-                    .extend_from_slice(piece.get(..length).unwrap_or_default());
-                true
-            }
-        }
+        matches!(stdout.read_buf(&mut self.buffer).await, Ok(1..))
     }
 
     async fn gone(&mut self) -> HostError {
@@ -308,4 +338,26 @@ fn not_started(manner: Manner, ending: &Ending) -> HostError {
         ),
         None,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_script_that_is_given_up_serves_who_has_a_place_and_nobody_else() {
+        let idle = Duration::from_secs(1);
+        let (sender, mut requests) = mpsc::channel(4);
+        sender.send(1).await.unwrap();
+        assert_eq!(next(&mut requests, Some(idle)).await, Some(1));
+        let place = sender.reserve().await.unwrap();
+        let late = async {
+            tokio::time::sleep(2 * idle).await;
+            place.send(2);
+        };
+        let (taken, ()) = tokio::join!(next(&mut requests, Some(idle)), late);
+        assert_eq!(taken, Some(2));
+        assert!(sender.reserve().await.is_err());
+        assert_eq!(next(&mut requests, Some(idle)).await, None);
+    }
 }

@@ -31,12 +31,14 @@ pub(crate) enum Queue {
     Look,
 }
 
+type Slot = Mutex<Option<Arc<Lane>>>;
+
 /// One host.
 pub(crate) struct Machine {
     pub(crate) name: HostName,
     pub(crate) shell: Box<dyn Shell>,
     pub(crate) manner: Manner,
-    lanes: [Mutex<Option<Arc<Lane>>>; 3],
+    lanes: [Slot; 3],
     /// Digests of adopted folders by target: they may be large.
     pub(crate) folders: std::sync::Mutex<std::collections::BTreeMap<String, String>>,
 }
@@ -133,18 +135,14 @@ impl Machine {
             Queue::Poll => &self.lanes[1],
             Queue::Look => &self.lanes[2],
         };
-        let lane = {
-            let mut slot = slot.lock().await;
-            match slot.as_ref().filter(|lane| !lane.is_closed()) {
-                Some(lane) => Arc::clone(lane),
-                None => {
-                    let lane = Arc::new(Lane::open(self.shell.as_ref(), self.manner).await?);
-                    *slot = Some(Arc::clone(&lane));
-                    lane
-                }
-            }
-        };
-        let answer = lane.ask(request, patience).await;
+        let mut lane = self.lane(slot).await?;
+        let mut answer = lane.ask(&request, patience).await;
+        if answer.is_none() {
+            // It was given up just now: a new one takes its place.
+            lane = self.lane(slot).await?;
+            answer = lane.ask(&request, patience).await;
+        }
+        let answer = answer.unwrap_or_else(|| Err(super::lane::ended()));
         if matches!(&answer, Err(error) if error.kind == HostErrorKind::Lost) {
             let mut slot = slot.lock().await;
             if slot.as_ref().is_some_and(|held| Arc::ptr_eq(held, &lane)) {
@@ -158,6 +156,17 @@ impl Machine {
     async fn is_at_work(&self) -> bool {
         let work = self.lanes[0].lock().await;
         work.as_ref().is_some_and(|lane| !lane.is_idle())
+    }
+
+    /// The script that runs there, or a new one.
+    async fn lane(&self, slot: &Slot) -> Result<Arc<Lane>, HostError> {
+        let mut slot = slot.lock().await;
+        if let Some(lane) = slot.as_ref().filter(|lane| !lane.is_closed()) {
+            return Ok(Arc::clone(lane));
+        }
+        let lane = Arc::new(Lane::open(self.shell.as_ref(), self.manner).await?);
+        *slot = Some(Arc::clone(&lane));
+        Ok(lane)
     }
 
     /// Ends the scripts and the connection.

@@ -51,7 +51,7 @@ impl FleetMachines {
     /// Nothing is connected yet.
     pub fn new(fleet: &Fleet, connector: &Arc<Connector>) -> Self {
         let machine = |host: &Host| {
-            let shell = SshShell::new(connector, host);
+            let shell = SshShell::new(connector, host, fleet.hosts.len());
             (host.name.clone(), (shell, host.ssh.r#become))
         };
         Self {
@@ -64,7 +64,7 @@ impl FleetMachines {
     pub(crate) fn shell(&self, host: &Host) -> SshShell {
         match self.machines.get(&host.name) {
             Some((shell, _)) => shell.clone(),
-            None => SshShell::new(&self.connector, host),
+            None => SshShell::new(&self.connector, host, self.machines.len()),
         }
     }
 

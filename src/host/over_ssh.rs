@@ -1,19 +1,20 @@
 //! The way to a host over SSH: one connection, opened when first needed and kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::hosts::ServiceHosts;
 use super::machine::Machine;
 use super::machines::FleetMachines;
 use super::script::Manner;
 use super::shell::{Ending, Input, Output, Shell, Wire};
-use crate::core::fleet::{Fleet, Host, Service};
-use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, Stream};
+use crate::core::fleet::{Fleet, Host, Service, Through};
+use crate::ports::{Artifacts, Clock, HostError, HostErrorKind, KEPT_CONNECTIONS, Stream};
 use crate::ssh::{Channel, Connector, Session, SshError, Target};
 
 impl ServiceHosts {
@@ -42,17 +43,18 @@ impl ServiceHosts {
         artifacts: Arc<dyn Artifacts>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let machines = service
-            .carriers()
-            .filter_map(|name| fleet.host(name))
-            .map(|host| {
-                let shell = shared.shell(host);
-                let manner = Manner {
-                    scope: service.scope,
-                    acting: host.ssh.r#become,
-                };
-                Machine::new(host.name.clone(), Box::new(shell), manner)
-            });
+        let machines = service.carriers_among(&fleet.hosts).map(|host| {
+            let mut shell = shared.shell(host);
+            if service.health.through == Through::Ssh {
+                // It is asked again and again: each time would be a login.
+                shell.idle = None;
+            }
+            let manner = Manner {
+                scope: service.scope,
+                acting: host.ssh.r#become,
+            };
+            Machine::new(host.name.clone(), Box::new(shell), manner)
+        });
         Self::with_machines(
             service.clone(),
             machines,
@@ -80,27 +82,38 @@ pub fn target(host: &Host) -> Target {
 /// A host that could not be reached is not tried again for so long: every poll would be a login otherwise.
 const REST: Duration = Duration::from_secs(2);
 
+/// In a fleet of more hosts than [`KEPT_CONNECTIONS`], a connection and a script that nobody used for so long are given up.
+/// Longer than from one look at an instance's units to the next, so that one serves all that is done on the host in a row.
+const IDLE: Duration = Duration::from_millis(1500);
+
 /// A handle; clones share the connection.
 #[derive(Clone)]
 pub(crate) struct SshShell {
     connector: Arc<Connector>,
     target: Target,
     line: Arc<Mutex<Line>>,
+    /// How long it is kept while nobody uses it; nothing: until all is done.
+    idle: Option<Duration>,
 }
 
 #[derive(Default)]
 struct Line {
     session: Option<Session>,
+    /// When it was last asked for.
+    used: Option<Instant>,
     failed: Option<(Instant, SshError)>,
+    /// Ends the session once it is idle, where it is not kept.
+    _ender: Option<AbortOnDropHandle<()>>,
 }
 
 impl SshShell {
-    /// Nothing is connected yet.
-    pub(crate) fn new(connector: &Arc<Connector>, host: &Host) -> Self {
+    /// Nothing is connected yet. `hosts`: of the whole fleet.
+    pub(crate) fn new(connector: &Arc<Connector>, host: &Host, hosts: usize) -> Self {
         Self {
             connector: Arc::clone(connector),
             target: target(host),
             line: Arc::default(),
+            idle: (hosts > KEPT_CONNECTIONS).then_some(IDLE),
         }
     }
 
@@ -125,6 +138,7 @@ impl SshShell {
     /// The connection; one login however many ask at once.
     async fn session(&self) -> Result<Session, HostError> {
         let mut line = self.line.lock().await;
+        line.used = Some(Instant::now());
         if let Some(session) = line.session.as_ref().filter(|session| !session.is_closed()) {
             return Ok(session.clone());
         }
@@ -135,21 +149,48 @@ impl SshShell {
         }
         match self.connector.connect(&self.target).await {
             Ok(session) => {
+                let end = |idle| tokio::spawn(give_up(Arc::downgrade(&self.line), idle));
                 *line = Line {
                     session: Some(session.clone()),
+                    used: Some(Instant::now()),
                     failed: None,
+                    _ender: self.idle.map(end).map(AbortOnDropHandle::new),
                 };
                 Ok(session)
             }
             Err(error) => {
                 let told = not_connected(&error);
                 *line = Line {
-                    session: None,
                     failed: Some((Instant::now(), error)),
+                    ..Line::default()
                 };
                 Err(told)
             }
         }
+    }
+}
+
+/// Ends the connection once nobody used it for so long, and nothing goes over it.
+async fn give_up(line: Weak<Mutex<Line>>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle).await;
+        let Some(line) = line.upgrade() else {
+            return;
+        };
+        let mut line = line.lock().await;
+        let Some(session) = line.session.as_ref().filter(|one| !one.is_closed()) else {
+            return;
+        };
+        // Whoever would use it has to ask for it first, and that waits for us.
+        if session.is_in_use() || line.used.is_some_and(|at| at.elapsed() < idle) {
+            continue;
+        }
+        let session = line.session.take();
+        drop(line);
+        if let Some(session) = session {
+            session.close().await;
+        }
+        return;
     }
 }
 
@@ -178,6 +219,10 @@ impl Shell for SshShell {
                 ..cut_off(&error)
             })?;
         Ok(Box::new(tunnel))
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        self.idle
     }
 
     async fn close(&self) {

@@ -1,5 +1,7 @@
 //! A way to run commands on one host. Over SSH in earnest; a local process in the tests of the scripts.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -21,6 +23,11 @@ pub(crate) trait Shell: Send + Sync {
 
     /// Ends the connection.
     async fn close(&self);
+
+    /// How long a script is kept that nobody asks anything; nothing: as long as the connection.
+    fn idle(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A running command. Dropping it ends its input.

@@ -96,14 +96,13 @@ impl Ledger for MemoryLedger {
         begun.map_err(|fault| fault.at(LOCATION, "beginning a rollout"))
     }
 
-    async fn append(
+    async fn append_all(
         &self,
         lease: &Lease,
         rollout: RolloutId,
-        at: Timestamp,
-        event: &Event,
-    ) -> Result<RecordedEvent, LedgerError> {
-        let appended = self.store().append(lease, rollout, at, event);
+        events: &[(Timestamp, Event)],
+    ) -> Result<Vec<RecordedEvent>, LedgerError> {
+        let appended = self.store().append_all(lease, rollout, events);
         appended.map_err(|fault| fault.at(LOCATION, "appending an event"))
     }
 

@@ -72,18 +72,34 @@ impl Store {
         Ok(recorded)
     }
 
-    pub(crate) fn append(
+    /// All or none: that they fit is looked at before the first is taken.
+    pub(crate) fn append_all(
+        &mut self,
+        lease: &Lease,
+        rollout: RolloutId,
+        events: &[(Timestamp, Event)],
+    ) -> Result<Vec<RecordedEvent>, Fault> {
+        self.fenced(lease)?;
+        let mut row = self.row(rollout)?.clone();
+        for (at, event) in events {
+            row = row.after(lease, *at, event)?;
+        }
+        let append = |(at, event): &(Timestamp, Event)| self.append(lease, rollout, *at, event);
+        events.iter().map(append).collect()
+    }
+
+    fn row(&self, rollout: RolloutId) -> Result<&RolloutRow, Misuse> {
+        self.find(rollout).ok_or(Misuse("there is no such rollout"))
+    }
+
+    fn append(
         &mut self,
         lease: &Lease,
         rollout: RolloutId,
         at: Timestamp,
         event: &Event,
     ) -> Result<RecordedEvent, Fault> {
-        self.fenced(lease)?;
-        let before = self
-            .find(rollout)
-            .ok_or(Misuse("there is no such rollout"))?;
-        let after = before.clone().after(lease, at, event)?;
+        let after = self.row(rollout)?.clone().after(lease, at, event)?;
         let recorded = self.link(&after, at, event)?;
         if let Some(row) = self
             .rollouts

@@ -29,11 +29,13 @@ pub(crate) async fn begin(
     let superseded = Event::RolloutSuperseded { by: id };
     for old in sql_rollouts::unfinished(connection, &lease.service).await? {
         let old = old.after(lease, at, &superseded)?;
-        insert(connection, &old, at, &superseded).await?;
+        let mut end = End::of(connection, &old).await?;
+        insert(connection, &old, &mut end, at, &superseded).await?;
         sql_rollouts::update(connection, &old).await?;
     }
     sql_rollouts::insert(connection, &new).await?;
-    insert(connection, &new, at, first).await
+    let mut end = End::of(connection, &new).await?;
+    insert(connection, &new, &mut end, at, first).await
 }
 
 /// Appends to a rollout that is not over.
@@ -41,25 +43,57 @@ pub(crate) async fn append(
     connection: &mut AnyConnection,
     lease: &Lease,
     rollout: RolloutId,
-    at: Timestamp,
-    event: &Event,
-) -> Result<RecordedEvent, Fault> {
+    events: &[(Timestamp, Event)],
+) -> Result<Vec<RecordedEvent>, Fault> {
     sql_leases::fenced(connection, lease).await?;
     let before = sql_rollouts::find(connection, rollout)
         .await?
         .ok_or(Misuse("there is no such rollout"))?;
-    let after = before.clone().after(lease, at, event)?;
-    let recorded = insert(connection, &after, at, event).await?;
+    let mut end = End::of(connection, &before).await?;
+    let mut after = before.clone();
+    let mut recorded = Vec::with_capacity(events.len());
+    for (at, event) in events {
+        after = after.after(lease, *at, event)?;
+        recorded.push(insert(connection, &after, &mut end, *at, event).await?);
+    }
     if after != before {
         sql_rollouts::update(connection, &after).await?;
     }
     Ok(recorded)
 }
 
+/// Where the next event of a rollout goes.
+struct End {
+    /// The hash of the service's last one.
+    previous: Option<String>,
+    seq: i64,
+    id: i64,
+}
+
+impl End {
+    async fn of(connection: &mut AnyConnection, row: &RolloutRow) -> Result<Self, Fault> {
+        let last = sqlx::query(
+            "SELECT (SELECT hash FROM events WHERE service = $1 ORDER BY id DESC LIMIT 1) AS previous,
+                    (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE rollout = $2) AS seq,
+                    (SELECT COALESCE(MAX(id), 0) + 1 FROM events) AS id",
+        )
+        .bind(row.record.service.as_str())
+        .bind(row.record.id.0)
+        .fetch_one(connection)
+        .await?;
+        Ok(Self {
+            previous: last.try_get("previous")?,
+            seq: last.try_get("seq")?,
+            id: last.try_get("id")?,
+        })
+    }
+}
+
 /// Links an event to the service's last one; some void the requests that are open.
 async fn insert(
     connection: &mut AnyConnection,
     row: &RolloutRow,
+    end: &mut End,
     at: Timestamp,
     event: &Event,
 ) -> Result<RecordedEvent, Fault> {
@@ -67,17 +101,7 @@ async fn insert(
     if let Some(answer) = request::voided_by(event) {
         sql_requests::answer_all(connection, service, at, &answer).await?;
     }
-    let last = sqlx::query(
-        "SELECT (SELECT hash FROM events WHERE service = $1 ORDER BY id DESC LIMIT 1) AS previous,
-                (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE rollout = $2) AS seq,
-                (SELECT COALESCE(MAX(id), 0) + 1 FROM events) AS id",
-    )
-    .bind(service.as_str())
-    .bind(rollout.0)
-    .fetch_one(&mut *connection)
-    .await?;
-    let previous: Option<String> = last.try_get("previous")?;
-    let (id, seq): (i64, i64) = (last.try_get("id")?, last.try_get("seq")?);
+    let (id, seq) = (end.id, end.seq);
     let body = canonical_body(event).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let recorded = RecordedEvent {
         rollout,
@@ -85,7 +109,7 @@ async fn insert(
         at,
         event: event.clone(),
         hash: hash(
-            previous.as_deref().unwrap_or(NOTHING_BEFORE),
+            end.previous.as_deref().unwrap_or(NOTHING_BEFORE),
             rollout,
             unsigned(seq)?,
             at,
@@ -107,6 +131,11 @@ async fn insert(
     .bind(recorded.hash.as_str())
     .execute(connection)
     .await?;
+    *end = End {
+        previous: Some(recorded.hash.clone()),
+        seq: seq + 1,
+        id: id + 1,
+    };
     Ok(recorded)
 }
 

@@ -148,15 +148,14 @@ impl Ledger for SqliteLedger {
         })
     }
 
-    async fn append(
+    async fn append_all(
         &self,
         lease: &Lease,
         rollout: RolloutId,
-        at: Timestamp,
-        event: &Event,
-    ) -> Result<RecordedEvent, LedgerError> {
+        events: &[(Timestamp, Event)],
+    ) -> Result<Vec<RecordedEvent>, LedgerError> {
         written!(self, "appending an event", |connection| {
-            sql_events::append(connection, lease, rollout, at, event)
+            sql_events::append(connection, lease, rollout, events)
         })
     }
 

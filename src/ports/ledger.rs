@@ -242,15 +242,32 @@ pub trait Ledger: Send + Sync {
         first: &Event,
     ) -> Result<RecordedEvent, LedgerError>;
 
-    /// Appends an event and updates the rollout's row; durable when it returns. Refused when the lease is lost, and
-    /// for a rollout that is over. `RolloutResumed` also refuses what was asked before and never answered.
+    /// Appends events in order, all or none, and updates the rollout's row; durable when it returns. Refused when the
+    /// lease is lost, and for a rollout that is over. `RolloutResumed` also refuses what was asked before and never
+    /// answered.
+    async fn append_all(
+        &self,
+        lease: &Lease,
+        rollout: RolloutId,
+        events: &[(Timestamp, Event)],
+    ) -> Result<Vec<RecordedEvent>, LedgerError>;
+
+    /// [`Ledger::append_all`] of one.
     async fn append(
         &self,
         lease: &Lease,
         rollout: RolloutId,
         at: Timestamp,
         event: &Event,
-    ) -> Result<RecordedEvent, LedgerError>;
+    ) -> Result<RecordedEvent, LedgerError> {
+        let events = [(at, event.clone())];
+        let mut recorded = self.append_all(lease, rollout, &events).await?;
+        recorded.pop().ok_or_else(|| LedgerError::Unusable {
+            location: self.id().to_string(),
+            problem: "it does not say what it recorded".to_owned(),
+            hint: String::new(),
+        })
+    }
 
     /// Rollouts of a service, newest first. One that is `running` without a live lease is `interrupted`.
     async fn rollouts(

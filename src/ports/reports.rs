@@ -46,8 +46,8 @@ pub enum Progress {
 
 /// Shows what happens. Must not block.
 pub trait Reporter: Send + Sync {
-    /// An event was recorded; `state` has it applied.
-    fn event(&self, recorded: &RecordedEvent, state: &RolloutState);
+    /// Events were recorded together, in that order; `state` has them all applied.
+    fn events(&self, recorded: &[RecordedEvent], state: &RolloutState);
 
     /// A decision was taken; called when `waiting_on` changed.
     fn waiting(&self, state: &RolloutState, decision: &Decision);

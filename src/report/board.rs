@@ -21,6 +21,10 @@ use crate::ports::{ProbeAnswer, Progress};
 /// Hosts in work that are shown at once; a screen is not a log.
 const HOSTS_SHOWN: usize = 10;
 
+/// Of so many hosts each is told once it is confirmed; of more, the total line counts them, and only what went wrong is
+/// told.
+const TOLD_ONE_BY_ONE: usize = 1000;
+
 /// The state of the display.
 #[derive(Default)]
 pub(crate) struct Board {
@@ -83,12 +87,23 @@ pub(crate) struct Frame {
 }
 
 impl Board {
-    pub(crate) fn event(&mut self, recorded: &RecordedEvent, state: &RolloutState, now: Timestamp) {
+    pub(crate) fn events(
+        &mut self,
+        recorded: &[RecordedEvent],
+        state: &RolloutState,
+        now: Timestamp,
+    ) {
         self.count(state, now);
+        for recorded in recorded {
+            self.event(recorded, state);
+        }
+    }
+
+    fn event(&mut self, recorded: &RecordedEvent, state: &RolloutState) {
         if let Some(host) = recorded.event.host() {
             self.update(host, state);
         }
-        if is_told(&recorded.event) {
+        if is_told(&recorded.event, state.instances.len()) {
             self.above.push(sentence(recorded, state));
         }
         if let Some(ending) = self.diagnoses.ending(recorded, state) {
@@ -202,11 +217,7 @@ impl Board {
                 line.doing = doing;
             }
             None => {
-                let place = state
-                    .instances
-                    .iter()
-                    .position(|one| &one.host == host)
-                    .unwrap_or(usize::MAX);
+                let place = state.place(host).unwrap_or(usize::MAX);
                 let line = Line {
                     rank: (rank, place),
                     doing,
@@ -355,7 +366,7 @@ fn doing(instance: &Instance, state: &RolloutState) -> Option<(u8, Doing)> {
 }
 
 /// Whether an event is worth a line that stays: what a host came to, not each step of it.
-fn is_told(event: &Event) -> bool {
+fn is_told(event: &Event, instances: usize) -> bool {
     match event {
         Event::RolloutStarted { .. }
         | Event::HostRebooted { .. }
@@ -372,7 +383,12 @@ fn is_told(event: &Event) -> bool {
         Event::HostObserved { sight, .. } => !matches!(sight, Sight::Reachable { .. }),
         Event::ActionEnded {
             action, outcome, ..
-        } => *action == ActionKind::Confirm || !matches!(outcome, ActionOutcome::Done { .. }),
+        } => match outcome {
+            ActionOutcome::Done { .. } => {
+                *action == ActionKind::Confirm && instances <= TOLD_ONE_BY_ONE
+            }
+            _ => true,
+        },
         // The last words say it.
         Event::RolloutPaused | Event::RolloutSuperseded { .. } | Event::RolloutEnded { .. } => {
             false

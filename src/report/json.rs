@@ -254,9 +254,11 @@ impl JsonReporter {
 }
 
 impl Reporter for JsonReporter {
-    fn event(&self, recorded: &RecordedEvent, _: &RolloutState) {
+    fn events(&self, recorded: &[RecordedEvent], _: &RolloutState) {
         let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.line(To::Stdout, event(recorded).to_string());
+        for recorded in recorded {
+            out.line(To::Stdout, event(recorded).to_string());
+        }
     }
 
     fn waiting(&self, _: &RolloutState, _: &Decision) {}
@@ -419,7 +421,7 @@ mod tests {
         let reporter = JsonReporter::new(Box::new(written.clone()));
         let sample = all_kinds();
         sample.play(|recorded, state| {
-            reporter.event(recorded, state);
+            reporter.events(std::slice::from_ref(recorded), state);
             reporter.progress(&crate::report::sample::diagnosis("web-01"));
         });
         drop(reporter);

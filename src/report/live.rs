@@ -89,8 +89,8 @@ impl LiveReporter {
 }
 
 impl Reporter for LiveReporter {
-    fn event(&self, recorded: &RecordedEvent, state: &RolloutState) {
-        lock(&self.board).event(recorded, state, self.clock.now());
+    fn events(&self, recorded: &[RecordedEvent], state: &RolloutState) {
+        lock(&self.board).events(recorded, state, self.clock.now());
     }
 
     fn waiting(&self, state: &RolloutState, decision: &Decision) {

@@ -129,7 +129,7 @@ fn five_hundred() -> (Sample, Board) {
         sample.begins(17_000, &format!("web-{number:02}"), ActionKind::Stage);
     }
     let mut board = Board::default();
-    sample.play(|recorded, state| board.event(recorded, state, recorded.at));
+    sample.play(|recorded, state| board.events(std::slice::from_ref(recorded), state, recorded.at));
     for (sent, moment) in [(0, 17_000), (12_345_678, 20_000)] {
         let upload = Progress::Upload {
             host: host("web-04"),
@@ -158,6 +158,24 @@ fn five_hundred() -> (Sample, Board) {
     };
     board.waiting(&sample.state, &decision, at(20_000));
     (sample, board)
+}
+
+#[test]
+fn of_very_many_hosts_only_what_goes_wrong_is_told_one_by_one() {
+    for (hosts, told) in [(1000, 3), (1001, 2)] {
+        let mut sample = Sample::new(hosts, 25);
+        for number in 2..=hosts {
+            sample.sees_old(100, &format!("web-{number:02}"));
+        }
+        sample.unreachable(100, "web-01").updates(200, "web-02");
+        let mut board = Board::default();
+        sample.play(|recorded, state| {
+            board.events(std::slice::from_ref(recorded), state, recorded.at);
+        });
+        // That it started, who is unreachable, who is confirmed.
+        let frame = board.frame(80, at(20_000));
+        assert_eq!(frame.above.len(), told, "{hosts}: {:?}", frame.above);
+    }
 }
 
 #[test]
@@ -196,7 +214,7 @@ fn at_the_end_only_lines_and_the_last_words_are_left() {
         colour: false,
     };
     let reporter = LiveReporter::new(canvas, Arc::new(Fixed(Mutex::new(at(48_000)))));
-    sample.play(|recorded, state| reporter.event(recorded, state));
+    sample.play(|recorded, state| reporter.events(std::slice::from_ref(recorded), state));
     drop(reporter);
     assert_eq!(
         screen.all().lines().last(),
@@ -247,7 +265,7 @@ fn what_a_line_says_of_each_stage() {
         .begins(9_000, "web-04", ActionKind::Activate)
         .begins(200, "web-05", ActionKind::Stage);
     let mut board = Board::default();
-    sample.play(|recorded, state| board.event(recorded, state, recorded.at));
+    sample.play(|recorded, state| board.events(std::slice::from_ref(recorded), state, recorded.at));
     assert_eq!(
         board.frame(80, at(12_000)).lines,
         [

@@ -70,8 +70,8 @@ impl Masking {
 }
 
 impl Reporter for Masking {
-    fn event(&self, recorded: &RecordedEvent, state: &RolloutState) {
-        self.inner.event(recorded, state);
+    fn events(&self, recorded: &[RecordedEvent], state: &RolloutState) {
+        self.inner.events(recorded, state);
     }
 
     fn waiting(&self, state: &RolloutState, decision: &Decision) {

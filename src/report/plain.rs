@@ -48,13 +48,15 @@ impl PlainReporter {
 }
 
 impl Reporter for PlainReporter {
-    fn event(&self, recorded: &RecordedEvent, state: &RolloutState) {
+    fn events(&self, recorded: &[RecordedEvent], state: &RolloutState) {
         self.with(|inner| {
-            inner.now = recorded.at;
-            let line = format!("{} {}", clock(recorded.at), sentence(recorded, state));
-            inner.out.line(To::Stderr, line);
-            if let Some(ending) = inner.diagnoses.ending(recorded, state) {
-                inner.out.text(ending.stream(), ending.text(inner.colour));
+            for recorded in recorded {
+                inner.now = recorded.at;
+                let line = format!("{} {}", clock(recorded.at), sentence(recorded, state));
+                inner.out.line(To::Stderr, line);
+                if let Some(ending) = inner.diagnoses.ending(recorded, state) {
+                    inner.out.text(ending.stream(), ending.text(inner.colour));
+                }
             }
         });
     }
@@ -113,7 +115,7 @@ mod tests {
         let reporter =
             PlainReporter::new(Box::new(stdout.clone()), Box::new(stderr.clone()), false);
         reporter.progress(&diagnosis("web-01"));
-        sample.play(|recorded, state| reporter.event(recorded, state));
+        sample.play(|recorded, state| reporter.events(std::slice::from_ref(recorded), state));
         drop(reporter);
         (stdout.text(), stderr.text())
     }

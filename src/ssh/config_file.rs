@@ -121,7 +121,7 @@ impl Reader<'_> {
 }
 
 /// A lower-case keyword and its arguments; `None` for blank lines and comments.
-fn words(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
+pub(super) fn words(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
@@ -158,7 +158,7 @@ fn rest_of_line(line: &str) -> String {
 }
 
 /// `Host` patterns: one must match, and no `!pattern` may.
-fn matches_host(patterns: &[String], name: &str) -> bool {
+pub(super) fn matches_host(patterns: &[String], name: &str) -> bool {
     let mut matched = false;
     for pattern in patterns {
         match pattern.strip_prefix('!') {

@@ -15,6 +15,7 @@ use super::dial;
 use super::error::{Problem, SshError};
 use super::host_key::HostKeyPolicy;
 use super::jump::{JumpHost, JumpHosts};
+use super::known_files::KnownFiles;
 use super::resolve::resolve;
 use super::session::Session;
 use super::ssh_config::SshConfig;
@@ -30,6 +31,7 @@ pub struct Connector {
     tuning: Tuning,
     logins: Semaphore,
     jumps: JumpHosts,
+    known: KnownFiles,
 }
 
 /// A stream of whichever kind the route gives.
@@ -51,6 +53,7 @@ impl Connector {
             logins: Semaphore::new(tuning.logins),
             tuning,
             jumps: JumpHosts::default(),
+            known: KnownFiles::default(),
         }
     }
 
@@ -88,7 +91,7 @@ impl Connector {
         deadline: Instant,
         resolved: &Resolved,
     ) -> Result<Session, Problem> {
-        let policy = HostKeyPolicy::read(resolved)?;
+        let policy = HostKeyPolicy::read(resolved, &self.known)?;
         let via = way.via.clone();
         let mut client = self
             .greet(way, HostKeyCheck::Policy(policy), deadline, resolved)

@@ -1,18 +1,20 @@
 //! Decides about the key or certificate that a server shows, and which kinds to ask it for.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use super::error::Problem;
+use super::known_files::KnownFiles;
 use super::known_hosts::{KnownHosts, Verdict, fingerprint};
 use super::target::Resolved;
 
 /// What one host must prove.
 #[derive(Debug, Clone)]
 pub(crate) struct HostKeyPolicy {
-    known: KnownHosts,
+    known: Arc<KnownHosts>,
     name: String,
     /// `None` for an alias, which is looked up without the port.
     port: Option<u16>,
@@ -40,8 +42,9 @@ pub(crate) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
 
 impl HostKeyPolicy {
     /// Reads the host's `known_hosts` files.
-    pub(crate) fn read(resolved: &Resolved) -> Result<Self, Problem> {
-        let known = KnownHosts::read(&resolved.known_hosts)
+    pub(crate) fn read(resolved: &Resolved, files: &KnownFiles) -> Result<Self, Problem> {
+        let known = files
+            .read(&resolved.known_hosts)
             .map_err(|(path, source)| Problem::File { path, source })?;
         Ok(Self {
             known,

@@ -2,6 +2,7 @@
 //!
 //! Own, because russh's reader passes over markers, globs and negation, and so would call a revoked key known.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,10 @@ use super::config_file::glob;
 #[derive(Debug, Clone, Default)]
 pub struct KnownHosts {
     lines: Vec<Line>,
+    /// Places of the lines that name hosts as they are, by those names.
+    named: HashMap<String, Vec<usize>>,
+    /// Places of the lines with patterns and hashed names, which each have to be tried.
+    others: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -87,7 +92,7 @@ impl KnownHosts {
             }
             let number = index + 1;
             match Entry::from_str(&normal) {
-                Ok(entry) => self.lines.push(Line {
+                Ok(entry) => self.take(Line {
                     file: file.to_owned(),
                     number,
                     entry,
@@ -97,6 +102,31 @@ impl KnownHosts {
                 }
             }
         }
+    }
+
+    fn take(&mut self, line: Line) {
+        let place = self.lines.len();
+        match line.entry.host_patterns() {
+            HostPatterns::Patterns(patterns)
+                if !patterns.iter().any(|one| one.contains(['*', '?', '!'])) =>
+            {
+                for pattern in patterns {
+                    let places = self.named.entry(pattern.to_lowercase()).or_default();
+                    places.push(place);
+                }
+            }
+            _ => self.others.push(place),
+        }
+        self.lines.push(line);
+    }
+
+    /// The lines that may be about any of these names, in file order.
+    fn candidates<'a>(&'a self, names: &[String]) -> impl Iterator<Item = &'a Line> + use<'a> {
+        let named = names.iter().filter_map(|name| self.named.get(name));
+        let mut places: Vec<usize> = named.flatten().chain(&self.others).copied().collect();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().filter_map(|place| self.lines.get(place))
     }
 
     /// Judges a plain host key. As ssh: a line without a port also vouches for a host on another port, as long as no
@@ -194,22 +224,24 @@ impl KnownHosts {
         port: Option<u16>,
         marker: Option<Marker>,
     ) -> impl Iterator<Item = &Line> {
-        let names = [lookup_name(host, port), host.to_lowercase()];
-        self.lines
-            .iter()
-            .filter(move |line| line.entry.marker() == marker.as_ref())
-            .filter(move |line| {
-                names
-                    .iter()
-                    .any(|name| matches(line.entry.host_patterns(), name))
-            })
+        self.about([lookup_name(host, port), host.to_lowercase()], marker)
     }
 
     fn matching(&self, name: &str, marker: Option<Marker>) -> impl Iterator<Item = &Line> {
-        self.lines
-            .iter()
-            .filter(move |line| line.entry.marker() == marker.as_ref())
-            .filter(move |line| matches(line.entry.host_patterns(), name))
+        self.about([name.to_owned()], marker)
+    }
+
+    /// The lines about any of these names, in file order.
+    fn about<const N: usize>(
+        &self,
+        names: [String; N],
+        marker: Option<Marker>,
+    ) -> impl Iterator<Item = &Line> {
+        self.candidates(&names).filter(move |line| {
+            let patterns = line.entry.host_patterns();
+            line.entry.marker() == marker.as_ref()
+                && names.iter().any(|name| matches(patterns, name))
+        })
     }
 }
 

@@ -170,6 +170,11 @@ impl Session {
         self.error(self.0.life.lost())
     }
 
+    /// Whether anybody else holds it: another handle, or something that goes over it.
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Whether the connection is gone.
     pub fn is_closed(&self) -> bool {
         self.0.life.ended.is_cancelled() || self.0.handle.is_closed()

@@ -1,14 +1,16 @@
 //! What `ssh_config` says about a host: asked from `ssh -G` where ssh is installed, else read by ourselves.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::config_file;
+use super::survey::{HostLines, files_read};
 use super::tokens;
 
 /// One `ssh -G` takes about 8 ms of CPU; more at once than this only makes them wait for each other.
@@ -19,7 +21,21 @@ const QUERIES_AT_ONCE: usize = 8;
 pub struct SshConfig {
     source: Source,
     queries: Semaphore,
-    answers: Mutex<HashMap<Question, Arc<OnceCell<Answer>>>>,
+    answers: Answers<Question>,
+    /// What in the configuration tells hosts apart; nothing: more than its `Host` lines may.
+    host_lines: OnceCell<Option<HostLines>>,
+    shared: Answers<Kind>,
+}
+
+type Answers<Of> = Mutex<HashMap<Of, Arc<OnceCell<Answer>>>>;
+
+/// What questions have in common that have the same answer, but for the name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    /// Which of the configuration's `Host` lines match.
+    matching: Vec<bool>,
+    user: Option<String>,
+    port: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -96,16 +112,15 @@ impl SshConfig {
         Self {
             source,
             queries: Semaphore::new(QUERIES_AT_ONCE),
-            answers: Mutex::new(HashMap::new()),
+            answers: Mutex::default(),
+            host_lines: OnceCell::new(),
+            shared: Mutex::default(),
         }
     }
 
     /// What is said about a name. Each question is asked once.
     pub(crate) async fn ask(&self, question: Question) -> Result<Answer, String> {
-        let cell = {
-            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(answers.entry(question.clone()).or_default())
-        };
+        let cell = cell(&self.answers, &question);
         cell.get_or_try_init(|| self.look_up(&question))
             .await
             .cloned()
@@ -115,41 +130,109 @@ impl SshConfig {
         match &self.source {
             Source::Files(files) => config_file::look_up(files, &question.name),
             Source::Program { program, file } => {
-                let _permit = self.queries.acquire().await;
-                query(program, file.as_deref(), question).await
+                let ssh = Ssh {
+                    program,
+                    file: file.as_deref(),
+                };
+                match self.kind(&ssh, question).await {
+                    Some(kind) => self.look_up_shared(&ssh, kind, question).await,
+                    None => self.query(&ssh, question).await,
+                }
             }
         }
     }
+
+    /// Which questions have the same answer as this one; nothing: it may be the only one.
+    async fn kind(&self, ssh: &Ssh<'_>, question: &Question) -> Option<Kind> {
+        let host_lines = self.host_lines.get_or_init(|| ssh.host_lines(question));
+        Some(Kind {
+            matching: host_lines.await.as_ref()?.matching(&question.name)?,
+            user: question.user.clone(),
+            port: question.port,
+        })
+    }
+
+    async fn look_up_shared(
+        &self,
+        ssh: &Ssh<'_>,
+        kind: Kind,
+        question: &Question,
+    ) -> Result<Answer, String> {
+        let cell = cell(&self.shared, &kind);
+        let shared = cell.get_or_try_init(|| async {
+            let mut answer = self.query(ssh, question).await?;
+            // The name that is dialled is the one that was asked about: then it is each one's own.
+            answer.host_name.take_if(|name| *name == question.name);
+            Ok::<_, String>(answer)
+        });
+        match shared.await? {
+            shared if shared.host_name.is_none() => Ok(Answer {
+                host_name: Some(question.name.clone()),
+                ..shared.clone()
+            }),
+            _ => self.query(ssh, question).await,
+        }
+    }
+
+    async fn query(&self, ssh: &Ssh<'_>, question: &Question) -> Result<Answer, String> {
+        let _permit = self.queries.acquire().await;
+        ssh.query(question).await
+    }
 }
 
-async fn query(program: &Path, file: Option<&Path>, question: &Question) -> Result<Answer, String> {
-    let mut command = Command::new(program);
-    command.arg("-G");
-    if let Some(file) = file {
-        command.arg("-F").arg(file);
+/// The place of an answer, which is looked up once however many ask.
+fn cell<Of: Clone + Eq + Hash>(answers: &Answers<Of>, of: &Of) -> Arc<OnceCell<Answer>> {
+    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(answers.entry(of.clone()).or_default())
+}
+
+/// The program, as it is asked.
+struct Ssh<'a> {
+    program: &'a Path,
+    file: Option<&'a Path>,
+}
+
+impl Ssh<'_> {
+    async fn query(&self, question: &Question) -> Result<Answer, String> {
+        let output = self.run(&["-G"], question).await?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            // The first line is the place and the mistake; the rest repeats it.
+            let said = said
+                .lines()
+                .find(|line| line.contains(':'))
+                .unwrap_or("no reason given");
+            return Err(said.trim().to_owned());
+        }
+        Ok(parse(&String::from_utf8_lossy(&output.stdout)))
     }
-    if let Some(user) = &question.user {
-        command.arg("-l").arg(user);
+
+    /// Reads the files that ssh reads. Where it cannot, nothing is shared, and who is asked about says what is wrong.
+    async fn host_lines(&self, question: &Question) -> Option<HostLines> {
+        let output = self.run(&["-v", "-G"], question).await.ok()?;
+        let files = files_read(&String::from_utf8_lossy(&output.stderr));
+        files
+            .filter(|_| output.status.success())
+            .and_then(|files| HostLines::read(&files))
     }
-    if let Some(port) = question.port {
-        command.arg("-p").arg(port.to_string());
+
+    async fn run(&self, flags: &[&str], question: &Question) -> Result<Output, String> {
+        let mut command = Command::new(self.program);
+        command.args(flags);
+        if let Some(file) = self.file {
+            command.arg("-F").arg(file);
+        }
+        if let Some(user) = &question.user {
+            command.arg("-l").arg(user);
+        }
+        if let Some(port) = question.port {
+            command.arg("-p").arg(port.to_string());
+        }
+        command.arg("--").arg(&question.name);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let output = command.output().await;
+        output.map_err(|error| format!("`{} -G` cannot be run: {error}", self.program.display()))
     }
-    command.arg("--").arg(&question.name);
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .map_err(|error| format!("`{} -G` cannot be run: {error}", program.display()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        // The first line is the place and the mistake; the rest repeats it.
-        let said = said
-            .lines()
-            .find(|line| line.contains(':'))
-            .unwrap_or("no reason given");
-        return Err(said.trim().to_owned());
-    }
-    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Reads the output of `ssh -G`: a lower-case keyword, a space, the value up to the end of the line.

@@ -104,3 +104,87 @@ async fn a_mistake_in_the_configuration_is_named() {
         .unwrap_err();
     assert!(reason.contains("line 2: bad port `many`"), "{reason}");
 }
+
+/// An `ssh` that notes what it is asked, and says that it read one file.
+fn noting(folder: &Path, config: &str) -> SshConfig {
+    use std::os::unix::fs::PermissionsExt;
+    let (file, program) = (folder.join("config"), folder.join("ssh"));
+    std::fs::write(&file, config).unwrap();
+    std::fs::write(
+        &program,
+        "#!/bin/sh\necho \"$@\" >>\"$0.log\"\nfor name; do :; done\necho \"OpenSSH_9.2p1\" >&2\n\
+         echo \"debug1: Reading configuration data ${0%/*}/config\" >&2\necho \"hostname $name\nport 22\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    SshConfig::with(Source::Program {
+        program,
+        file: None,
+    })
+}
+
+#[tokio::test]
+async fn ssh_is_asked_once_for_hosts_that_nothing_tells_apart() {
+    for (config, asked) in [
+        ("User deploy\n", 1),
+        ("Host web-*\nHost db\nHost web-03\n", 3),
+        ("ProxyCommand nc %h %p\n", 5),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let ssh = noting(folder.path(), config);
+        for name in ["web-01", "web-02", "web-03", "web-01", "db", "web-04"] {
+            let answer = ssh.ask(question(name)).await.unwrap();
+            assert_eq!(answer.host_name.as_deref(), Some(name), "{config}");
+        }
+        let log = std::fs::read_to_string(folder.path().join("ssh.log")).unwrap();
+        // One more: which files it reads.
+        assert_eq!(log.lines().count(), asked + 1, "{config}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_shared_answer_is_what_ssh_says_of_each() {
+    let Some(program) = find_program("ssh") else {
+        println!("skipped: ssh is missing");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    for config in [
+        "",
+        "User deploy\nPort 2222\nHost web-* !web-02\n  ProxyJump ann@bastion:2200\n  IdentityFile /keys/web\n\
+         Host *.example.net\n  HostKeyAlias fleet\nHost 192.0.2.?\n  IdentitiesOnly yes\nMatch all\n  User late\n",
+        "Host web-*\n  HostName %h.example.net\n  UserKnownHostsFile /kh/%n\n",
+    ] {
+        std::fs::write(&file, config).unwrap();
+        let shared = SshConfig::file(&file);
+        let ssh = Ssh {
+            program: &program,
+            file: Some(&file),
+        };
+        for name in [
+            "web-01",
+            "web-02",
+            "web-03",
+            "a.example.net",
+            "WEB-04",
+            "192.0.2.1",
+            "192.0.2.10",
+            "::1",
+        ] {
+            for (user, port) in [(None, None), (Some("ann".to_owned()), Some(23))] {
+                let question = Question {
+                    user,
+                    port,
+                    ..question(name)
+                };
+                let expected = ssh.query(&question).await.unwrap();
+                assert_eq!(
+                    shared.ask(question).await.unwrap(),
+                    expected,
+                    "{name}: {config}"
+                );
+            }
+        }
+    }
+}

@@ -292,6 +292,8 @@ impl Hosts for FakeFleet {
         })
     }
 
+    async fn rest(&self, _: &HostName) {}
+
     async fn close(&self, _: &HostName) {}
 }
 

@@ -95,28 +95,30 @@ impl Ledger for FakeLedger {
         self.append(lease, RolloutId(1), at, first).await
     }
 
-    async fn append(
+    async fn append_all(
         &self,
         _: &Lease,
         rollout: RolloutId,
-        at: Timestamp,
-        event: &Event,
-    ) -> Result<RecordedEvent, LedgerError> {
+        events: &[(Timestamp, Event)],
+    ) -> Result<Vec<RecordedEvent>, LedgerError> {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut events = self.events.lock().unwrap();
-        let seq = events.len() + 1;
-        if seq >= self.fails_at.load(Ordering::SeqCst) {
+        let mut written = self.events.lock().unwrap();
+        let before = written.len();
+        if before + events.len() >= self.fails_at.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        let recorded = RecordedEvent {
-            rollout,
-            seq: u64::try_from(seq).unwrap(),
-            at,
-            event: event.clone(),
-            hash: format!("hash-{seq}"),
-        };
-        events.push(recorded.clone());
-        Ok(recorded)
+        written.extend(
+            (before + 1..)
+                .zip(events)
+                .map(|(seq, (at, event))| RecordedEvent {
+                    rollout,
+                    seq: u64::try_from(seq).unwrap(),
+                    at: *at,
+                    event: event.clone(),
+                    hash: format!("hash-{seq}"),
+                }),
+        );
+        Ok(written[before..].to_vec())
     }
 
     async fn rollouts(&self, _: &ServiceName, _: usize) -> Result<Vec<RolloutRecord>, LedgerError> {

@@ -36,7 +36,7 @@ pub(super) struct FakeReporter {
 }
 
 impl Reporter for FakeReporter {
-    fn event(&self, _: &RecordedEvent, _: &RolloutState) {}
+    fn events(&self, _: &[RecordedEvent], _: &RolloutState) {}
 
     fn waiting(&self, _: &RolloutState, _: &Decision) {}
 

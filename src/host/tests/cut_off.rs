@@ -170,7 +170,7 @@ impl Scene {
             .await
             .unwrap();
         self.bench.write("fake/countdown", &format!("{n}\n"));
-        let answer = lane.ask(request, patience).await;
+        let answer = lane.ask(&request, patience).await.unwrap();
         std::fs::remove_file(self.bench.path("fake/countdown")).unwrap();
         match answer {
             Err(error) => {

@@ -15,6 +15,7 @@ use crate::ports::{LedgerError, RolloutRecord};
 contract!(
     a_rollout_is_listed_as_it_was_started,
     events_are_read_back_as_they_were_written,
+    events_are_appended_together_or_not_at_all,
     the_chain_runs_through_a_service,
     outcomes_follow_the_events,
     a_resumed_rollout_runs_again,
@@ -105,6 +106,46 @@ async fn events_are_read_back_as_they_were_written(world: World) {
         assert_eq!(read, rest.cloned().collect::<Vec<_>>(), "after {after}");
     }
     assert_eq!(ledger.events(RolloutId(2), 0).await.unwrap(), []);
+}
+
+async fn events_are_appended_together_or_not_at_all(world: World) {
+    let ledger = world.open().await;
+    let lease = lease(&*ledger).await;
+    let first = started("web", 'a');
+    let first = ledger.begin_rollout(&lease, world.now(), &first).await;
+    let ended = Event::RolloutEnded {
+        outcome: Outcome::Completed,
+    };
+    let at = |millis| Timestamp::from_millis(START + millis);
+    let fits = [
+        (at(1), staging("web-01")),
+        (at(2), staging("web-02")),
+        (at(2), ended),
+    ];
+    let too_late = [fits.as_slice(), &[(at(3), staging("web-03"))]].concat();
+    let refused = ledger.append_all(&lease, RolloutId(1), &too_late).await;
+    assert!(refused.is_err(), "the last one comes after the end");
+    assert_eq!(whole(&*ledger, "web").await, 1, "nothing of it was written");
+    let row = ledger.rollout(RolloutId(1)).await.unwrap().unwrap();
+    assert_eq!(row.outcome, "running");
+
+    let nothing = ledger.append_all(&lease, RolloutId(1), &[]).await;
+    assert_eq!(nothing.unwrap(), []);
+    let written = ledger.append_all(&lease, RolloutId(1), &fits).await;
+    let written = [vec![first.unwrap()], written.unwrap()].concat();
+    let told: Vec<_> = written
+        .iter()
+        .skip(1)
+        .map(|one| (one.at, one.event.clone()))
+        .collect();
+    assert_eq!(told, fits);
+    assert_eq!(ledger.events(RolloutId(1), 0).await.unwrap(), written);
+    assert_eq!(whole(&*ledger, "web").await, 4);
+    let row = ledger.rollout(RolloutId(1)).await.unwrap().unwrap();
+    assert_eq!(
+        (row.outcome.as_str(), row.ended_at),
+        ("completed", Some(at(2)))
+    );
 }
 
 async fn the_chain_runs_through_a_service(world: World) {

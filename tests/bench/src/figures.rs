@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One way of one comparison.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) job: String,
-    pub(crate) tool: &'static str,
+    pub(crate) tool: String,
     /// Each run, in seconds, in the order in which they were made.
     pub(crate) seconds: Vec<f64>,
     pub(crate) median: f64,
@@ -17,7 +17,7 @@ pub(crate) struct Row {
 }
 
 /// A whole comparison.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) version: u32,
     pub(crate) hosts: usize,
@@ -37,7 +37,7 @@ impl Figures {
             let median = median(seconds);
             self.rows.push(Row {
                 job: job.to_owned(),
-                tool,
+                tool: (*tool).to_owned(),
                 seconds: seconds.clone(),
                 median,
                 times_rollctl: median / own,

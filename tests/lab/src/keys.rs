@@ -11,7 +11,10 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use std::io::{Read, Write};
 
 /// The key pair at `path`, made if there is none; the public key as a line.
-pub(crate) fn make(path: &Path) -> io::Result<String> {
+///
+/// # Errors
+/// If a file cannot be read or written, or holds no key.
+pub fn make(path: &Path) -> io::Result<String> {
     let key = match fs::read_to_string(path) {
         Ok(text) => PrivateKey::from_openssh(text).map_err(io::Error::other)?,
         Err(_) => generate(path)?,

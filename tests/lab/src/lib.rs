@@ -56,6 +56,7 @@ mod tools;
 
 pub use artifact::{Behaviour, demo_service};
 pub use dispatch::dispatch;
+pub use keys::make as make_key;
 pub use lab::{Lab, LabError, LabOptions};
 pub use lab_host::LabHost;
 pub use program::{ProgramError, cargo};

@@ -1,0 +1,105 @@
+//! Events on their way to the ledger. All of one turn of the loop are written together, and only then is anything started
+//! that was decided in it: a transaction for each event would cost more than everything else.
+
+use super::execute::{Order, execute};
+use super::hooks::run_hook;
+use super::job::{DriverError, Input};
+use super::run::Driver;
+use crate::core::event::Event;
+use crate::core::time::Timestamp;
+use crate::ports::HookCall;
+
+/// Events in one transaction: whoever else writes waits for it, a tenth of a second at the most.
+const WRITTEN_AT_ONCE: usize = 1000;
+
+/// An event that was applied and is not in the ledger yet.
+pub(super) struct Unwritten {
+    at: Timestamp,
+    event: Event,
+    start: Option<Start>,
+}
+
+/// What an event says was started: that is done once the event is in the ledger.
+pub(super) enum Start {
+    /// An action on a host.
+    Action(Box<Order>),
+    /// A hook of the rollout.
+    Hook(Box<HookCall>),
+}
+
+impl Driver {
+    /// Takes an event; it is written at the end of the turn.
+    pub(super) fn record(&mut self, event: Event) -> Result<(), DriverError> {
+        self.record_with(event, |_| None)
+    }
+
+    /// The same of an event that says that something is started: what, is known from the state that follows from it.
+    pub(super) fn record_with(
+        &mut self,
+        event: Event,
+        start: impl FnOnce(&mut Self) -> Option<Start>,
+    ) -> Result<(), DriverError> {
+        let (rollout, at) = (self.controller.rollout, self.ports.clock.now());
+        self.state
+            .apply(at, &event)
+            .map_err(|source| DriverError::Illegal { rollout, source })?;
+        let start = start(self);
+        self.unwritten.push(Unwritten { at, event, start });
+        Ok(())
+    }
+
+    /// Writes what was taken, shows it, and starts what it says is started. If the ledger cannot be written, nothing is.
+    pub(super) async fn write(&mut self) -> Result<(), DriverError> {
+        let rollout = self.controller.rollout;
+        let mut left = std::mem::take(&mut self.unwritten).into_iter();
+        while left.len() > 0 {
+            let (events, starts): (Vec<_>, Vec<_>) = left
+                .by_ref()
+                .take(WRITTEN_AT_ONCE)
+                .map(|one| ((one.at, one.event), one.start))
+                .unzip();
+            let ledger = &self.ports.ledger;
+            let recorded = ledger.append_all(&self.job.lease, rollout, &events).await;
+            let recorded = recorded.map_err(|source| DriverError::Ledger { rollout, source })?;
+            self.ports.reporter.events(&recorded, &self.state);
+            for (recorded, start) in recorded.into_iter().zip(starts) {
+                if let Some(start) = start {
+                    self.start(start, recorded.hash);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When nobody listens any more to how it ended, the rollout has stopped: the next controller looks at the host
+    /// itself, and runs a hook again.
+    fn start(&mut self, start: Start, event_hash: String) {
+        let (ports, job, sender) = (self.ports.clone(), self.job.clone(), self.sender.clone());
+        match start {
+            Start::Action(order) => {
+                let order = Order {
+                    event_hash,
+                    ..*order
+                };
+                let controller = self.controller.clone();
+                self.actions.spawn(async move {
+                    let (host, action) = (order.host.clone(), order.kind);
+                    let ending = Box::new(execute(ports, job, controller, order).await);
+                    let ended = Input::Ended {
+                        host,
+                        action,
+                        ending,
+                    };
+                    let _ = sender.send(ended).await;
+                });
+            }
+            Start::Hook(call) => {
+                self.actions.spawn(async move {
+                    let end = run_hook(&ports, &job, &call).await;
+                    let hook = call.hook;
+                    let _ = sender.send(Input::HookEnded { hook, end }).await;
+                });
+            }
+        }
+    }
+}
