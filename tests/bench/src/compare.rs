@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use rollctl_fleet::Fleet;
+use rollctl_fleet::{Base, Fleet};
 use tempfile::TempDir;
 
 use crate::artifact::build;
 use crate::figures::Figures;
 use crate::stage;
 use crate::tool::{Programs, Ready, Tool};
+use crate::waits::{self, Waits};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// Also with one host that takes long
     #[arg(long)]
     straggler: bool,
+    /// Also with a service that takes a while until it is ready, and has to stay so: against that time alone
+    #[arg(long)]
+    waits: bool,
     /// The program that is measured
     #[arg(long, default_value = "target/release/rollctl")]
     rollctl: PathBuf,
@@ -51,7 +55,7 @@ pub(crate) struct Options {
 
 /// Runs it all.
 pub(crate) fn run(options: &Options) -> anyhow::Result<Figures> {
-    let fleet = stage::boot(options.hosts)?;
+    let fleet = stage::boot(options.hosts, base_for(&options.tools))?;
     let folder = TempDir::with_prefix("rollctl-bench-")?;
     let bench = Bench {
         options,
@@ -74,8 +78,31 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Figures> {
         let measured = bench.run(&tools, &job)?;
         figures.add(&job.name, &measured);
     }
+    if options.waits
+        && let Some(own) = tools.iter().find(|ready| ready.tool == Tool::Rollctl)
+    {
+        let waits = waits::run(&fleet, own, options.batch, options.runs, bench.folder)?;
+        let (name, least) = (Waits::name(), "restart, ready and min_ready alone");
+        figures.add(&name, &[("rollctl", waits.rollctl), (least, waits.floor)]);
+        let (name, least) = (format!("{name}: one instance down"), "systemctl restart");
+        figures.add(
+            &name,
+            &[("rollctl", waits.down), (least, waits.restart_down)],
+        );
+    }
     drop(fleet);
     Ok(figures)
+}
+
+/// What the hosts need to have.
+fn base_for(tools: &[Tool]) -> Base {
+    match tools
+        .iter()
+        .all(|tool| matches!(tool, Tool::Rollctl | Tool::Scp))
+    {
+        true => Base::Full,
+        false => Base::Peers,
+    }
 }
 
 /// A release that every tool does.
@@ -98,7 +125,13 @@ struct Job {
 const STRAGGLER: &str = "5s";
 /// What all builds share.
 const SERIES: u64 = 7;
-const USUAL: &[Tool] = &[Tool::Rollctl, Tool::Rsync, Tool::Pyinfra, Tool::Ansible];
+const USUAL: &[Tool] = &[
+    Tool::Rollctl,
+    Tool::Scp,
+    Tool::Rsync,
+    Tool::Pyinfra,
+    Tool::Ansible,
+];
 
 struct Bench<'a> {
     options: &'a Options,
@@ -175,9 +208,10 @@ impl Bench<'_> {
             .collect();
         let mut floor = Vec::new();
         if job.straggles {
+            let straggler = std::slice::from_ref(self.fleet.host(self.fleet.hosts().len() / 2));
             tools
                 .iter()
-                .try_for_each(|ready| stage::slow_down(self.fleet, ready.tool, STRAGGLER))?;
+                .try_for_each(|ready| stage::slow_down(straggler, ready.tool, STRAGGLER))?;
         }
         if job.uplink.is_some() {
             self.fleet.uplink_rate(job.uplink)?;

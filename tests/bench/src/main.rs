@@ -19,6 +19,7 @@ mod stage;
 mod tool;
 mod uplink;
 mod usage;
+mod waits;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,13 +11,11 @@ use rollctl_fleet::{Base, Fleet, FleetOptions, Host};
 use crate::tool::Tool;
 
 /// Boots the hosts.
-pub(crate) fn boot(hosts: usize) -> anyhow::Result<Fleet> {
+pub(crate) fn boot(hosts: usize, base: Base) -> anyhow::Result<Fleet> {
     if let Some(reason) = Fleet::unavailable() {
         bail!("this machine cannot run real hosts: {reason}");
     }
-    Ok(Fleet::boot(
-        FleetOptions::hosts(hosts, Base::Peers).prefix("web"),
-    )?)
+    Ok(Fleet::boot(FleetOptions::hosts(hosts, base).prefix("web"))?)
 }
 
 /// Puts the service of a tool on every host, running `first`.
@@ -83,7 +81,7 @@ pub(crate) fn restart(hosts: &[Host], tool: Tool) -> anyhow::Result<Duration> {
 fn restart_one(host: &Host, tool: Tool) -> anyhow::Result<()> {
     host.sh(&format!("systemctl restart {}", tool.unit()))?;
     let begun = Instant::now();
-    while !get(host.address(), tool.port(), "/healthz").is_ok_and(|text| text.contains(" 200 ")) {
+    while !is_ready(host.address(), tool.port()) {
         if begun.elapsed() > Duration::from_secs(30) {
             bail!("{} does not come up", host.name());
         }
@@ -91,14 +89,20 @@ fn restart_one(host: &Host, tool: Tool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets the service take so long on one host until it is ready, from its next start.
-pub(crate) fn slow_down(fleet: &Fleet, tool: Tool, delay: &str) -> anyhow::Result<()> {
-    let host = fleet.host(fleet.hosts().len() / 2);
+/// Whether a service says that it is ready.
+pub(crate) fn is_ready(address: Ipv4Addr, port: u16) -> bool {
+    get(address, port, "/healthz").is_ok_and(|text| text.contains(" 200 "))
+}
+
+/// Lets the service take so long on these hosts until it is ready, from its next start.
+pub(crate) fn slow_down(hosts: &[Host], tool: Tool, delay: &str) -> anyhow::Result<()> {
     let drop_in = format!("/etc/systemd/system/{}.d/90-slow.conf", tool.unit());
     let text = format!("[Service]\nEnvironment=DEMO_READY_DELAY={delay}\n");
-    host.sh(&format!("mkdir -p $(dirname {drop_in})"))?;
-    host.write_file(&drop_in, text.as_bytes(), 0o644)?;
-    host.sh("systemctl daemon-reload")?;
+    for host in hosts {
+        host.sh(&format!("mkdir -p $(dirname {drop_in})"))?;
+        host.write_file(&drop_in, text.as_bytes(), 0o644)?;
+        host.sh("systemctl daemon-reload")?;
+    }
     Ok(())
 }
 

@@ -1,43 +1,13 @@
 //! The benches work: a small version of each, on scripted hosts. Nothing here is timed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod program;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use program::{BENCH, run};
 use serde_json::{Value, json};
-
-const BENCH: &str = env!("CARGO_BIN_EXE_rollctl-bench");
-
-/// The program of the workspace, beside the bench's own: built here where only this package was.
-fn rollctl() -> PathBuf {
-    let program = Path::new(BENCH).with_file_name("rollctl");
-    if !program.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--package", "rollctl", "--bin", "rollctl"]);
-        assert!(cargo.status().unwrap().success(), "rollctl does not build");
-    }
-    program
-}
-
-/// Runs one; its figures and its table.
-fn run(bench: &str, options: &[&str]) -> (Value, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("figures.json");
-    let ran = Command::new(BENCH)
-        .arg(bench)
-        .args(options)
-        .arg("--rollctl")
-        .arg(rollctl())
-        .arg("--out")
-        .arg(&out)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{said}");
-    let figures = serde_json::from_str(&fs::read_to_string(&out).unwrap()).unwrap();
-    (figures, String::from_utf8(ran.stdout).unwrap())
-}
 
 fn is_positive(figure: &Value) -> bool {
     figure.as_f64().is_some_and(|figure| figure > 0.0)
