@@ -1,6 +1,6 @@
 //! What is shipped: reading it, its digest, compression and the controller's store.
 //!
-//! [`fetch`] reads what is named by URL; [`read`] turns an artifact and what the inventory adds to it into a
+//! [`fetch()`] reads what is named by URL; [`read`] turns an artifact and what the inventory adds to it into a
 //! [`RevisionContent`]; [`ArtifactStore::put`] packs that under its digest, one archive per architecture, and puts it into the
 //! bucket that the inventory names, where hosts fetch it by themselves.
 
