@@ -21,7 +21,13 @@ pub(crate) struct Options {
     /// left out
     #[arg(long, default_value = "docs/bench")]
     folder: PathBuf,
+    /// A page in which the table of `compare` is put between `<!-- figures -->` and `<!-- /figures -->`
+    #[arg(long)]
+    page: Option<PathBuf>,
 }
+
+const BEGIN: &str = "<!-- figures -->\n";
+const END: &str = "<!-- /figures -->\n";
 
 const WIDTH: u32 = 760;
 const HEIGHT: u32 = 340;
@@ -61,6 +67,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(figures) = read::<Figures>(folder, "compare")? {
         draw_compare(&figures, &folder.join("compare.svg"))?;
         let table = figures.table();
+        if let Some(page) = &options.page {
+            let picture = folder.join("compare.svg");
+            let picture = picture.display();
+            fill(
+                page,
+                &format!("{table}\n![How often rollctl's time goes into each tool's]({picture})\n"),
+            )?;
+        }
         let _ = write!(
             text,
             "\n## The same release by other tools\n\nOn the same real hosts (`tests/bench/run compare`).\n\n{table}\n\
@@ -68,6 +82,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         );
     }
     fs::write(folder.join("figures.md"), text)?;
+    Ok(())
+}
+
+/// Puts a text between the marks of a page.
+fn fill(page: &Path, text: &str) -> anyhow::Result<()> {
+    let old = fs::read_to_string(page)?;
+    let marks = old.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) =
+        marks.with_context(|| format!("{} has no place for the figures", page.display()))?;
+    fs::write(page, format!("{before}{BEGIN}{text}{END}{after}"))?;
     Ok(())
 }
 

@@ -79,10 +79,14 @@ fn pictures_and_tables_are_made_of_the_figures_alone() {
             {"job": "1 MB", "tool": "rollctl", "seconds": [2.0], "median": 2.0, "times_rollctl": 1.0},
             {"job": "1 MB", "tool": "ansible", "seconds": [9.0], "median": 9.0, "times_rollctl": 4.5}]}),
     );
+    let page = folder.path().join("page.md");
+    fs::write(&page, "a\n<!-- figures -->\nold\n<!-- /figures -->\nb\n").unwrap();
     let made = || {
         let plot = Command::new(BENCH)
             .args(["plot", "--folder"])
             .arg(folder.path())
+            .arg("--page")
+            .arg(&page)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&plot.stderr).into_owned();
@@ -98,4 +102,7 @@ fn pictures_and_tables_are_made_of_the_figures_alone() {
     );
     assert!(compare.contains("1 MB: ansible"), "{compare}");
     assert!(text.contains("| 10000 | 2.0 | 7.0 |"), "{text}");
+    let page = fs::read_to_string(&page).unwrap();
+    assert!(page.starts_with("a\n") && page.ends_with("\nb\n"));
+    assert!(page.contains("| 4.5 |") && !page.contains("old"), "{page}");
 }
