@@ -12,7 +12,7 @@ use crate::site::{Shape, Site};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How many scripted hosts, one run for each
-    #[arg(long, value_delimiter = ',', default_value = "100,1000,10000")]
+    #[arg(long, value_delimiter = ',', default_value = "100,300,1000,3000,10000")]
     hosts: Vec<u32>,
     /// How many may be away at once
     #[arg(long, default_value = "10%")]
