@@ -14,7 +14,7 @@ ship() {
     # rsync's own delta, against the file that runs.
     delta)
         on "$1" "cp {{ dir }}/current/web {{ dir }}/revisions/$version/web"
-        rsync -e "ssh ${options[*]}" --inplace --no-whole-file "$artifact" "$1:{{ dir }}/revisions/$version/web"
+        rsync -e "ssh ${options[*]}" --ignore-times --inplace --no-whole-file "$artifact" "$1:{{ dir }}/revisions/$version/web"
         ;;
     esac
 }

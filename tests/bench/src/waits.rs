@@ -93,14 +93,20 @@ fn longest_silence(
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
-            while !is_over.load(Ordering::Relaxed) {
+            loop {
+                let ends = is_over.load(Ordering::Relaxed);
                 if stage::is_ready(address, port) {
                     longest = longest.max(last.elapsed());
                     last = Instant::now();
+                    // Not before it answers again.
+                    if ends {
+                        return longest;
+                    }
+                } else if last.elapsed() > Duration::from_secs(60) {
+                    return last.elapsed();
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
-            longest
         });
         let done = act();
         is_over.store(true, Ordering::Relaxed);
