@@ -56,8 +56,7 @@ read_fired() {
 }
 
 # disarm: takes the mark away, then the units; true when systemd, read back, knows of none. To be called under the lock. The
-# name stays on record until they are gone: one that is cut off here is brought to its end by the next, and a timer that
-# comes back because a power cut undid its removal finds no mark.
+# name stays on record until they are gone, also for a power cut: one that is cut off here is brought to its end by the next.
 disarm() {
     guard_place
     if [ -f "$guard/armed" ]; then mv -fT -- "$guard/armed" "$guard/disarmed" && sync "$guard" 2>/dev/null; fi
@@ -65,6 +64,8 @@ disarm() {
     if [ -f "$guard/disarmed" ]; then
         IFS= read -r disarmed <"$guard/disarmed"
         remove_guard "$disarmed" || gone=
+        # Before the script goes that a timer which comes back would run.
+        sync "$guard_dir" 2>/dev/null
     fi
     rm -rf -- "$guard"
     [ -n "$gone" ] && ! exists "$guard/armed"

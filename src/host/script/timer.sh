@@ -15,7 +15,9 @@ start_guard() {
         { guard_manage daemon-reload && guard_manage restart "$1.timer" && timer_runs "$1"; } || return 1
     # As `enable` does. After the start: what nothing in memory wants is forgotten once it is removed.
     mkdir -p -- "$guard_dir/timers.target.wants" &&
-        ln -sfn -- "$guard_dir/$1.timer" "$guard_dir/timers.target.wants/$1.timer"
+        ln -sfn -- "$guard_dir/$1.timer" "$guard_dir/timers.target.wants/$1.timer" &&
+        # A power cut takes nothing of it away, on whatever file system the switch itself lies.
+        sync "$guard_dir" "$guard_dir/timers.target.wants"
 }
 
 # timer_runs NAME: sets $stale where systemd knows another text of its timer or its service than lies there.

@@ -4,7 +4,7 @@ use super::bench::host;
 use super::bench::{Bench, SHELLS, service};
 use crate::core::fleet::{Become, Scope};
 use crate::host::machine::Queue;
-use crate::host::script::{Manner, Request};
+use crate::host::script::{Manner, Request, SCRIPT};
 use crate::ports::{HostErrorKind, Hosts};
 
 const NAMES: [&[u8]; 18] = [
@@ -137,4 +137,28 @@ fn the_login_shell_is_given_a_short_fixed_command() {
         !command.contains(['\\', '!']),
         "fish and csh would read it: {command}"
     );
+}
+
+#[test]
+fn every_argument_that_is_not_given_is_emptied() {
+    let (_, options) = SCRIPT.split_once("\noptions() {\n").unwrap();
+    let (emptied, taken) = options.split_once("    for argument; do\n").unwrap();
+    let (taken, _) = taken.split_once("\n}\n").unwrap();
+    let emptied: Vec<_> = emptied.split_whitespace().collect();
+    let names = taken
+        .lines()
+        .filter_map(|line| line.trim_start().split_once("=*) "));
+    let names: Vec<_> = names.map(|(name, _)| name).collect();
+    assert!(names.len() > 40, "{names:?}");
+    for name in names {
+        let variable = match name {
+            "unit" => "units=".to_owned(),
+            "expect" => "expected=".to_owned(),
+            name => format!("{name}="),
+        };
+        assert!(
+            emptied.contains(&variable.as_str()),
+            "`{name}` may come from the login"
+        );
+    }
 }
