@@ -4,7 +4,7 @@ use rand::Rng;
 
 use rollctl::core::event::ActionOutcome;
 
-use crate::host::{Armed, Busy};
+use crate::host::Busy;
 use crate::order::{Coming, Order};
 use crate::world::{World, done};
 
@@ -30,19 +30,7 @@ impl World {
             let reason = reason();
             return self.answer(order, ActionOutcome::Refused { reason });
         }
-        let armed = Armed {
-            fires_at: self.now + window,
-            window,
-            before: order.from,
-            beside: true,
-            number: order.number,
-        };
-        host.armed = Some(armed);
-        let guard = Coming::Guard {
-            host: order.host,
-            number: order.number,
-        };
-        self.come(armed.fires_at, guard);
+        self.arm(&order, window, true);
         self.begin_beside(order);
     }
 

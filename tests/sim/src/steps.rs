@@ -137,11 +137,18 @@ impl World {
             return;
         }
         let window = self.window();
+        self.arm(&order, window, false);
+        let before = order.from;
+        self.begin_step(order, before);
+    }
+
+    /// Sets the dead-man's switch of an order; `beside`: of something started beside.
+    pub(crate) fn arm(&mut self, order: &Order, window: i64, beside: bool) {
         let armed = Armed {
             fires_at: self.now + window,
             window,
             before: order.from,
-            beside: false,
+            beside,
             number: order.number,
         };
         self.hosts[order.host].armed = Some(armed);
@@ -150,8 +157,6 @@ impl World {
             number: order.number,
         };
         self.come(armed.fires_at, guard);
-        let before = order.from;
-        self.begin_step(order, before);
     }
 
     /// `back`: what is in place after a step that was cut off here.
