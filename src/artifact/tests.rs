@@ -1,8 +1,12 @@
 //! Reading, packing and keeping, together.
 
+mod desk;
 mod fetching;
 mod hostile;
 mod reading;
+mod revoking;
+mod server;
+mod signed_urls;
 mod signing;
 mod storing;
 
@@ -68,13 +72,15 @@ fn no_environment(_: &str) -> Option<OsString> {
     None
 }
 
+fn read_source(
+    service: &Service,
+    source: &ArtifactSource,
+) -> Result<RevisionContent, ArtifactReadError> {
+    read(service, Some(source), &Fetched::default(), &no_environment)
+}
+
 fn read_path(service: &Service, path: &Path) -> Result<RevisionContent, ArtifactReadError> {
-    read(
-        service,
-        Some(&ArtifactSource::Any(path.to_owned().into())),
-        &Fetched::default(),
-        &no_environment,
-    )
+    read_source(service, &ArtifactSource::Any(path.to_owned().into()))
 }
 
 /// A 64-bit ELF header for a machine, followed by nothing.

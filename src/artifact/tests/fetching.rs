@@ -1,33 +1,12 @@
 //! What is named by URL, from a server on this machine.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
 
 use super::super::{ArtifactReadError, Fetched, fetch, read};
+use super::server::{answer, serve};
 use super::{RevisionContent, entry, no_environment, read_path, service, tar_of};
-
-/// Answers each request with these bytes, and ends the connection.
-fn serve(answer: Vec<u8>) -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).unwrap();
-            stream.write_all(&answer).unwrap();
-        }
-    });
-    address
-}
-
-fn answer(status: &str, promised: usize, body: &[u8]) -> Vec<u8> {
-    let head =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {promised}\r\nConnection: close\r\n\r\n");
-    [head.as_bytes(), body].concat()
-}
 
 async fn fetched(address: SocketAddr, path: &str) -> Result<RevisionContent, ArtifactReadError> {
     let url = SecretUrl::new(format!("http://{address}/{path}"));
@@ -47,7 +26,8 @@ async fn the_same_by_url_is_the_same_revision() {
         let path = at.path().join(name);
         std::fs::write(&path, &content).unwrap();
         let from_path = read_path(&service(), &path).unwrap();
-        let address = serve(answer("200 OK", content.len(), &content));
+        let told = answer("200 OK", content.len(), &content);
+        let address = serve(move |_| told.clone());
         let from_url = fetched(address, &format!("{name}?token=geheim"))
             .await
             .unwrap();
@@ -77,7 +57,7 @@ async fn what_cannot_be_read_is_told_without_secrets() {
             "something else",
         ),
     ] {
-        let error = fetched(serve(answer), "web?token=geheim")
+        let error = fetched(serve(move |_| answer.clone()), "web?token=geheim")
             .await
             .unwrap_err();
         let text = format!("{error} {:?}", error.hint());

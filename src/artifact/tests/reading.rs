@@ -9,7 +9,7 @@ use crate::core::revision::{Architecture, FileContent};
 use crate::core::source::ArtifactSource;
 
 use super::super::{ArtifactReadError, Fetched, RevisionContent, read};
-use super::{AARCH64, X86_64, elf, entry, no_environment, read_path, service, tar_of};
+use super::{AARCH64, X86_64, elf, entry, no_environment, read_path, read_source, service, tar_of};
 
 /// `path mode content` of each file.
 fn listing(content: &RevisionContent) -> Vec<String> {
@@ -219,21 +219,9 @@ fn each_architecture_gets_its_own_and_the_wrong_one_is_refused() {
             (Architecture("aarch64".into()), aarch64.clone().into()),
         ]))
     };
-    let content = read(
-        &service(),
-        Some(&source(&intel, &arm)),
-        &Fetched::default(),
-        &no_environment,
-    )
-    .unwrap();
+    let content = read_source(&service(), &source(&intel, &arm)).unwrap();
     assert_eq!(content.variants.len(), 2);
-    let error = read(
-        &service(),
-        Some(&source(&arm, &arm)),
-        &Fetched::default(),
-        &no_environment,
-    )
-    .unwrap_err();
+    let error = read_source(&service(), &source(&arm, &arm)).unwrap_err();
     assert!(
         error
             .to_string()
