@@ -94,7 +94,9 @@ impl<'a> Draft<'a> {
     /// Turns the rollout as a whole: too many failures, or no progress.
     fn turn(&mut self) -> bool {
         let state = self.state;
-        if state.pause.is_some() || state.abort.is_some() || state.goes_back() {
+        // A window that has closed holds up what is to begin, not the way back.
+        let is_shut = matches!(state.pause, Some(PauseCause::WindowClosed { .. }));
+        if (state.pause.is_some() && !is_shut) || state.abort.is_some() || state.goes_back() {
             return false;
         }
         let spec = &state.spec;
@@ -103,6 +105,7 @@ impl<'a> Draft<'a> {
             OnFailure::Rollback if failed > spec.max_failures => {
                 Verdict::RollBack(RollbackCause::Failures { failed })
             }
+            _ if is_shut => return false,
             OnFailure::Pause if failed > spec.max_failures => {
                 Verdict::Pause(PauseCause::Failures { failed })
             }

@@ -245,6 +245,10 @@ impl RolloutState {
                     return Err(out_of_place("it goes back already".to_owned()));
                 }
                 (self.rollback, self.progress_at) = (Some(cause.clone()), at);
+                // Its window may close: the way back goes on.
+                if matches!(self.pause, Some(PauseCause::WindowClosed { .. })) {
+                    self.pause = None;
+                }
             }
             Event::AbortRequested { by } => {
                 self.abort.get_or_insert_with(|| by.clone());

@@ -171,6 +171,37 @@ fn once_its_window_has_closed_a_rollout_finishes_what_it_began_and_pauses() {
 }
 
 #[test]
+fn what_fails_after_its_window_has_closed_goes_back_all_the_same() {
+    for (policy, goes_back) in [
+        (OnFailure::Rollback, true),
+        (OnFailure::Pause, false),
+        (OnFailure::Continue, false),
+    ] {
+        let spec = Spec {
+            on_failure: policy,
+            ..windowed(RolloutKind::Release)
+        };
+        let mut scene = Scene::staged(spec, "oo");
+        scene.now = CLOSES - 10_000;
+        scene.done(0, ActionKind::Activate);
+        scene.now = CLOSES + 1_000;
+        assert_eq!(scene.decide().verdict, Some(Verdict::Pause(CLOSED)));
+        scene.happen(Event::PauseRequested { cause: CLOSED });
+        assert_eq!(scene.decide().verdict, None, "it is finished first");
+        scene.fail(0);
+        let verdict = scene.decide().verdict;
+        let cause = RollbackCause::Failures { failed: 1 };
+        let turns = Some(Verdict::RollBack(cause.clone()));
+        assert_eq!(verdict == turns, goes_back, "{policy:?}: {verdict:?}");
+        if goes_back {
+            scene.happen(Event::RollbackStarted { cause });
+            assert_eq!(scene.state.pause, None);
+            assert_eq!(scene.runs(ActionKind::Revert), [0]);
+        }
+    }
+}
+
+#[test]
 fn what_a_window_does_not_hold_up() {
     // The way back, and the end of what has nothing left to begin.
     let mut back = Scene::staged(windowed(RolloutKind::Rollback), "oo");
