@@ -1,6 +1,7 @@
 //! Reading artifacts that are named by URL into a temporary folder of the controller.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::error::ArtifactReadError;
 use super::hashing::Hasher;
 use super::signature::beside;
 use super::tree::Limits;
+use super::trust_error::failed as untold;
 
 /// A server that sends nothing for so long has stalled.
 const IDLE: Duration = Duration::from_secs(30);
@@ -45,7 +47,7 @@ pub(super) struct FetchedFile {
 /// told of each.
 ///
 /// # Errors
-/// When one cannot be read: [`ArtifactReadError::Fetch`].
+/// When one cannot be read: [`ArtifactReadError::Fetch`]; when a signature cannot, [`ArtifactReadError::Untrusted`].
 pub async fn fetch(
     source: &ArtifactSource,
     signed: bool,
@@ -77,12 +79,14 @@ pub async fn fetch(
         let (sha256, size) = read(url, &path).await.map_err(failed)?;
         if signed {
             let signature = url.beside(".sig");
-            read(&signature, &beside(&path))
-                .await
-                .map_err(|problem| ArtifactReadError::Fetch {
-                    problem: signature.hidden_in(&problem),
-                    url: signature,
-                })?;
+            read(&signature, &beside(&path)).await.map_err(|problem| {
+                let problem = io::Error::other(signature.hidden_in(&problem));
+                untold(
+                    &format!("`{url}`"),
+                    format!("reading `{signature}`"),
+                    problem,
+                )
+            })?;
         }
         fetched.folder = Some(folder);
         fetched

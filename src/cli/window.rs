@@ -49,13 +49,12 @@ pub(crate) fn enter(
 /// Of a rollout whose rollctl died: what it had in flight is finished at any hour, and then it holds where the window is
 /// shut.
 pub(crate) fn go_on(service: &Service, args: &WindowArgs, now: Timestamp) -> Option<Windowed> {
-    match (enter(service, args, now), &service.window) {
-        (Ok(windowed), _) => windowed,
-        (Err(shut), _) => Some(Windowed::Within {
+    enter(service, args, now).unwrap_or_else(|shut| {
+        Some(Windowed::Within {
             closes_at: now,
             opens_at: shut.retry_at,
-        }),
-    }
+        })
+    })
 }
 
 /// Why a release would be refused now, for a plan.

@@ -117,7 +117,8 @@ impl Driver {
             self.sender.clone(),
         ));
         let mut result = self.work(sights).await;
-        if matches!(result, Err(DriverError::Interrupted { .. })) {
+        let is_to_stop = matches!(result, Err(DriverError::Interrupted { .. }));
+        if is_to_stop {
             // What was heard just before is not forgotten.
             result = self.write().await.and(result);
         }
@@ -126,12 +127,13 @@ impl Driver {
         let interrupted = DriverError::Interrupted {
             rollout: self.controller.rollout,
         };
-        let result = match result {
-            Err(DriverError::Interrupted { .. }) => result,
-            ended => tokio::select! {
+        let result = match is_to_stop {
+            // Nor for what is in flight, should that not have been written.
+            true => result,
+            false => tokio::select! {
                 biased;
                 () = told_to_stop(&mut self.stop) => Err(interrupted),
-                () = async { while self.actions.join_next().await.is_some() {} } => ended,
+                () = async { while self.actions.join_next().await.is_some() {} } => result,
             },
         };
         // After an interruption: what runs on a host goes on there; only our waiting for it ends.
