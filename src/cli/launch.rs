@@ -10,6 +10,7 @@ use super::balancers::left_out;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::fit::refuse_misfits;
+use super::notify::finish;
 use super::plan::{show, view};
 use super::rollout::{Prepared, is_settled, known, nothing_to_do};
 use super::screen::Screen;
@@ -21,8 +22,9 @@ use crate::core::event::{Runs, Sight};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::driver::{Sights, look};
+use crate::driver::look;
 use crate::ledger::RENEW_EVERY;
+use crate::notify::Delivery;
 use crate::ports::{Lease, Ledger};
 use crate::report::plan::plan_table;
 use crate::report::{Output, printable};
@@ -55,10 +57,13 @@ pub(crate) async fn launch(
 ) -> Result<ExitCode, CliError> {
     let (desk, service) = (launch.desk, launch.service);
     let take_over = launch.control.take_over;
-    under_lease(desk, service, take_over, async |lease| {
-        with_lease(launch, lease, record, screen).await
+    let mut told = None;
+    let ended = under_lease(desk, service, take_over, async |lease| {
+        with_lease(launch, lease, record, screen, &mut told).await
     })
-    .await
+    .await;
+    finish(told, screen).await;
+    ended
 }
 
 /// Does something under the service's lease, which is kept meanwhile and given back after it.
@@ -102,6 +107,7 @@ async fn with_lease(
     lease: &mut Lease,
     record: impl Future<Output = Result<Revision, CliError>>,
     screen: &mut Screen,
+    told: &mut Option<Delivery>,
 ) -> Result<ExitCode, CliError> {
     let field = Field::of(launch.fleet, launch.service, launch.desk.store.clone())?;
     let sights = look(&field.hosts, launch.service.carriers().cloned()).await;
@@ -137,7 +143,8 @@ async fn with_lease(
     }
     let target = record.await?;
     launch.prepared.take_over_traffic(&left_out);
-    roll(&launch, lease, field, sights, target, screen).await
+    let work = work(&launch, target);
+    work.run(lease, field, sights, screen, told).await
 }
 
 /// Says that there is nothing to do, and which hosts nobody could look at.
@@ -187,18 +194,11 @@ fn agreed(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<b
     Ok(screen.confirm(&question)?)
 }
 
-async fn roll(
-    launch: &Launch<'_>,
-    lease: &mut Lease,
-    field: Field,
-    sights: Sights,
-    target: Revision,
-    screen: &mut Screen,
-) -> Result<ExitCode, CliError> {
+fn work<'a>(launch: &Launch<'a>, target: Revision) -> Work<'a> {
     let mut spec = launch.prepared.spec.clone();
     spec.target = target.reference();
     spec.signed_by = target.signers.clone();
-    let work = Work {
+    Work {
         fleet: launch.fleet,
         service: launch.service,
         desk: launch.desk,
@@ -208,6 +208,5 @@ async fn roll(
         spec,
         target,
         resumed: None,
-    };
-    work.run(lease, field, sights, screen).await
+    }
 }

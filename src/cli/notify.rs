@@ -66,7 +66,9 @@ pub(crate) fn telling(
     let Some(notify) = &fleet.notify else {
         return (Arc::from(inner), None);
     };
-    let (notifier, delivery) = notifier(notify, fleet.folder.clone(), machines.clone());
+    let masked = secrets.clone();
+    let mask = Box::new(move |text: &str| masked.mask(text));
+    let (notifier, delivery) = notifier(notify, fleet.folder.clone(), machines.clone(), mask);
     let reporter = Telling {
         inner,
         notifier,
@@ -76,12 +78,17 @@ pub(crate) fn telling(
     (Arc::new(reporter), Some(delivery))
 }
 
-/// Waits for what is on its way, and says what did not arrive: that nobody was told fails no rollout.
+/// Waits for what is on its way, unless somebody asks to stop, and says what did not arrive: that nobody was told fails no
+/// rollout. Not under the lease: whoever goes on in the meantime does not wait for it.
 pub(crate) async fn finish(delivery: Option<Delivery>, screen: &mut Screen) {
     let Some(delivery) = delivery else {
         return;
     };
-    for failure in delivery.finish(PATIENCE).await {
+    let failures = tokio::select! {
+        failures = delivery.finish(PATIENCE) => failures,
+        Ok(()) = tokio::signal::ctrl_c() => vec!["notifications on their way were not waited for".to_owned()],
+    };
+    for failure in failures {
         screen.note(&format!("warning: {failure}\n"));
     }
 }

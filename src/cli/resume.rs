@@ -4,18 +4,20 @@ use super::args::{ResumeArgs, WindowArgs};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::under_lease;
+use super::notify::finish;
 use super::screen::Screen;
 use super::signers::still_trusted;
 use super::window::{enter, go_on, waiting};
 use super::wire::{Desk, Field, service};
 use super::work::Work;
-use crate::core::event::{Event, RecordedEvent};
+use crate::core::event::Event;
 use crate::core::fleet::{Fleet, Service};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::RolloutKind;
 use crate::core::window::Windowed;
 use crate::driver::{Resumed, look};
 use crate::inventory::Loaded;
+use crate::notify::Delivery;
 use crate::ports::{Lease, RolloutRecord};
 
 /// Goes on with the newest rollout of a service.
@@ -83,13 +85,21 @@ impl Drive<'_> {
         take_over: bool,
         screen: &mut Screen,
     ) -> Result<ExitCode, CliError> {
-        under_lease(self.desk, self.service, take_over, async |lease| {
-            self.go_on(lease, screen).await
+        let mut told = None;
+        let ended = under_lease(self.desk, self.service, take_over, async |lease| {
+            self.go_on(lease, screen, &mut told).await
         })
-        .await
+        .await;
+        finish(told, screen).await;
+        ended
     }
 
-    async fn go_on(&self, lease: &mut Lease, screen: &mut Screen) -> Result<ExitCode, CliError> {
+    async fn go_on(
+        &self,
+        lease: &mut Lease,
+        screen: &mut Screen,
+        told: &mut Option<Delivery>,
+    ) -> Result<ExitCode, CliError> {
         let (service, desk) = (self.service, self.desk);
         let ledger = &desk.ledger;
         let newest = ledger.rollouts(&service.name, 1).await?;
@@ -126,10 +136,13 @@ impl Drive<'_> {
                     format!("the ledger no longer has `{}`", spec.target),
                 )
             })?;
-        if !self.abort {
+        let state = RolloutState::fold(&events)
+            .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+        // On the way back the target is what the hosts are to be rid of.
+        if !self.abort && !state.goes_back() {
             still_trusted(service, &target).await?;
         }
-        let window = self.enter(&events, retry)?;
+        let window = self.enter(&state, retry)?;
         let field = Field::of(self.fleet, service, desk.store.clone())?;
         let hosts = spec.hosts.iter().map(|host| host.name.clone());
         let sights = look(&field.hosts, hosts).await;
@@ -149,17 +162,11 @@ impl Drive<'_> {
                 window,
             }),
         };
-        work.run(lease, field, sights, screen).await
+        work.run(lease, field, sights, screen, told).await
     }
 
     /// What going on has to do with the service's window: nothing on the way back or to an end.
-    fn enter(
-        &self,
-        events: &[RecordedEvent],
-        is_paused: bool,
-    ) -> Result<Option<Windowed>, CliError> {
-        let state = RolloutState::fold(events)
-            .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
+    fn enter(&self, state: &RolloutState, is_paused: bool) -> Result<Option<Windowed>, CliError> {
         let is_way_back = state.goes_back() || state.spec.kind == RolloutKind::Rollback;
         if self.abort || is_way_back {
             return Ok(None);

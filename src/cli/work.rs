@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::CliError;
 use super::exit::ExitCode;
-use super::notify::{finish, secret, telling};
+use super::notify::{secret, telling};
 use super::rollout::{exit_code, instance_records, keep, last_seen};
 use super::screen::Screen;
 use super::wire::{Desk, Field, who};
@@ -15,6 +15,7 @@ use crate::core::ids::Digest;
 use crate::core::revision::Revision;
 use crate::core::spec::Spec;
 use crate::driver::{Adapters, DriverError, Job, Resumed, Sights, SteadyClock, run, signals};
+use crate::notify::Delivery;
 use crate::ports::{Lease, LedgerError};
 use crate::programs::hooks_of;
 use crate::report::mask::{Masking, Secrets};
@@ -36,7 +37,7 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Runs it to its end under the lease.
+    /// Runs it to its end under the lease. `told` is what people are told and may still be on its way then.
     ///
     /// # Errors
     /// What the person is to be told.
@@ -46,6 +47,7 @@ impl Work<'_> {
         field: Field,
         sights: Sights,
         screen: &mut Screen,
+        told: &mut Option<Delivery>,
     ) -> Result<ExitCode, CliError> {
         let (service, desk) = (self.service, self.desk);
         outgrow(desk, lease, &sights).await?;
@@ -88,7 +90,7 @@ impl Work<'_> {
         let stop = signals().map_err(|error| CliError::of(ExitCode::Unexpected, &error))?;
         let finished = run(adapters, job, sights, stop).await;
         if !matches!(finished, Err(DriverError::Interrupted { .. })) {
-            finish(delivery, screen).await;
+            *told = delivery;
         }
         let finished = finished.map_err(|error| stopped(&error, service))?;
         let records = instance_records(&finished, &before, desk.now());

@@ -12,7 +12,7 @@ use super::{mail, webhook};
 use crate::core::notify::{Moment, Notify};
 use crate::core::program::Program;
 use crate::ports::{Machines, Message};
-use crate::programs::{Ended, NotRun, Runner};
+use crate::programs::{Ended, Mask, NotRun, Ran, Runner};
 
 /// All variables that a program is told by.
 const VARIABLES: [&str; 9] = [
@@ -43,15 +43,18 @@ pub struct Delivery {
     task: JoinHandle<BTreeSet<String>>,
 }
 
-/// Begins to deliver what a notifier takes. `folder` is where programs run.
+/// Begins to deliver what a notifier takes. `folder` is where programs run; `mask` takes secrets out of what they, and
+/// servers, say of a failure.
 pub fn notifier(
     notify: &Notify,
     folder: PathBuf,
     machines: Arc<dyn Machines>,
+    mask: Mask,
 ) -> (Notifier, Delivery) {
     let (messages, waiting) = unbounded_channel();
     let courier = Courier {
         runner: Runner { folder, machines },
+        mask,
         notify: notify.clone(),
     };
     let task = tokio::spawn(courier.deliver(waiting));
@@ -91,6 +94,7 @@ impl Delivery {
 
 struct Courier {
     runner: Runner,
+    mask: Mask,
     notify: Notify,
 }
 
@@ -102,6 +106,7 @@ impl Courier {
                 tokio::join!(self.post(&message), self.mail(&message), self.run(&message));
             for (way, sent) in [("webhook", webhook), ("mail", mail), ("command", command)] {
                 if let Err(why) = sent {
+                    let why = (self.mask)(&why);
                     tracing::warn!(way, %why, "nobody was told");
                     failures.insert(format!("notification by {way} failed: {why}"));
                 }
@@ -120,7 +125,11 @@ impl Courier {
     async fn mail(&self, message: &Message) -> Result<(), String> {
         match self.notify.mail.is_empty() {
             true => Ok(()),
-            false => mail::send(&self.notify, message).await,
+            false => {
+                let (program, text) = mail::mail(&self.notify, message);
+                let ran = self.runner.hand(&program, text.into_bytes(), KEPT).await;
+                went_well(&program, ran)
+            }
         }
     }
 
@@ -149,16 +158,20 @@ impl Courier {
             .runner
             .run(program, None, &variables, &VARIABLES, KEPT)
             .await;
-        let ran = ran.map_err(|error| match error {
-            NotRun::Here { message, hint } => format!("{message}; {hint}"),
-            NotRun::There(error) => error.in_words(),
-        })?;
-        let said = String::from_utf8_lossy(&ran.output).trim().to_owned();
-        match ran.ended {
-            Ended::Exited(0) => Ok(()),
-            Ended::Exited(status) => Err(format!("it ended with {status} {said:?}")),
-            Ended::Killed => Err("it was killed".to_owned()),
-            Ended::TimedOut => Err(format!("it took longer than {:?}", program.timeout)),
-        }
+        went_well(program, ran)
+    }
+}
+
+fn went_well(program: &Program, ran: Result<Ran, NotRun>) -> Result<(), String> {
+    let ran = ran.map_err(|error| match error {
+        NotRun::Here { message, hint } => format!("{message}; {hint}"),
+        NotRun::There(error) => error.in_words(),
+    })?;
+    let said = String::from_utf8_lossy(&ran.output).trim().to_owned();
+    match ran.ended {
+        Ended::Exited(0) => Ok(()),
+        Ended::Exited(status) => Err(format!("it ended with {status} {said:?}")),
+        Ended::Killed => Err("it was killed".to_owned()),
+        Ended::TimedOut => Err(format!("it took longer than {:?}", program.timeout)),
     }
 }

@@ -35,8 +35,11 @@ pub(super) async fn post(webhook: &Webhook, message: &Message) -> Result<(), Str
         return Ok(());
     }
     let said = answer.text().await.unwrap_or_default();
-    let said: String = said
-        .replace(url.as_str(), "***")
+    // A server may repeat no more of it than what it was asked for.
+    let secret = [Some(url.as_str()), Some(url.path()), url.query()];
+    let secret = secret.into_iter().flatten().filter(|part| part.len() > 1);
+    let said: String = secret
+        .fold(said, |said, part| said.replace(part, "***"))
         .trim()
         .chars()
         .take(TOLD)

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::FusedFuture;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::ids::HostName;
 use crate::core::program::{Program, RunsOn};
@@ -95,8 +96,21 @@ impl Runner {
                 message: "it is to run on an instance's host, and there is no instance".to_owned(),
                 hint: "write `on = \"controller\"`".to_owned(),
             }),
-            (RunsOn::Controller, _) => self.run_here(program, variables, known, keep).await,
+            (RunsOn::Controller, _) => {
+                self.run_here(program, variables, known, Vec::new(), keep)
+                    .await
+            }
         }
+    }
+
+    /// Runs it on this machine with that on its standard input.
+    pub(crate) async fn hand(
+        &self,
+        program: &Program,
+        input: Vec<u8>,
+        keep: usize,
+    ) -> Result<Ran, NotRun> {
+        self.run_here(program, &[], &[], input, keep).await
     }
 
     async fn run_here(
@@ -104,6 +118,7 @@ impl Runner {
         program: &Program,
         variables: &[Variable],
         known: &[&'static str],
+        input: Vec<u8>,
         keep: usize,
     ) -> Result<Ran, NotRun> {
         let begun = Instant::now();
@@ -115,7 +130,18 @@ impl Runner {
                 self.folder.display()
             ),
         };
-        let (mut child, pipe) = self.spawn(program, variables, known).map_err(failed)?;
+        let stdin = match input.is_empty() {
+            true => Stdio::null(),
+            false => Stdio::piped(),
+        };
+        let (mut child, pipe) = self
+            .spawn(program, variables, known, stdin)
+            .map_err(failed)?;
+        // One that does not want to read says why by its status.
+        let _feeding = child.stdin.take().map(|mut stdin| {
+            let feed = async move { stdin.write_all(&input).await };
+            AbortOnDropHandle::new(tokio::spawn(feed))
+        });
         let mut group = Group::of(&child);
         let mut output = Vec::new();
         let ended = {
@@ -147,6 +173,7 @@ impl Runner {
         program: &Program,
         variables: &[Variable],
         known: &[&'static str],
+        stdin: Stdio,
     ) -> std::io::Result<(Child, pipe::Receiver)> {
         // One pipe for both streams: what was written first is read first.
         let (reader, writer) = std::io::pipe()?;
@@ -159,7 +186,7 @@ impl Runner {
             .args(words)
             .envs(variables.iter().cloned())
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(writer.try_clone()?)
             .stderr(writer)
             // A group of its own, so that its children end with it and Ctrl-C does not cut it off.
