@@ -313,7 +313,7 @@ impl Hosts for ServiceHosts {
         if let Ok(machine) = self.machine(host)
             && machine.shell.idle().is_some()
         {
-            machine.close().await;
+            machine.rest().await;
         }
     }
 

@@ -155,7 +155,8 @@ impl Machine {
     /// Whether a step is under way, or was just asked for.
     async fn is_at_work(&self) -> bool {
         let work = self.lanes[0].lock().await;
-        work.as_ref().is_some_and(|lane| !lane.is_idle())
+        work.as_ref()
+            .is_some_and(|lane| !lane.is_closed() && !lane.is_idle())
     }
 
     /// The script that runs there, or a new one.
@@ -169,11 +170,16 @@ impl Machine {
         Ok(lane)
     }
 
-    /// Ends the scripts and the connection.
-    pub(crate) async fn close(&self) {
+    /// Ends the scripts. The connection, which others may use too, ends once nobody does.
+    pub(crate) async fn rest(&self) {
         for slot in &self.lanes {
             *slot.lock().await = None;
         }
+    }
+
+    /// Ends the scripts and the connection.
+    pub(crate) async fn close(&self) {
+        self.rest().await;
         self.shell.close().await;
     }
 }

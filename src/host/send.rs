@@ -85,6 +85,10 @@ impl Stage<'_> {
         }
         let rest = depot.payloads.rest(package, &pull.beside, &facts.tools);
         let rest = rest.await?;
+        let _turn = match &rest {
+            Some(_) => Some(depot.uploads.acquire().await),
+            None => None,
+        };
         let (name, digest) = (revision.reference().name, &revision.digest);
         let source = Source::Pull(&pull, rest.as_ref());
         let shipped = self.ship(&name, digest, meta, source, &|_, _| {}).await;

@@ -110,13 +110,14 @@ impl Transfer {
         }
     }
 
-    /// After it was cut off: from what has arrived, or from the beginning where nothing has.
+    /// After it was cut off: from what has arrived, or from the beginning where nothing has. Whether more has arrived than
+    /// at the last time.
     async fn go_on(
         &mut self,
         machine: &Machine,
         service: &Service,
         shipment: &Shipment<'_>,
-    ) -> Result<(), HostError> {
+    ) -> Result<bool, HostError> {
         let mut arrived = None;
         if self.at.is_some() {
             let request = Request::new("arrived")
@@ -130,10 +131,12 @@ impl Transfer {
                 .filter(|bytes| (1..=shipment.size()).contains(bytes));
         }
         match arrived {
-            Some(bytes) => self.at = Some(bytes),
-            None => *self = Self::new(shipment),
+            Some(bytes) => Ok(self.at.replace(bytes) < Some(bytes)),
+            None => {
+                *self = Self::new(shipment);
+                Ok(false)
+            }
         }
-        Ok(())
     }
 }
 
@@ -157,8 +160,9 @@ pub(crate) async fn ship(
     let mut transfer = Transfer::new(shipment);
     loop {
         let sent = async {
-            if attempt > 0 {
-                transfer.go_on(machine, service, shipment).await?;
+            if attempt > 0 && transfer.go_on(machine, service, shipment).await? {
+                // A line that breaks again and again and brings some each time is good enough.
+                attempt = 1;
             }
             once(machine, service, controller, shipment, &transfer, progress).await
         };

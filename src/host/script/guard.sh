@@ -67,8 +67,10 @@ disarm() {
         # Before the script goes that a timer which comes back would run.
         sync "$guard_dir" 2>/dev/null
     fi
+    # Whoever asks again has to find it.
+    [ -n "$gone" ] || return 1
     rm -rf -- "$guard"
-    [ -n "$gone" ] && ! exists "$guard/armed"
+    ! exists "$guard/armed"
 }
 
 # Whether an instance was started beside another and never confirmed.

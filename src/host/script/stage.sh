@@ -231,7 +231,10 @@ receive() {
     fi
     exec 8<"$incoming"
     flock -n 8 || refuse upload "it arrives already"
-    part "$meta" | unpack || discard "unpacking failed"
+    if ! part "$meta" | unpack; then
+        [ "${at:-0}" = 0 ] || refuse upload "the upload was cut off"
+        discard "unpacking failed"
+    fi
     [ -z "$at" ] || keep_payload
     case $codec in
     zstd) payload | zstd -q -dc | unpack ;;
