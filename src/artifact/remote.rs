@@ -115,9 +115,11 @@ impl Remote {
                 ));
             }
         }
-        local
-            .take(wanted, packages, folder.path())
-            .map_err(|error| error.problem)?;
+        let (local, wanted) = (FileStore::new(local.folder()), wanted.clone());
+        let keeping =
+            tokio::task::spawn_blocking(move || local.take(&wanted, packages, folder.path()));
+        let kept = keeping.await.map_err(|error| error.to_string())?;
+        kept.map_err(|error| error.problem)?;
         Ok(true)
     }
 

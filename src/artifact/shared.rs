@@ -29,8 +29,8 @@ use super::remote::{Remote, key_of};
 use super::revision::RevisionContent;
 use super::store::FileStore;
 
-/// Whether the bucket has a package, or why not.
-type Offered = Arc<OnceCell<Result<(), String>>>;
+/// What came of something that is done once, however many hosts wait for it.
+type Once<T> = Arc<OnceCell<Result<T, String>>>;
 
 /// What the controller keeps.
 #[derive(Debug)]
@@ -38,7 +38,9 @@ pub struct ArtifactStore {
     local: FileStore,
     bucket: Option<Bucket>,
     /// Packages that the bucket was to have, so that it is asked once for each, however many hosts fetch it.
-    offered: Mutex<HashMap<String, Offered>>,
+    offered: Mutex<HashMap<String, Once<()>>>,
+    /// Revisions that were looked for in the bucket, and whether they were there.
+    taken: Mutex<HashMap<Digest, Once<bool>>>,
 }
 
 impl ArtifactStore {
@@ -52,6 +54,7 @@ impl ArtifactStore {
             local: FileStore::new(&place.folder),
             bucket: place.bucket.as_ref().map(open).transpose()?,
             offered: Mutex::default(),
+            taken: Mutex::default(),
         })
     }
 
@@ -179,7 +182,12 @@ impl Artifacts for ArtifactStore {
             return Ok(found);
         };
         // Kept by the controller of another machine.
-        let taken = Remote::take_back(bucket, digest, &self.local).await;
+        let cell = {
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(taken.entry(digest.clone()).or_default())
+        };
+        let take = || Remote::take_back(bucket, digest, &self.local);
+        let taken = cell.get_or_init(take).await.clone();
         match taken.map_err(|problem| in_bucket(bucket.url(), problem))? {
             true => self.local.package(digest, architecture).await,
             false => Ok(None),

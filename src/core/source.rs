@@ -81,7 +81,8 @@ impl SecretUrl {
         [user, query]
             .into_iter()
             .flatten()
-            .filter(|part| !part.is_empty())
+            // Less is no secret, and stands in any word.
+            .filter(|part| part.len() > 3)
             .fold(text, |text, part| text.replace(part, "***"))
     }
 

@@ -51,6 +51,8 @@ fn host_line(line: &str) -> Option<Option<Vec<String>>> {
             is_all.then_some(None)
         }
         "hostname" => None,
+        // Not asked for: connections are our own.
+        "controlpath" => Some(None),
         _ if keyword.starts_with("canonical") || line.contains('%') => None,
         _ => keyword
             .chars()
@@ -91,6 +93,7 @@ mod tests {
             ("Match host web-*\n  User deploy\n", false),
             ("Match final all\n  User deploy\n", false),
             ("Match exec true\n", false),
+            ("ControlPath ~/.ssh/cm-%r@%h:%p\n", true),
             ("ProxyCommand nc %h 22\n", false),
             ("IdentityFile ~/.ssh/%n\n", false),
             ("CanonicalizeHostname yes\n", false),
