@@ -103,6 +103,8 @@ fires() {
     lock
     read_armed
     [ "$armed" != "$name" ] || return 0
+    # Whoever disarmed it may have been cut off before the end.
+    if [ "$disarmed" = "$name" ]; then disarm; fi
     if exists "$guard_dir/$name.timer" || exists "$guard_dir/$name.service"; then remove_guard "$name"; fi
     return 1
 }

@@ -41,6 +41,8 @@ remove_guard() {
     rm -f -- "$guard_dir/timers.target.wants/$removed.timer" "$guard_dir/$removed.timer" "$guard_dir/$removed.service"
     if [ "$removed" != "$running_guard" ] && is_unloaded "$removed"; then return 0; fi
     guard_manage daemon-reload
+    # One that was started after it was stopped; from here on nobody can start it.
+    guard_manage stop "$@" >/dev/null 2>&1
     guard_manage reset-failed "$@" >/dev/null 2>&1
     [ "$removed" = "$running_guard" ] || is_unloaded "$removed"
 }
