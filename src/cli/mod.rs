@@ -4,6 +4,7 @@
 
 mod access;
 pub mod args;
+mod audit;
 mod balancers;
 pub mod check;
 pub mod completions;
@@ -15,10 +16,12 @@ mod fit;
 pub(crate) mod help;
 pub mod history;
 mod launch;
+mod ledger;
 pub mod man;
 mod notify;
 mod overview;
 mod plan;
+mod read_back;
 mod release;
 mod requests;
 mod restart;

@@ -58,6 +58,7 @@ pub async fn run(
         epoch: job.lease.epoch,
         owner: job.owner.clone(),
         by: job.by.clone(),
+        takes_hosts: job.takes_hosts,
     };
     let (sender, receiver) = mpsc::channel(1024);
     let ports_of = job.ports;

@@ -7,6 +7,12 @@ use crate::ports::LedgerError;
 #[error("{0}")]
 pub(crate) struct Misuse(pub(crate) &'static str);
 
+impl From<Misuse> for String {
+    fn from(misuse: Misuse) -> Self {
+        misuse.0.to_owned()
+    }
+}
+
 /// An error that does not know yet in which ledger it happened.
 #[derive(Debug)]
 pub(crate) enum Fault {

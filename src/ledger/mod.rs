@@ -24,6 +24,7 @@ mod open;
 mod place;
 mod request;
 mod row;
+mod sql_books;
 mod sql_events;
 mod sql_leases;
 mod sql_requests;

@@ -3,12 +3,12 @@
 use sqlx::Row;
 use sqlx::{AnyConnection, any::AnyRow};
 
-use super::chain::{Chain, Link, NOTHING_BEFORE, Walk, canonical_body, hash};
+use super::chain::{Chain, Link, NOTHING_BEFORE, Visit, Walk, canonical_body, hash, kind_of};
 use super::fault::{Fault, Misuse};
 use super::row::RolloutRow;
 use super::{request, sql_leases, sql_requests, sql_rollouts};
 use crate::core::event::{Event, RecordedEvent};
-use crate::core::ids::{RolloutId, ServiceName};
+use crate::core::ids::{HostName, RolloutId, ServiceName};
 use crate::core::time::Timestamp;
 use crate::ports::Lease;
 
@@ -63,7 +63,7 @@ pub(crate) async fn append(
 }
 
 /// Where the next event of a rollout goes.
-struct End {
+pub(crate) struct End {
     /// The hash of the service's last one.
     previous: Option<String>,
     seq: i64,
@@ -71,7 +71,10 @@ struct End {
 }
 
 impl End {
-    async fn of(connection: &mut AnyConnection, row: &RolloutRow) -> Result<Self, Fault> {
+    pub(crate) async fn of(
+        connection: &mut AnyConnection,
+        row: &RolloutRow,
+    ) -> Result<Self, Fault> {
         let last = sqlx::query(
             "SELECT (SELECT hash FROM events WHERE service = $1 ORDER BY id DESC LIMIT 1) AS previous,
                     (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE rollout = $2) AS seq,
@@ -90,7 +93,7 @@ impl End {
 }
 
 /// Links an event to the service's last one; some void the requests that are open.
-async fn insert(
+pub(crate) async fn insert(
     connection: &mut AnyConnection,
     row: &RolloutRow,
     end: &mut End,
@@ -125,7 +128,7 @@ async fn insert(
     .bind(rollout.0)
     .bind(seq)
     .bind(at.as_millis())
-    .bind(kind(&body)?)
+    .bind(kind_of(&body))
     .bind(event.host().map(|host| host.as_str()))
     .bind(body)
     .bind(recorded.hash.as_str())
@@ -152,52 +155,134 @@ pub(crate) async fn list(
     .bind(i64::try_from(after).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let link = link(row)?;
-            let event = serde_json::from_str(&link.body).map_err(|error| {
-                let (rollout, seq) = (link.rollout, link.seq);
-                Fault::Damaged(format!(
-                    "event {seq} of rollout {rollout} cannot be read: {error}"
-                ))
-            })?;
-            Ok(RecordedEvent {
-                rollout: link.rollout,
-                seq: link.seq,
-                at: link.at,
-                event,
-                hash: link.hash,
-            })
-        })
-        .collect()
+    rows.iter().map(recorded).collect()
+}
+
+/// The events of a service that are about a host, or about none, in the order in which they were written.
+pub(crate) async fn of_host(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+    host: &HostName,
+) -> Result<Vec<RecordedEvent>, Fault> {
+    let rows = sqlx::query(
+        r#"SELECT rollout, seq, "at", body, hash FROM events
+           WHERE service = $1 AND (host = $2 OR host IS NULL) ORDER BY id"#,
+    )
+    .bind(service.as_str())
+    .bind(host.as_str())
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(recorded).collect()
+}
+
+fn recorded(row: &AnyRow) -> Result<RecordedEvent, Fault> {
+    let link = link(row)?;
+    let event = serde_json::from_str(&link.body).map_err(|error| {
+        let (rollout, seq) = (link.rollout, link.seq);
+        Fault::Damaged(format!(
+            "event {seq} of rollout {rollout} cannot be read: {error}"
+        ))
+    })?;
+    Ok(RecordedEvent {
+        rollout: link.rollout,
+        seq: link.seq,
+        at: link.at,
+        event,
+        hash: link.hash,
+    })
 }
 
 /// Walks along a service's chain, page by page.
-pub(crate) async fn verify(
+pub(crate) async fn audit(
     connection: &mut AnyConnection,
     service: &ServiceName,
+    visit: Visit<'_>,
 ) -> Result<Chain, Fault> {
-    let mut walk = Walk::new();
+    let mut walk = Walk::new(service);
     let mut after = 0_i64;
     loop {
         let rows = sqlx::query(
-            r#"SELECT id, rollout, seq, "at", body, hash FROM events
+            r#"SELECT id, rollout, seq, "at", kind, host, body, hash FROM events
                WHERE service = $1 AND id > $2 ORDER BY id LIMIT $3"#,
         )
         .bind(service.as_str())
         .bind(after)
         .bind(PAGE)
         .fetch_all(&mut *connection)
-        .await?;
+        .await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            // The whole page is refused for one value that is no text any more.
+            Err(error) => match unreadable(connection, after).await? {
+                Some((rollout, seq)) => return Ok(cannot_be_read(rollout, seq)),
+                None => return Err(error.into()),
+            },
+        };
         for row in &rows {
-            if let Some(broken) = walk.step(&link(row)?) {
-                return Ok(broken);
+            match read(row).and_then(|link| walk.step(&link)) {
+                Ok(event) => visit(&event),
+                Err(broken) => return Ok(broken),
             }
             after = row.try_get("id")?;
         }
         if rows.is_empty() {
-            return Ok(walk.end());
+            let listed = sql_rollouts::all(connection, service).await?;
+            return Ok(walk.end(&listed));
         }
+    }
+}
+
+/// A row with what is listed beside the event. What cannot be read is where the chain breaks.
+fn read(row: &AnyRow) -> Result<Link, Chain> {
+    let whole = || -> Result<Link, Fault> {
+        Ok(Link {
+            columns: Some((row.try_get("kind")?, row.try_get("host")?)),
+            ..link(row)?
+        })
+    };
+    whole().map_err(|_| {
+        let (rollout, seq) = place(row);
+        cannot_be_read(rollout, seq)
+    })
+}
+
+/// The first event after `after` of which a value cannot be read, whatever its service.
+pub(crate) async fn unreadable(
+    connection: &mut AnyConnection,
+    mut after: i64,
+) -> Result<Option<(RolloutId, u64)>, Fault> {
+    loop {
+        let next =
+            sqlx::query("SELECT id, rollout, seq FROM events WHERE id > $1 ORDER BY id LIMIT 1")
+                .bind(after)
+                .fetch_optional(&mut *connection)
+                .await?;
+        let Some(next) = next else {
+            return Ok(None);
+        };
+        after = next.try_get("id")?;
+        let whole = sqlx::query("SELECT * FROM events WHERE id = $1")
+            .bind(after)
+            .fetch_one(&mut *connection)
+            .await;
+        if whole.is_err() {
+            return Ok(Some(place(&next)));
+        }
+    }
+}
+
+/// As far as it can be read.
+fn place(row: &AnyRow) -> (RolloutId, u64) {
+    let number = |column| row.try_get::<i64, _>(column).unwrap_or(0);
+    let seq = u64::try_from(number("seq")).unwrap_or(0);
+    (RolloutId(number("rollout")), seq)
+}
+
+fn cannot_be_read(rollout: RolloutId, seq: u64) -> Chain {
+    Chain::Broken {
+        rollout,
+        seq,
+        problem: "it cannot be read".to_owned(),
     }
 }
 
@@ -208,20 +293,10 @@ fn link(row: &AnyRow) -> Result<Link, Fault> {
         at: Timestamp::from_millis(row.try_get("at")?),
         body: row.try_get("body")?,
         hash: row.try_get("hash")?,
+        columns: None,
     })
 }
 
 fn unsigned(seq: i64) -> Result<u64, Fault> {
     u64::try_from(seq).map_err(|_| Fault::Damaged(format!("an event has the number {seq}")))
-}
-
-/// The event's `kind`, which stands in its body.
-fn kind(body: &str) -> Result<String, Fault> {
-    #[derive(serde::Deserialize)]
-    struct Tag {
-        kind: String,
-    }
-    serde_json::from_str::<Tag>(body)
-        .map(|tag| tag.kind)
-        .map_err(|error| Fault::Database(sqlx::Error::Encode(Box::new(error))))
 }

@@ -70,6 +70,18 @@ pub(crate) async fn unfinished(
     Ok(rows.into_iter().filter(RolloutRow::is_unfinished).collect())
 }
 
+/// Every one of a service as it is stored, oldest first.
+pub(crate) async fn all(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+) -> Result<Vec<RolloutRow>, Fault> {
+    let rows = sqlx::query("SELECT * FROM rollouts WHERE service = $1 ORDER BY id")
+        .bind(service.as_str())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(from_row).collect()
+}
+
 pub(crate) async fn next_id(connection: &mut AnyConnection) -> Result<RolloutId, Fault> {
     let row = sqlx::query("SELECT COALESCE(MAX(id), 0) + 1 AS next FROM rollouts")
         .fetch_one(connection)

@@ -7,13 +7,16 @@ use sqlx::AnyConnection;
 use sqlx::Connection;
 use tokio::sync::Mutex;
 
-use super::chain::{Chain, Chained};
+use super::chain::{Chain, Chained, Visit};
 use super::fault::Fault;
 use super::here::Here;
 use super::open::writable;
-use super::{migrate, sql_events, sql_leases, sql_requests, sql_revisions, sql_rollouts};
+use super::{
+    migrate, sql_books, sql_events, sql_leases, sql_requests, sql_revisions, sql_rollouts,
+};
 use crate::core::event::{Event, RecordedEvent};
-use crate::core::ids::{Epoch, LedgerId, RolloutId, ServiceName};
+use crate::core::ids::{Epoch, HostName, LedgerId, RolloutId, ServiceName};
+use crate::core::recall::Recalled;
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
 use crate::ports::{
@@ -108,6 +111,32 @@ impl SqliteLedger {
     pub async fn close(self) -> Result<(), LedgerError> {
         let closed = self.connection.into_inner().close().await;
         closed.map_err(|error| Fault::from(error).at(&self.location, "closing it"))
+    }
+
+    /// The first number in the order of all its events that none has; nothing: none is missing in between.
+    ///
+    /// # Errors
+    /// `Database` when it cannot be read.
+    pub async fn gap(&self) -> Result<Option<i64>, LedgerError> {
+        found!(self, "counting its events", |connection| sql_books::gap(
+            connection
+        ))
+    }
+
+    /// Gives every row of every table to `write`, in an order that does not change.
+    ///
+    /// # Errors
+    /// `Database` when it cannot be read; what `write` says.
+    pub async fn export(
+        &self,
+        write: &mut (dyn FnMut(&serde_json::Value) -> std::io::Result<()> + Send),
+    ) -> Result<(), LedgerError> {
+        let mut row = |value: &serde_json::Value| {
+            write(value).map_err(|error| Fault::Database(sqlx::Error::Io(error)))
+        };
+        found!(self, "exporting it", |connection| sql_books::export(
+            connection, &mut row
+        ))
     }
 
     /// For tests that make the database itself fail.
@@ -281,9 +310,31 @@ impl Ledger for SqliteLedger {
 
 #[async_trait]
 impl Chained for SqliteLedger {
-    async fn verify_chain(&self, service: &ServiceName) -> Result<Chain, LedgerError> {
+    async fn audit(&self, service: &ServiceName, visit: Visit<'_>) -> Result<Chain, LedgerError> {
         found!(self, "verifying its chain", |connection| {
-            sql_events::verify(connection, service)
+            sql_events::audit(connection, service, visit)
+        })
+    }
+
+    async fn host_events(
+        &self,
+        service: &ServiceName,
+        host: &HostName,
+    ) -> Result<Vec<RecordedEvent>, LedgerError> {
+        found!(self, "reading the events of a host", |connection| {
+            sql_events::of_host(connection, service, host)
+        })
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceName>, LedgerError> {
+        found!(self, "listing its services", |connection| {
+            sql_books::services(connection)
+        })
+    }
+
+    async fn restore(&self, lease: &Lease, past: &Recalled) -> Result<(), LedgerError> {
+        written!(self, "taking in what was read back", |connection| {
+            sql_books::restore(connection, lease, past)
         })
     }
 }

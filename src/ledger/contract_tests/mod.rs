@@ -1,5 +1,6 @@
 //! The contract of [`crate::ports::Ledger`]: every test runs on every implementation.
 
+mod books;
 mod epochs;
 mod leases;
 mod requests;
