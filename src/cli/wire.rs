@@ -187,7 +187,7 @@ fn ledger_url(fleet: &Fleet) -> Result<String, CliError> {
 /// # Errors
 /// Exit code 2 for URLs that are not supported, and for a bucket that the environment does not set up.
 pub(crate) fn store(fleet: &Fleet) -> Result<Arc<ArtifactStore>, CliError> {
-    let beside = ledger::sqlite_path(&ledger_url(fleet)?)?;
+    let beside = ledger::place_on_this_machine(&ledger_url(fleet)?, &fleet.name)?;
     let place = store_place(fleet.artifacts_url.as_deref(), &fleet.folder, &beside)?;
     Ok(Arc::new(ArtifactStore::new(&place)?))
 }
