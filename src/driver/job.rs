@@ -128,6 +128,7 @@ pub(super) enum Input {
     Looked {
         host: HostName,
         generation: u64,
+        at: Timestamp,
         look: Look,
         fresh_until: Timestamp,
     },
