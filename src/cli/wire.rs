@@ -16,7 +16,7 @@ use crate::driver::SystemClock;
 use crate::health::ServiceProber;
 use crate::host::{FleetMachines, ServiceHosts};
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
-use crate::ledger::{self, Chained, Here, MemoryLedger, SqliteLedger};
+use crate::ledger::{self, Chained, Here, MemoryLedger, SqlLedger};
 use crate::ports::{Artifacts, Hosts, Ledger, Machines, Owner, Prober, Traffic};
 use crate::report::Output;
 use crate::ssh::{Connector, SshConfig, Tuning, check_key};
@@ -123,7 +123,7 @@ pub(crate) struct Desk {
     /// What is remembered.
     pub(crate) ledger: Arc<dyn Ledger>,
     /// The same, for keeping its books.
-    pub(crate) books: Arc<SqliteLedger>,
+    pub(crate) books: Arc<SqlLedger>,
     /// What can be shipped.
     pub(crate) store: Arc<ArtifactStore>,
     /// This machine and its clock.
@@ -152,7 +152,7 @@ impl Desk {
         Ok(ledger.map(|ledger| Self::over(ledger, store, here)))
     }
 
-    fn over(ledger: SqliteLedger, store: Arc<ArtifactStore>, here: Here) -> Self {
+    fn over(ledger: SqlLedger, store: Arc<ArtifactStore>, here: Here) -> Self {
         let books = Arc::new(ledger);
         Self {
             ledger: books.clone(),
@@ -203,7 +203,7 @@ fn ledger_url(fleet: &Fleet) -> Result<String, CliError> {
 /// # Errors
 /// Exit code 2 for URLs that are not supported, and for a bucket that the environment does not set up.
 pub(crate) fn store(fleet: &Fleet) -> Result<Arc<ArtifactStore>, CliError> {
-    let beside = ledger::sqlite_path(&ledger_url(fleet)?)?;
+    let beside = ledger::place_on_this_machine(&ledger_url(fleet)?, &fleet.name)?;
     let place = store_place(fleet.artifacts_url.as_deref(), &fleet.folder, &beside)?;
     Ok(Arc::new(ArtifactStore::new(&place)?))
 }

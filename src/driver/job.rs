@@ -130,6 +130,7 @@ pub(super) enum Input {
     Looked {
         host: HostName,
         generation: u64,
+        at: Timestamp,
         look: Look,
         fresh_until: Timestamp,
     },

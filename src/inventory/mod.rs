@@ -20,6 +20,7 @@ mod notify;
 mod order;
 mod paths;
 mod placeholder;
+mod postgres;
 mod program;
 mod range;
 mod reader;

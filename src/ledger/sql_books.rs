@@ -96,11 +96,10 @@ async fn restore_one(
     let mut row = RolloutRow::begun(id, lease, *at, first)?;
     sql_rollouts::insert(connection, &row).await?;
     let mut end = End::of(connection, &row).await?;
-    insert(connection, &row, &mut end, *at, first).await?;
     for (at, event) in rest {
         row = row.after(lease, *at, event)?;
-        insert(connection, &row, &mut end, *at, event).await?;
     }
+    insert(connection, &row, &mut end, &rollout.events).await?;
     sql_rollouts::update(connection, &row).await
 }
 

@@ -25,6 +25,14 @@ macro_rules! contract {
                 super::$test($crate::ledger::testing::World::sqlite()).await;
             })*
         }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                if let Some(world) = $crate::ledger::testing::World::postgres() {
+                    super::$test(world).await;
+                }
+            })*
+        }
     };
 }
 
