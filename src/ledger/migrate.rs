@@ -8,7 +8,7 @@ use crate::core::ids::LedgerId;
 use crate::core::time::Timestamp;
 
 /// The version that this rollctl writes.
-pub(crate) const SCHEMA: i64 = 3;
+pub(crate) const SCHEMA: i64 = 4;
 
 /// Each version's SQL: for every database, then for SQLite alone. A version that was shipped never changes.
 const STEPS: &[(i64, &str, &str)] = &[
@@ -19,6 +19,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     ),
     (2, include_str!("migrations/0002.sql"), ""),
     (3, include_str!("migrations/0003.sql"), ""),
+    (4, include_str!("migrations/0004.sql"), ""),
 ];
 
 /// Brings a new, empty database to [`SCHEMA`].

@@ -25,6 +25,7 @@ mod place;
 mod request;
 mod row;
 mod sql_events;
+mod sql_holds;
 mod sql_leases;
 mod sql_requests;
 mod sql_revisions;

@@ -11,8 +11,11 @@ use super::chain::{Chain, Chained};
 use super::fault::Fault;
 use super::here::Here;
 use super::open::writable;
-use super::{migrate, sql_events, sql_leases, sql_requests, sql_revisions, sql_rollouts};
+use super::{
+    migrate, sql_events, sql_holds, sql_leases, sql_requests, sql_revisions, sql_rollouts,
+};
 use crate::core::event::{Event, RecordedEvent};
+use crate::core::hold::{Hold, Remark};
 use crate::core::ids::{Epoch, LedgerId, RolloutId, ServiceName};
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
@@ -275,6 +278,24 @@ impl Ledger for SqliteLedger {
     async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {
         written!(self, "withdrawing a request", |connection| {
             sql_requests::withdraw(connection, request, self.here.now())
+        })
+    }
+
+    async fn hold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError> {
+        written!(self, "holding a service", |connection| {
+            sql_holds::place(connection, service, said)
+        })
+    }
+
+    async fn unhold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError> {
+        written!(self, "lifting a hold", |connection| {
+            sql_holds::lift(connection, service, said)
+        })
+    }
+
+    async fn holds(&self, service: &ServiceName) -> Result<Vec<Hold>, LedgerError> {
+        found!(self, "reading holds", |connection| {
+            sql_holds::list(connection, service)
         })
     }
 }

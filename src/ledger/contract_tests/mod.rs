@@ -1,6 +1,7 @@
 //! The contract of [`crate::ports::Ledger`]: every test runs on every implementation.
 
 mod epochs;
+mod holds;
 mod leases;
 mod requests;
 mod revisions;
