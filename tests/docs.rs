@@ -10,7 +10,7 @@ use rollctl::inventory::{check_files, load};
 use rollctl::report::state::WORDS;
 
 /// Where JSON is made, and where the words are that it shows.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "src/report/json.rs",
     "src/report/plan.rs",
     "src/report/status.rs",
@@ -24,6 +24,7 @@ const SOURCES: [&str; 15] = [
     "src/ledger/row.rs",
     "src/cli/trust.rs",
     "src/cli/check.rs",
+    "src/cli/hold.rs",
     "src/core/notify.rs",
     "src/notify/webhook.rs",
 ];

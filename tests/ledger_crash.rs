@@ -69,6 +69,7 @@ fn started() -> Event {
             balanced: false,
             hooks: Default::default(),
             signed_by: Vec::new(),
+            unattended: false,
             window: None,
         }),
         by: "anna@laptop".to_owned(),

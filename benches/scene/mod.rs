@@ -135,6 +135,7 @@ fn spec(hosts: u32) -> Spec {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     }
 }

@@ -85,6 +85,12 @@ pub enum Command {
     /// End a rollout where it stands: what is in flight is finished
     #[command(after_long_help = help::ABORT)]
     Abort(AbortArgs),
+    /// Let runs that nobody watches leave a service alone
+    #[command(after_long_help = help::HOLD)]
+    Hold(HoldArgs),
+    /// Lift a hold
+    #[command(after_long_help = help::HOLD)]
+    Unhold(HoldArgs),
     /// Show what `release` would do, in which order; touches nothing
     #[command(after_long_help = help::PLAN)]
     Plan(PlanArgs),
@@ -146,6 +152,14 @@ pub struct ControlArgs {
     pub take_over: bool,
 }
 
+/// Whether anybody watches.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UnattendedArgs {
+    /// Nobody watches: ask nothing, undo nothing that a person did, try nothing again that failed
+    #[arg(long, conflicts_with = "take_over")]
+    pub unattended: bool,
+}
+
 /// What a rollout does about its service's window.
 #[derive(Debug, Clone, Default, Args)]
 pub struct WindowArgs {
@@ -192,6 +206,10 @@ pub struct ReleaseArgs {
     /// The service's window.
     #[command(flatten)]
     pub window: WindowArgs,
+
+    /// Whether anybody watches.
+    #[command(flatten)]
+    pub unattended: UnattendedArgs,
 }
 
 /// `rollctl rollback`
@@ -240,6 +258,10 @@ pub struct RestartArgs {
     /// The service's window.
     #[command(flatten)]
     pub window: WindowArgs,
+
+    /// Whether anybody watches.
+    #[command(flatten)]
+    pub unattended: UnattendedArgs,
 }
 
 /// `rollctl pause`, `rollctl approve`
@@ -248,6 +270,18 @@ pub struct RequestArgs {
     /// The service, as the inventory names it
     #[arg(value_parser = service_name)]
     pub service: ServiceName,
+}
+
+/// `rollctl hold`, `rollctl unhold`
+#[derive(Debug, Clone, Args)]
+pub struct HoldArgs {
+    /// The service, as the inventory names it
+    #[arg(value_parser = service_name)]
+    pub service: ServiceName,
+
+    /// Why: shown by `status` and `history`
+    #[arg(long, value_name = "TEXT")]
+    pub cause: Option<String>,
 }
 
 /// `rollctl resume`

@@ -7,7 +7,7 @@ use super::read_back::to_look_at;
 use super::screen::Screen;
 use super::wire::{Desk, Field, ledger_to_look_at, load_inventory, service, store, warn};
 use super::{
-    access, completions, describe, history, ledger, man, overview, plan, release, requests,
+    access, completions, describe, history, hold, ledger, man, overview, plan, release, requests,
     restart, resume, rollback,
 };
 use crate::inventory::Loaded;
@@ -18,6 +18,9 @@ use crate::inventory::Loaded;
 /// What the person is to be told; nothing has been printed of it yet.
 pub async fn run(cli: Cli, screen: &mut Screen) -> Result<ExitCode, CliError> {
     let Cli { global, command } = cli;
+    if is_unattended(&command) {
+        screen.hold_back();
+    }
     match command {
         Command::Completions(args) => {
             screen.print(&String::from_utf8_lossy(&completions::script(&args)))?;
@@ -49,6 +52,8 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<ExitCode, CliError> {
         Command::Resume(args) => {
             resume::resume(args, &inventory(&global, screen)?, global.verbose, screen).await
         }
+        Command::Hold(args) => hold::hold(args, &inventory(&global, screen)?, screen).await,
+        Command::Unhold(args) => hold::unhold(args, &inventory(&global, screen)?, screen).await,
         Command::Plan(args) => plan::plan_release(args, &inventory(&global, screen)?, screen).await,
         Command::Trust(args) => access::trust(args, &inventory(&global, screen)?, screen).await,
         Command::Status(args) => status(args, &inventory(&global, screen)?, screen).await,
@@ -57,6 +62,15 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<ExitCode, CliError> {
             ledger::ledger(command, &inventory(&global, screen)?, screen).await
         }
         Command::Describe(args) => show_rollout(args, &inventory(&global, screen)?, screen).await,
+    }
+}
+
+/// Whether nobody watches: then nothing is said before there is something to do.
+fn is_unattended(command: &Command) -> bool {
+    match command {
+        Command::Release(args) => args.unattended.unattended,
+        Command::Restart(args) => args.unattended.unattended,
+        _ => false,
     }
 }
 

@@ -119,6 +119,7 @@ impl CliError {
 
     /// Prints it where it belongs.
     pub fn show(&self, screen: &mut Screen) {
+        screen.speak();
         match screen.output {
             Output::Human => {
                 let text = self.text(screen.colour);

@@ -42,6 +42,10 @@ Where the inventory has `[trust]`, the artifact needs a signature beside it, as 
 -f KEY ./web` writes it: without a good one nothing is shipped (5). Outside the service's `window` nothing is \
 begun (5): `--wait` waits for it.
 
+For a timer, `--unattended` never asks, prints nothing while there is nothing to do, and leaves the service alone \
+(5; nothing is touched) while it is held or a person's rollout is not over, for a build whose last rollout failed, \
+and for one after which a person rolled out something else, until there is another build or a person releases it.
+
 Ctrl-C once: finish what is in flight, then pause. Twice: stop now; hosts are left consistent.
 
 Examples:
@@ -52,6 +56,7 @@ Examples:
   rollctl release web ./web --exclude web-07   all but this one
   rollctl release web ./web --max-unavailable 25%
   rollctl release web --same                   what the service runs, on hosts that lack it
+  rollctl release web --unattended             as a timer does it
 
 Exit codes: 0 done or nothing to do, 2 nothing touched, 3 some hosts skipped, 4 another controller is at \
 work, 5 paused, 10 rolled back, 11 somebody must look, 130 interrupted. All of them: `rollctl --help`.";
@@ -94,6 +99,17 @@ runs): hosts stay on what they run then. `rollctl rollback web` returns to the r
 is paused, or whose rollctl died, is looked at and ended here.
 
 Exit codes: 0 it ends; 2 there is nothing to abort; 11 it was ended here, and hosts run different revisions.";
+
+pub(crate) const HOLD: &str = "\
+While a service is held, runs with `--unattended` leave it alone (5) and say who holds it, since when and why. A \
+person is told, and not held up: `release`, `rollback` and `restart` work. A rollout that is at work goes on; \
+`rollctl pause` pauses it. `rollctl status` shows the hold, `rollctl history` the earlier ones too.
+
+Examples:
+  rollctl hold web --cause \"the database moves tonight\"
+  rollctl unhold web
+
+Exit codes: 0 done, also where there was nothing to do; 2 usage or inventory.";
 
 pub(crate) const ROLLBACK: &str = "\
 The artifacts of earlier revisions are kept: you need nothing but the name. What hosts ran before \

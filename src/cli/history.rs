@@ -32,6 +32,7 @@ pub async fn history(
         service: args.service.clone(),
         revisions: ledger.revisions(&args.service).await?,
         rollouts: ledger.rollouts(&args.service, ROLLOUTS_LISTED).await?,
+        holds: ledger.holds(&args.service).await?,
         now,
     };
     let Some(wanted) = args.revision else {

@@ -15,6 +15,7 @@ use super::plan::{show, view};
 use super::read_back::refuse_foreign;
 use super::rollout::{Prepared, is_settled, known, nothing_to_do};
 use super::screen::Screen;
+use super::unattended::{held, may_begin};
 use super::window::enter;
 use super::wire::{Desk, Field, who};
 use super::work::Work;
@@ -41,6 +42,8 @@ pub(crate) struct Launch<'a> {
     /// What is done about the service's window; nothing: it does not hold.
     pub(crate) window: Option<&'a WindowArgs>,
     pub(crate) cause: Option<String>,
+    /// Whether nobody watches.
+    pub(crate) unattended: bool,
     /// Which hosts can execute the target, where that is known beforehand.
     pub(crate) machines: Option<Machines>,
     pub(crate) verbose: u8,
@@ -110,6 +113,13 @@ async fn with_lease(
     screen: &mut Screen,
     told: &mut Option<Delivery>,
 ) -> Result<ExitCode, CliError> {
+    if launch.unattended {
+        may_begin(launch.desk, launch.service, &launch.prepared.spec.target).await?;
+    } else {
+        let held = held(launch.desk, launch.service).await?;
+        launch.prepared.warnings.extend(held);
+    }
+    launch.prepared.spec.unattended = launch.unattended;
     let field = Field::of(launch.fleet, launch.service, launch.desk.store.clone())?;
     let sights = look(&field.hosts, launch.service.carriers().cloned()).await;
     if !launch.control.take_over {
@@ -145,6 +155,7 @@ async fn with_lease(
     if !idle && !agreed(&launch, &known, screen)? {
         return Ok(ExitCode::Paused);
     }
+    screen.speak();
     let target = record.await?;
     launch.prepared.take_over_traffic(&left_out);
     let work = work(&launch, target);
@@ -159,6 +170,9 @@ fn nothing(launch: &Launch<'_>, known: &[Known], screen: &mut Screen) -> Result<
             &view(launch.service, spec, known, &launch.prepared.warnings)?,
             screen,
         );
+    }
+    if screen.is_held_back() {
+        return Ok(());
     }
     for one in known {
         if let Sight::Unreachable { reason } | Sight::Refused { reason } = &one.sight {

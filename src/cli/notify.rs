@@ -78,6 +78,17 @@ pub(crate) fn telling(
     (Arc::new(reporter), Some(delivery))
 }
 
+/// What tells people of something that is no rollout; nothing where nobody is to be told.
+pub(crate) fn notifier_of(
+    fleet: &Fleet,
+    machines: Arc<dyn Machines>,
+) -> Option<(Notifier, Delivery)> {
+    let notify = fleet.notify.as_ref()?;
+    let secrets = Secrets::of(secret(fleet));
+    let mask = Box::new(move |text: &str| secrets.mask(text));
+    Some(notifier(notify, fleet.folder.clone(), machines, mask))
+}
+
 /// Waits for what is on its way, unless somebody asks to stop, and says what did not arrive: that nobody was told fails no
 /// rollout. Not under the lease: whoever goes on in the meantime does not wait for it.
 pub(crate) async fn finish(delivery: Option<Delivery>, screen: &mut Screen) {

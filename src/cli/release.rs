@@ -9,6 +9,7 @@ use super::restart::Again;
 use super::rollout::{PAST, prepare};
 use super::screen::Screen;
 use super::signers::unreadable;
+use super::unattended::Unwatched;
 use super::window::waiting;
 use super::wire::{Desk, artifact_source, inventory_files, service, who};
 use crate::artifact::{self, ArtifactReadError, Fetched, RevisionContent};
@@ -40,6 +41,7 @@ pub(crate) async fn release(
             rollout: &args.rollout,
             control: &args.control,
             window: &args.window,
+            unattended: &args.unattended,
             verbose,
         };
         return again.run(loaded, screen).await;
@@ -57,6 +59,17 @@ async fn attempt(
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
     inventory_files(loaded)?;
+    let watch = Unwatched {
+        fleet,
+        service,
+        window: &args.window,
+        verbose,
+    };
+    let unattended = args.unattended.unattended;
+    // What nothing may be released of is not read either.
+    if unattended && let Some(ended) = watch.instead(None, screen).await? {
+        return Ok(ended);
+    }
     let content = read_artifact(service, args.artifact.as_ref(), screen).await?;
     note_all(screen, &content.warnings);
     let known = match args.control.take_over {
@@ -66,6 +79,9 @@ async fn attempt(
     };
     let (revisions, records) = (&known.revisions, &known.records);
     let digest = content.digest();
+    if unattended && let Some(ended) = watch.instead(Some(&digest), screen).await? {
+        return Ok(ended);
+    }
     let target = name_of(service, revisions, &digest, args.name.as_ref())?;
     let from = service_revision(records, revisions);
     let prepared = prepare(
@@ -108,6 +124,7 @@ async fn attempt(
         control: &args.control,
         window: Some(&args.window),
         cause: args.cause.clone(),
+        unattended,
         machines: Some(machines),
         verbose,
     };

@@ -104,6 +104,7 @@ pub(crate) async fn abort(
         desk: &desk,
         abort: true,
         window: &WindowArgs::default(),
+        unattended: false,
         verbose,
     };
     drive.run(args.take_over, screen).await

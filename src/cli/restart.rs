@@ -1,6 +1,6 @@
 //! `rollctl restart`, and `rollctl release --same`: the revision that the service is to run, once more.
 
-use super::args::{ControlArgs, RestartArgs, RolloutArgs, WindowArgs};
+use super::args::{ControlArgs, RestartArgs, RolloutArgs, UnattendedArgs, WindowArgs};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
@@ -9,6 +9,7 @@ use super::release::{read_ledger, service_revision};
 use super::rollout::prepare;
 use super::screen::Screen;
 use super::signers::still_trusted;
+use super::unattended::Unwatched;
 use super::window::waiting;
 use super::wire::{Desk, service};
 use crate::core::ids::ServiceName;
@@ -32,6 +33,7 @@ pub(crate) async fn restart(
         rollout: &args.rollout,
         control: &args.control,
         window: &args.window,
+        unattended: &args.unattended,
         verbose,
     };
     again.run(loaded, screen).await
@@ -45,6 +47,7 @@ pub(crate) struct Again<'a> {
     pub(crate) rollout: &'a RolloutArgs,
     pub(crate) control: &'a ControlArgs,
     pub(crate) window: &'a WindowArgs,
+    pub(crate) unattended: &'a UnattendedArgs,
     pub(crate) verbose: u8,
 }
 
@@ -85,6 +88,17 @@ impl Again<'_> {
                     service.name, service.name
                 ))
             })?;
+        let watch = Unwatched {
+            fleet,
+            service,
+            window: self.window,
+            verbose: self.verbose,
+        };
+        if self.unattended.unattended
+            && let Some(ended) = watch.instead(Some(&target.digest), screen).await?
+        {
+            return Ok(ended);
+        }
         if self.kind == RolloutKind::Release {
             still_trusted(service, &target).await?;
         }
@@ -108,6 +122,7 @@ impl Again<'_> {
             control: self.control,
             window: Some(self.window),
             cause: self.cause.clone(),
+            unattended: self.unattended.unattended,
             // Whether a host can run it is seen when it is staged.
             machines: None,
             verbose: self.verbose,

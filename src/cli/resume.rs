@@ -7,6 +7,7 @@ use super::launch::under_lease;
 use super::notify::finish;
 use super::screen::Screen;
 use super::signers::still_trusted;
+use super::unattended::may_go_on;
 use super::window::{enter, go_on, waiting};
 use super::wire::{Desk, Field, service};
 use super::work::Work;
@@ -39,6 +40,7 @@ pub(crate) async fn resume(
         desk: &desk,
         abort: false,
         window: &args.window,
+        unattended: false,
         verbose,
     };
     let once = async |screen: &mut Screen| drive.run(args.take_over, screen).await;
@@ -72,6 +74,8 @@ pub(crate) struct Drive<'a> {
     /// Whether it is only to be ended where it stands.
     pub(crate) abort: bool,
     pub(crate) window: &'a WindowArgs,
+    /// Whether nobody watches: what failed is not tried again.
+    pub(crate) unattended: bool,
     pub(crate) verbose: u8,
 }
 
@@ -107,7 +111,10 @@ impl Drive<'_> {
         let Some(record) = newest.first() else {
             return Err(nothing(service));
         };
-        let retry = match record.outcome.as_str() {
+        if self.unattended {
+            may_go_on(desk, service, record).await?;
+        }
+        let is_paused = match record.outcome.as_str() {
             "paused" => true,
             // Under our lease nobody else drives it any more.
             "interrupted" | "running" => false,
@@ -143,10 +150,11 @@ impl Drive<'_> {
         if !self.abort && !state.goes_back() {
             still_trusted(service, &target).await?;
         }
-        let window = self.enter(&state, retry)?;
+        let window = self.enter(&state, is_paused)?;
         let field = Field::of(self.fleet, service, desk.store.clone())?;
         let hosts = spec.hosts.iter().map(|host| host.name.clone());
         let sights = look(&field.hosts, hosts).await;
+        screen.speak();
         let work = Work {
             fleet: self.fleet,
             service,
@@ -159,9 +167,10 @@ impl Drive<'_> {
             takes_hosts,
             resumed: Some(Resumed {
                 events,
-                retry: retry && !self.abort,
+                retry: is_paused && !self.abort && !self.unattended,
                 abort: self.abort,
                 window,
+                unattended: self.unattended,
             }),
         };
         work.run(lease, field, sights, screen, told).await

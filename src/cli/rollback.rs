@@ -57,6 +57,7 @@ pub(crate) async fn rollback(
         // Whoever goes back is held up by nothing.
         window: None,
         cause: args.cause.clone(),
+        unattended: false,
         // Whether a host can run what it ran before is seen when it is staged.
         machines: None,
         verbose,

@@ -149,6 +149,7 @@ pub(crate) fn prepare(
         balanced: service.traffic.is_some(),
         hooks: service.hooks.keys().copied().collect(),
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     };
     Ok(Prepared {

@@ -55,6 +55,7 @@ fn spec(hosts: usize) -> Spec {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     }
 }

@@ -14,6 +14,8 @@ pub struct Screen {
     stderr: Box<dyn Write + Send>,
     stdin: Box<dyn BufRead + Send>,
     reader_gone: bool,
+    /// What was noted and is not told before there is something to do.
+    held_back: Option<String>,
     /// What is to be printed.
     pub output: Output,
     /// Whether a person can be asked: stdin and stderr are terminals.
@@ -37,6 +39,7 @@ impl Screen {
             stderr: Box::new(io::stderr()),
             stdin: Box::new(BufReader::new(io::stdin())),
             reader_gone: false,
+            held_back: None,
             output,
             can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal() && !dumb,
@@ -56,6 +59,7 @@ impl Screen {
             stderr,
             stdin: Box::new(io::empty()),
             reader_gone: false,
+            held_back: None,
             output,
             can_ask: false,
             stdout_is_terminal: false,
@@ -78,6 +82,25 @@ impl Screen {
             output: self.output,
             live: self.stderr_is_terminal && verbose == 0,
             colour: self.colour,
+        }
+    }
+
+    /// Keeps notes back until [`Screen::speak`]: whoever is mailed what a timer's run prints wants no mail while there is
+    /// nothing to do.
+    pub fn hold_back(&mut self) {
+        self.held_back = Some(String::new());
+        self.can_ask = false;
+    }
+
+    /// Whether notes are kept back: nobody is to hear that there was nothing to do.
+    pub fn is_held_back(&self) -> bool {
+        self.held_back.is_some()
+    }
+
+    /// Tells what was kept back, and keeps nothing back any more.
+    pub fn speak(&mut self) {
+        if let Some(text) = self.held_back.take() {
+            self.note(&text);
         }
     }
 
@@ -120,6 +143,10 @@ impl Screen {
 
     /// Tells a person something that is not the result. What cannot be told is lost.
     pub fn note(&mut self, text: &str) {
+        if let Some(held_back) = &mut self.held_back {
+            held_back.push_str(text);
+            return;
+        }
         let _told = put(&mut self.stderr, text);
     }
 }

@@ -10,6 +10,7 @@ use crate::core::counts::Counts;
 use crate::core::decide::decide;
 use crate::core::event::{ActionKind, Event, RecordedEvent, Runs};
 use crate::core::fleet::Service;
+use crate::core::hold::standing;
 use crate::core::ids::{Digest, HostName, RevisionName};
 use crate::core::revision::Revision;
 use crate::core::rollout::{IllegalEvent, Instance, RolloutState};
@@ -63,6 +64,7 @@ pub async fn from_ledger(
             .collect(),
         live: false,
         out_of_service: service.out_of_service.clone(),
+        hold: standing(&ledger.holds(name).await?).cloned(),
         verified: None,
         now,
     }

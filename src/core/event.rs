@@ -97,6 +97,9 @@ pub enum Event {
         /// What it has to do with the service's window now; nothing: there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         window: Option<Windowed>,
+        /// Whether nobody watches: a timer went on with it (`--unattended`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unattended: bool,
     },
     /// As many instances are on the target and available as the step asks for: its bake begins.
     StepReached {

@@ -16,6 +16,7 @@ mod explain;
 pub mod fleet;
 pub mod health;
 pub mod history;
+pub mod hold;
 pub mod hooks;
 pub mod ids;
 pub mod instance;
@@ -38,6 +39,7 @@ pub mod time;
 pub mod timeline;
 pub mod traffic;
 pub mod traffic_state;
+pub mod unattended;
 pub mod window;
 
 #[cfg(test)]

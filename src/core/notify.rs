@@ -50,7 +50,7 @@ pub enum Moment {
     Failure,
     /// It paused: somebody, or the next window, has to go on with it.
     Pause,
-    /// It stands at a step until somebody approves.
+    /// It stands at a step until somebody approves; or the service is held.
     Hold,
 }
 

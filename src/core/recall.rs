@@ -396,6 +396,7 @@ pub(super) fn spec(
         hooks: BTreeSet::new(),
         signed_by: Vec::new(),
         window: None,
+        unattended: false,
     }
 }
 

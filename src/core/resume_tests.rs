@@ -131,6 +131,7 @@ fn a_paused_rollout_goes_on_and_one_that_is_over_does_not() {
         by: "t".into(),
         retry: true,
         window: None,
+        unattended: false,
     };
     assert!(scene.state.apply(scene.moment(), &resumed).is_err());
 }

@@ -57,6 +57,7 @@ pub(super) fn spec_of(hosts: u32, surge: u32, unavailable: u32) -> Spec {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     }
 }
@@ -301,7 +302,13 @@ impl Scene {
     pub(super) fn resume(&mut self, retry: bool) {
         let by = "t".to_owned();
         let window = None;
-        self.happen(Event::RolloutResumed { by, retry, window });
+        let unattended = false;
+        self.happen(Event::RolloutResumed {
+            by,
+            retry,
+            window,
+            unattended,
+        });
     }
 
     /// The host is looked at: it runs `v1` or `v2`, or is `gone`.

@@ -161,6 +161,9 @@ pub struct Spec {
     /// Who signed the target; empty where no signature was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<Signer>,
+    /// Whether nobody watched it begin: a timer did (`--unattended`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unattended: bool,
     /// What it had to do with the service's window when it began; nothing: there is none, or it does not hold for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Windowed>,

@@ -189,6 +189,7 @@ mod tests {
                 by: "bob".to_owned(),
                 retry: true,
                 window: None,
+                unattended: false,
             },
             ["read", from, to, outcome] => Event::ReadBack {
                 host,

@@ -146,6 +146,7 @@ pub(super) fn draw_spec(rng: &mut StdRng, hosts: &[Host]) -> Spec {
             false => BTreeSet::new(),
         },
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     }
 }

@@ -43,6 +43,7 @@ pub(super) async fn resume(
         by: job.by.clone(),
         retry: resumed.retry,
         window: resumed.window,
+        unattended: resumed.unattended,
     }];
     events.extend(
         resumed

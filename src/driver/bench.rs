@@ -86,6 +86,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     };
     let ledger = Arc::new(FakeLedger::default());

@@ -25,6 +25,7 @@ impl Bench {
             retry,
             abort,
             window: None,
+            unattended: false,
         });
         let (stop, stopped) = mpsc::channel(4);
         (self.stop, self.stopped) = (stop, Some(stopped));

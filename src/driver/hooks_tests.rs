@@ -164,6 +164,7 @@ async fn one_that_is_cut_off_shows_and_runs_again() {
         retry: false,
         abort: false,
         window: None,
+        unattended: false,
     });
     let finished = again.run().await.unwrap();
     assert_eq!(finished.state.phase, COMPLETED);

@@ -78,6 +78,8 @@ pub struct Resumed {
     pub abort: bool,
     /// What it has to do with the service's window now.
     pub window: Option<Windowed>,
+    /// Whether nobody watches: a timer goes on with it.
+    pub unattended: bool,
 }
 
 /// How a rollout came to rest.

@@ -119,7 +119,7 @@ async fn a_ledger_of_a_later_rollctl_is_refused() {
     assert!(
         error
             .to_string()
-            .ends_with("has schema version 99; this rollctl knows up to 3"),
+            .ends_with("has schema version 99; this rollctl knows up to 4"),
         "{error}"
     );
     assert_eq!(

@@ -111,6 +111,7 @@ const ALL_BUT_EVENTS: &[&str] = &[
     "PRAGMA quick_check(rollouts)",
     "PRAGMA quick_check(instances)",
     "PRAGMA quick_check(requests)",
+    "PRAGMA quick_check(holds)",
     "PRAGMA quick_check(leases)",
 ];
 

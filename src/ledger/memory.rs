@@ -14,6 +14,7 @@ use super::naming::Naming;
 use super::request;
 use super::row::RolloutRow;
 use crate::core::event::{Event, RecordedEvent};
+use crate::core::hold::{Hold, Remark, standing};
 use crate::core::ids::{Epoch, HostName, LedgerId, RolloutId, ServiceName};
 use crate::core::recall::Recalled;
 use crate::core::revision::Revision;
@@ -251,6 +252,33 @@ impl Ledger for MemoryLedger {
     async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {
         let mut store = self.store();
         Ok(store.close(|found| found.id == request, &request::withdrawn()))
+    }
+
+    async fn hold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError> {
+        let mut store = self.store();
+        let holds = store.holds.entry(service.clone()).or_default();
+        let is_new = standing(holds).is_none();
+        if is_new {
+            let hold = Hold {
+                placed: said.clone(),
+                lifted: None,
+            };
+            holds.insert(0, hold);
+        }
+        Ok(is_new)
+    }
+
+    async fn unhold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError> {
+        let mut store = self.store();
+        let holds = store.holds.entry(service.clone()).or_default();
+        let stands = holds.iter_mut().find(|hold| hold.lifted.is_none());
+        Ok(stands
+            .map(|hold| hold.lifted = Some(said.clone()))
+            .is_some())
+    }
+
+    async fn holds(&self, service: &ServiceName) -> Result<Vec<Hold>, LedgerError> {
+        Ok(self.store().holds.get(service).cloned().unwrap_or_default())
     }
 }
 

@@ -9,6 +9,7 @@ use super::lease::LeaseRow;
 use super::request;
 use super::row::RolloutRow;
 use crate::core::event::{Event, RecordedEvent};
+use crate::core::hold::Hold;
 use crate::core::ids::{Epoch, HostName, RolloutId, ServiceName};
 use crate::core::recall::Recalled;
 use crate::core::revision::Revision;
@@ -27,6 +28,8 @@ pub(crate) struct Store {
     pub(crate) leases: BTreeMap<ServiceName, LeaseRow>,
     /// Of all services, by number, from 1 without gaps.
     pub(crate) requests: Vec<Request>,
+    /// Newest first.
+    pub(crate) holds: BTreeMap<ServiceName, Vec<Hold>>,
 }
 
 impl Store {

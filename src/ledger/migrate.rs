@@ -9,7 +9,7 @@ use crate::core::time::Timestamp;
 use crate::ports::LedgerError;
 
 /// The version that this rollctl writes.
-pub(crate) const SCHEMA: i64 = 3;
+pub(crate) const SCHEMA: i64 = 4;
 
 /// One version's SQL. One that was shipped never changes.
 struct Step {
@@ -36,6 +36,12 @@ const STEPS: &[Step] = &[
     Step {
         version: 3,
         common: include_str!("migrations/0003.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Step {
+        version: 4,
+        common: include_str!("migrations/0004.sql"),
         sqlite: "",
         postgres: "",
     },

@@ -32,6 +32,7 @@ mod request;
 mod row;
 mod sql_books;
 mod sql_events;
+mod sql_holds;
 mod sql_leases;
 mod sql_ledger;
 mod sql_requests;

@@ -71,7 +71,7 @@ fn call() -> impl Strategy<Value = (usize, Call)> {
             host: crate::core::ids::HostName::new("web-01"),
             health: crate::core::health::Health::Ready { since: crate::core::time::Timestamp::from_millis(5) }, sibling: false, }),
         1 => Just(Event::RolloutPaused),
-        1 => Just(Event::RolloutResumed { by: "anna@laptop".to_owned(), retry: true, window: None }),
+        1 => Just(Event::RolloutResumed { by: "anna@laptop".to_owned(), retry: true, window: None, unattended: false }),
         1 => Just(Event::RolloutEnded { outcome: Outcome::Completed }),
     ];
     let call = prop_oneof![

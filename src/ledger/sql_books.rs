@@ -104,7 +104,7 @@ async fn restore_one(
 }
 
 /// The tables of an export, each with the columns that order its rows. Leases are of the moment.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("meta", "only_row"),
     ("revisions", "service, number"),
     ("revision_names", "service, number, position"),
@@ -112,6 +112,7 @@ const TABLES: [(&str, &str); 7] = [
     ("events", BY_ID),
     ("instances", "service, host"),
     ("requests", BY_ID),
+    ("holds", BY_ID),
 ];
 
 /// The order of what may be long: it is read page by page.

@@ -14,9 +14,11 @@ use super::doubt::{Doubt, Doubts};
 use super::fault::Fault;
 use super::here::Here;
 use super::{
-    migrate, sql_books, sql_events, sql_leases, sql_requests, sql_revisions, sql_rollouts,
+    migrate, sql_books, sql_events, sql_holds, sql_leases, sql_requests, sql_revisions,
+    sql_rollouts,
 };
 use crate::core::event::{Event, RecordedEvent};
+use crate::core::hold::{Hold, Remark};
 use crate::core::ids::{Epoch, HostName, LedgerId, RolloutId, ServiceName};
 use crate::core::recall::Recalled;
 use crate::core::revision::Revision;
@@ -416,6 +418,24 @@ impl Ledger for SqlLedger {
     async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {
         written!(self, "withdrawing a request", |connection| {
             sql_requests::withdraw(connection, request, self.here.now())
+        })
+    }
+
+    async fn hold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError> {
+        written!(self, "holding a service", |connection| {
+            sql_holds::place(connection, service, said)
+        })
+    }
+
+    async fn unhold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError> {
+        written!(self, "lifting a hold", |connection| {
+            sql_holds::lift(connection, service, said)
+        })
+    }
+
+    async fn holds(&self, service: &ServiceName) -> Result<Vec<Hold>, LedgerError> {
+        found!(self, "reading holds", SOON, |connection| {
+            sql_holds::list(connection, service)
         })
     }
 }

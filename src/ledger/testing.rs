@@ -255,6 +255,7 @@ pub(crate) fn spec(of: &str, to: char) -> Spec {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     }
 }

@@ -58,6 +58,7 @@ async fn a_ledger_of_schema_1_is_brought_up_to_date_and_stays_whole() {
         by: "anna@laptop".to_owned(),
         retry: true,
         window: None,
+        unattended: false,
     };
     ledger
         .append(&lease, RolloutId(3), world.now(), &resumed)

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::{mail, webhook};
 use crate::core::notify::{Moment, Notify};
 use crate::core::program::Program;
-use crate::ports::{Machines, Message};
+use crate::ports::{Machines, Message, Rolled};
 use crate::programs::{Ended, Mask, NotRun, Ran, Runner};
 
 /// All variables that a program is told by.
@@ -141,15 +141,20 @@ impl Courier {
     }
 
     async fn run_program(&self, program: &Program, message: &Message) -> Result<(), String> {
-        let from = message.from.as_ref().map(ToString::to_string);
+        let rollout = message.rollout.as_ref();
+        let told = |what: fn(&Rolled) -> String| rollout.map_or_else(String::new, what);
         let values = [
             message.moment.as_str().to_owned(),
             message.fleet.to_string(),
             message.service.to_string(),
-            message.rollout.to_string(),
-            message.kind.to_string(),
-            from.unwrap_or_default(),
-            message.to.to_string(),
+            told(|one| one.id.to_string()),
+            told(|one| one.kind.to_string()),
+            told(|one| {
+                one.from
+                    .as_ref()
+                    .map_or_else(String::new, ToString::to_string)
+            }),
+            told(|one| one.to.to_string()),
             message.text(),
             message.next.clone().unwrap_or_default(),
         ];

@@ -34,6 +34,9 @@ fn text(notify: &Notify, message: &Message) -> String {
 }
 
 fn subject(message: &Message) -> String {
+    let Some(rollout) = &message.rollout else {
+        return format!("[{}] {}: held", message.fleet, message.service);
+    };
     let what = match message.moment {
         Moment::Start => "began",
         Moment::Finish => "completed",
@@ -43,6 +46,6 @@ fn subject(message: &Message) -> String {
     };
     format!(
         "[{}] {}: {} of {} {what}",
-        message.fleet, message.service, message.kind, message.to
+        message.fleet, message.service, rollout.kind, rollout.to
     )
 }

@@ -77,6 +77,7 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 fn body(message: &Message) -> Value {
+    let rollout = message.rollout.as_ref();
     json!({
         "version": 1,
         "text": escaped(&message.text()),
@@ -84,10 +85,10 @@ fn body(message: &Message) -> Value {
         "at": jiff::Timestamp::from_millisecond(message.at.as_millis()).ok().map(|at| format!("{at:.3}")),
         "fleet": message.fleet,
         "service": message.service,
-        "rollout": message.rollout,
-        "rollout_kind": message.kind,
-        "from": message.from,
-        "to": message.to,
+        "rollout": rollout.map(|one| one.id),
+        "rollout_kind": rollout.map(|one| one.kind),
+        "from": rollout.and_then(|one| one.from.as_ref()),
+        "to": rollout.map(|one| &one.to),
         "summary": message.summary,
         "details": message.details,
         "next": message.next,

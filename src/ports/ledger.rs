@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::core::event::{Event, RecordedEvent};
+use crate::core::hold::{Hold, Remark};
 use crate::core::ids::{Digest, Epoch, HostName, LedgerId, RevisionName, RolloutId, ServiceName};
 use crate::core::revision::{Adopted, Revision, Signer};
 use crate::core::spec::RolloutKind;
@@ -357,4 +358,13 @@ pub trait Ledger: Send + Sync {
 
     /// Withdraws a request that nobody answered (its asker gave up waiting); whether it was still open.
     async fn withdraw(&self, request: i64) -> Result<bool, LedgerError>;
+
+    /// Holds a service: unattended runs leave it alone. Whether it was not held before; else the hold that stands stays.
+    async fn hold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError>;
+
+    /// Lifts the hold that stands; whether there was one.
+    async fn unhold(&self, service: &ServiceName, said: &Remark) -> Result<bool, LedgerError>;
+
+    /// The holds of a service, newest first; only the first may still stand.
+    async fn holds(&self, service: &ServiceName) -> Result<Vec<Hold>, LedgerError>;
 }

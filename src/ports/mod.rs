@@ -18,6 +18,6 @@ pub use hooks::{HookCall, HookRunner};
 pub use hosts::*;
 pub use ledger::*;
 pub use machines::{Machines, ScriptEnd};
-pub use notify::Message;
+pub use notify::{Message, Rolled};
 pub use reports::{Progress, Reporter};
 pub use traffic::{Drained, Member, Traffic, TrafficError};

@@ -5,7 +5,7 @@ use crate::core::notify::Moment;
 use crate::core::spec::RolloutKind;
 use crate::core::time::Timestamp;
 
-/// One message about a rollout. It holds nothing that a probe or a journal said.
+/// One message about a rollout, or about a service that is held. It holds nothing that a probe or a journal said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// What it is about.
@@ -16,20 +16,27 @@ pub struct Message {
     pub fleet: FleetName,
     /// Which service.
     pub service: ServiceName,
-    /// Which rollout.
-    pub rollout: RolloutId,
-    /// Why that runs.
-    pub kind: RolloutKind,
-    /// The service's revision before; nothing before the first.
-    pub from: Option<RevisionName>,
-    /// Its target.
-    pub to: RevisionName,
+    /// Which rollout; nothing: it is about the service itself.
+    pub rollout: Option<Rolled>,
     /// What happened, in one sentence.
     pub summary: String,
     /// More lines: each host with its trouble, the state that the fleet is in.
     pub details: Vec<String>,
     /// What to do next.
     pub next: Option<String>,
+}
+
+/// The rollout that a message is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolled {
+    /// Its number.
+    pub id: RolloutId,
+    /// Why it runs.
+    pub kind: RolloutKind,
+    /// The service's revision before; nothing before the first.
+    pub from: Option<RevisionName>,
+    /// Its target.
+    pub to: RevisionName,
 }
 
 impl Message {

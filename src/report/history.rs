@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::json::moment;
+use super::json::{moment, remark};
 use super::signers::{signed_by, signers_json};
 use super::table::table;
 use super::time::{age, age_of, clock, span};
+use crate::core::hold::Hold;
 use crate::core::ids::{Digest, RevisionName, ServiceName};
 use crate::core::revision::{Adopted, Revision};
 use crate::core::time::Timestamp;
@@ -22,6 +23,8 @@ pub struct HistoryView {
     pub revisions: Vec<Revision>,
     /// Its rollouts, newest first.
     pub rollouts: Vec<RolloutRecord>,
+    /// When it was held, newest first.
+    pub holds: Vec<Hold>,
     /// Now.
     pub now: Timestamp,
 }
@@ -38,7 +41,8 @@ impl HistoryView {
 /// The tables for people.
 pub fn history_table(view: &HistoryView) -> String {
     if view.revisions.is_empty() && view.rollouts.is_empty() {
-        return format!("nothing was released of `{}` yet\n", view.service);
+        let holds = holds_table(view);
+        return format!("nothing was released of `{}` yet\n{holds}", view.service);
     }
     let is_signed = view.revisions.iter().any(|one| !one.signers.is_empty());
     let revisions: Vec<_> = view
@@ -93,7 +97,34 @@ pub fn history_table(view: &HistoryView) -> String {
         ];
         text.push_str(&table(0, &header, &rollouts));
     }
+    text.push_str(&holds_table(view));
     text
+}
+
+fn holds_table(view: &HistoryView) -> String {
+    let rows: Vec<_> = view
+        .holds
+        .iter()
+        .map(|one| {
+            let dash = || "-".to_owned();
+            let (lifted, by) = match &one.lifted {
+                Some(lifted) => (age_of(lifted.at, view.now), lifted.by.clone()),
+                None => (dash(), dash()),
+            };
+            vec![
+                age_of(one.placed.at, view.now),
+                one.placed.by.clone(),
+                one.placed.cause.clone().unwrap_or_else(dash),
+                lifted,
+                by,
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let header = ["HELD", "BY", "CAUSE", "LIFTED", "LIFTED-BY"];
+    format!("\n{}", table(0, &header, &rows))
 }
 
 /// Everything that is known of one revision (`--revision N`); nothing when there is none of that number.
@@ -175,11 +206,20 @@ pub fn history_json(view: &HistoryView) -> Value {
             })
         })
         .collect();
+    let holds = view.holds.iter();
+    let holds: Vec<Value> = holds
+        .map(|one| {
+            let mut hold = remark(&one.placed);
+            hold["lifted"] = one.lifted.as_ref().map_or(Value::Null, remark);
+            hold
+        })
+        .collect();
     json!({
         "version": 1,
         "service": view.service,
         "revisions": revisions,
         "rollouts": rollouts,
+        "holds": holds,
     })
 }
 
@@ -225,6 +265,7 @@ fn short(digest: &Digest) -> &str {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::core::hold::Remark;
     use crate::core::ids::RolloutId;
     use crate::core::revision::Signer;
     use crate::core::spec::RolloutKind;
@@ -281,6 +322,18 @@ pub(crate) mod tests {
                 ),
                 record(1, RolloutKind::Release, None, "v1.4.1", "completed"),
             ],
+            holds: vec![Hold {
+                placed: Remark {
+                    by: "ann@desk".to_owned(),
+                    at: at(-7_200_000),
+                    cause: Some("the database moves".to_owned()),
+                },
+                lifted: Some(Remark {
+                    by: "bob@desk".to_owned(),
+                    at: at(-3_600_000),
+                    cause: None,
+                }),
+            }],
             now: at(0),
         }
     }
@@ -301,6 +354,7 @@ pub(crate) mod tests {
         let empty = HistoryView {
             revisions: vec![],
             rollouts: vec![],
+            holds: vec![],
             ..view()
         };
         assert_eq!(history_table(&empty), "nothing was released of `web` yet\n");
@@ -337,5 +391,7 @@ pub(crate) mod tests {
             })
         );
         assert_eq!(json["rollouts"][2]["from"], Value::Null);
+        assert_eq!(json["holds"][0]["cause"], "the database moves");
+        assert_eq!(json["holds"][0]["lifted"]["by"], "bob@desk");
     }
 }

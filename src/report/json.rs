@@ -12,6 +12,7 @@ use crate::core::budget::Budget;
 use crate::core::decision::Decision;
 use crate::core::event::{ActionOutcome, Event, Mark, PauseCause, RecordedEvent, Runs, Sight};
 use crate::core::health::Health;
+use crate::core::hold::Remark;
 use crate::core::hooks::{HookEnd, HookKind, HookResult};
 use crate::core::rollout::RolloutState;
 use crate::core::spec::Spec;
@@ -58,6 +59,11 @@ pub(crate) fn moment(at: Timestamp) -> Value {
     } else {
         json!(rfc3339(at))
     }
+}
+
+/// Who held a service, or lifted that.
+pub(crate) fn remark(said: &Remark) -> Value {
+    json!({"by": said.by, "at": rfc3339(said.at), "cause": said.cause})
 }
 
 fn fields(event: &Event) -> (&'static str, Value) {
@@ -123,10 +129,20 @@ fn fields(event: &Event) -> (&'static str, Value) {
                 }
             },
         ),
-        Event::RolloutResumed { by, retry, window } => {
-            let fields = json!({"by": by, "retry": retry, "window": window.map(windowed)});
-            ("rollout_resumed", fields)
-        }
+        Event::RolloutResumed {
+            by,
+            retry,
+            window,
+            unattended,
+        } => (
+            "rollout_resumed",
+            json!({
+                "by": by,
+                "retry": retry,
+                "window": window.map(windowed),
+                "unattended": unattended,
+            }),
+        ),
         Event::StepReached { step } => ("step_reached", json!({"step": step + 1})),
         Event::StepApproved { step, by } => ("step_approved", json!({"step": step + 1, "by": by})),
         Event::StepOpened { step } => ("step_opened", json!({"step": step + 1})),
@@ -200,6 +216,7 @@ fn start(spec: &Spec, by: &str, cause: Option<&str>) -> Value {
         "cause": cause,
         "signed_by": signers_json(&spec.signed_by),
         "window": spec.window.map(windowed),
+        "unattended": spec.unattended,
     })
 }
 

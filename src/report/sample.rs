@@ -83,6 +83,7 @@ impl Sample {
             balanced: false,
             hooks: Default::default(),
             signed_by: Vec::new(),
+            unattended: false,
             window: None,
         };
         Self::of(spec)

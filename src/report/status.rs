@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::json::moment;
+use super::json::{moment, remark};
 use super::table::table;
 use super::time::{age, age_of, clock};
 use super::verify::{self, Compared, Verified};
@@ -13,6 +13,7 @@ use super::way_out::WayOut;
 use crate::core::budget::Budget;
 use crate::core::counts::Counts;
 use crate::core::decision::WaitReason;
+use crate::core::hold::Remark;
 use crate::core::ids::{HostName, RevisionName, RolloutId, ServiceName};
 use crate::core::revision::Revision;
 use crate::core::spec::RolloutKind;
@@ -41,6 +42,8 @@ pub struct StatusView {
     pub live: bool,
     /// Hosts that are out of service: listed, not counted.
     pub out_of_service: Vec<HostName>,
+    /// Who holds the service, so that unattended runs leave it alone.
+    pub hold: Option<Remark>,
     /// What the comparison with the manifests found on each host; nothing when nobody asked for it.
     pub verified: Option<Vec<Verified>>,
     /// Now.
@@ -209,11 +212,25 @@ pub fn status_table(view: &StatusView) -> String {
     if let Some(verified) = &view.verified {
         text.push_str(&verify::lines(verified, &view.service));
     }
+    if let Some(hold) = &view.hold {
+        text.push_str(&format!("\n{}\n", held(hold, view)));
+    }
     if let Some(rollout) = &view.rollout {
         text.push('\n');
         text.push_str(&rollout_lines(rollout, view));
     }
     text
+}
+
+fn held(hold: &Remark, view: &StatusView) -> String {
+    let cause = hold.cause.as_deref();
+    let why = cause.map_or_else(String::new, |why| format!(" ({})", super::printable(why)));
+    format!(
+        "held{why} for {} by {}: unattended runs leave it alone; `rollctl unhold {}` lifts it",
+        age(view.now.since(hold.at)),
+        super::printable(&hold.by),
+        view.service
+    )
 }
 
 fn hosts_table(view: &StatusView) -> String {
@@ -348,6 +365,7 @@ pub fn status_json(view: &StatusView) -> Value {
             "digest": one.digest,
         })),
         "rollout": view.rollout.as_ref().map(|one| rollout_json(one, view.now)),
+        "hold": view.hold.as_ref().map(remark),
         "desired": view.desired,
         "current": view.current,
         "up_to_date": view.up_to_date,

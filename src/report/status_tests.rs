@@ -75,6 +75,7 @@ fn view() -> StatusView {
         ],
         live: true,
         out_of_service: vec![host("web-04")],
+        hold: None,
         verified: None,
         now: at(0),
     }
@@ -214,6 +215,24 @@ fn nothing_was_released_yet() {
 }
 
 #[test]
+fn a_held_service_says_by_whom_and_how_it_is_lifted() {
+    let held = StatusView {
+        hold: Some(Remark {
+            by: "ann@desk".to_owned(),
+            at: at(-600_000),
+            cause: Some("the database moves \x1b[31m".to_owned()),
+        }),
+        ..view()
+    };
+    let text = status_table(&held);
+    let line = "held (the database moves \\x1b[31m) for 10m by ann@desk: unattended runs leave it alone; \
+`rollctl unhold web` lifts it\n";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(status_json(&held)["hold"]["by"], "ann@desk");
+    assert_eq!(status_json(&view())["hold"], Value::Null);
+}
+
+#[test]
 fn programs_get_the_contracts_keys_and_no_other() {
     let json = status_json(&view());
     let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
@@ -223,6 +242,7 @@ fn programs_get_the_contracts_keys_and_no_other() {
             "available",
             "current",
             "desired",
+            "hold",
             "instances",
             "revision",
             "rollout",

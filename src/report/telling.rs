@@ -1,12 +1,14 @@
 //! Which events people are told of who do not watch, and in which words.
 
 use super::ending::Diagnoses;
+use super::escape::printable;
 use super::words::{rollback_in_words, sentence};
 use crate::core::event::{Event, RecordedEvent};
-use crate::core::ids::FleetName;
+use crate::core::hold::Remark;
+use crate::core::ids::{FleetName, ServiceName};
 use crate::core::notify::Moment;
 use crate::core::rollout::RolloutState;
-use crate::ports::Message;
+use crate::ports::{Message, Rolled};
 
 /// The message about an event, where people are told of it; `state` has it applied. What probes and journals said of
 /// instances that failed is not in it: it is shown to whoever works on them, and sent to nobody.
@@ -67,14 +69,35 @@ pub fn message(
         at: recorded.at,
         fleet: fleet.clone(),
         service: service.clone(),
-        rollout: recorded.rollout,
-        kind: spec.kind,
-        from: spec.from.as_ref().map(|from| from.name.clone()),
-        to: spec.target.name.clone(),
+        rollout: Some(Rolled {
+            id: recorded.rollout,
+            kind: spec.kind,
+            from: spec.from.as_ref().map(|from| from.name.clone()),
+            to: spec.target.name.clone(),
+        }),
         summary,
         details,
         next,
     })
+}
+
+/// The message that somebody holds a service.
+pub fn of_hold(said: &Remark, service: &ServiceName, fleet: &FleetName) -> Message {
+    let by = printable(&said.by);
+    Message {
+        moment: Moment::Hold,
+        at: said.at,
+        fleet: fleet.clone(),
+        service: service.clone(),
+        rollout: None,
+        summary: format!("`{service}` is held by {by}: unattended runs leave it alone"),
+        details: said
+            .cause
+            .iter()
+            .map(|why| printable(why).into_owned())
+            .collect(),
+        next: Some(format!("`rollctl unhold {service}` lifts it")),
+    }
 }
 
 #[cfg(test)]

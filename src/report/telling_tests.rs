@@ -30,8 +30,9 @@ fn a_release_that_goes_well_is_told_of_twice() {
     assert_eq!(moments(&told), ["start", "finish"]);
     insta::assert_snapshot!(told[0].text());
     insta::assert_snapshot!(told[1].text());
-    assert_eq!(told[1].from.as_ref().unwrap().as_str(), "v1.4.1");
-    assert_eq!(told[1].to.as_str(), "v1.4.2");
+    let rolled = told[1].rollout.as_ref().unwrap();
+    assert_eq!(rolled.from.as_ref().unwrap().as_str(), "v1.4.1");
+    assert_eq!(rolled.to.as_str(), "v1.4.2");
 }
 
 #[test]

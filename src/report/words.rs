@@ -131,8 +131,9 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
             outcome,
         } => format!("{host}: {}", ended(*action, outcome, host, about)),
         Event::InstanceMarked { host, mark } => format!("{host}: {}", marked(mark, host, about)),
-        Event::RolloutResumed { by, .. } => {
-            format!("{} goes on, by {}", service(), printable(by))
+        Event::RolloutResumed { by, unattended, .. } => {
+            let unwatched = if *unattended { ", unattended" } else { "" };
+            format!("{} goes on, by {}{unwatched}", service(), printable(by))
         }
         Event::StepReached { step } => format!("{}: {}", service(), step_reached(*step, about)),
         Event::StepApproved { step, by } => format!(
@@ -337,12 +338,13 @@ fn started(id: RolloutId, spec: &Spec, by: &str, cause: Option<&str>) -> String 
         Some(Windowed::Overridden) => "; whatever its window says",
         Some(Windowed::Within { .. }) | None => "",
     };
+    let unwatched = if spec.unattended { ", unattended" } else { "" };
     let signed = match spec.signed_by.is_empty() {
         true => String::new(),
         false => format!("; signed by {}", signed_by(&spec.signed_by)),
     };
     format!(
-        "rollout {id} of `{}`: {what}{from} on {on}, at most {} unavailable{surge}; by {}{why}{signed}{outside}",
+        "rollout {id} of `{}`: {what}{from} on {on}, at most {} unavailable{surge}; by {}{unwatched}{why}{signed}{outside}",
         spec.service,
         budget.max_unavailable,
         printable(by)

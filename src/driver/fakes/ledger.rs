@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::core::event::{Event, RecordedEvent};
+use crate::core::hold::{Hold, Remark};
 use crate::core::ids::*;
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
@@ -265,5 +266,17 @@ impl Ledger for FakeLedger {
     async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {
         let reason = "it was withdrawn".into();
         Ok(self.close(request, Answer::Refused { reason }))
+    }
+
+    async fn hold(&self, _: &ServiceName, _: &Remark) -> Result<bool, LedgerError> {
+        Err(broken())
+    }
+
+    async fn unhold(&self, _: &ServiceName, _: &Remark) -> Result<bool, LedgerError> {
+        Err(broken())
+    }
+
+    async fn holds(&self, _: &ServiceName) -> Result<Vec<Hold>, LedgerError> {
+        Ok(Vec::new())
     }
 }

@@ -2,6 +2,7 @@
 
 mod books;
 mod epochs;
+mod holds;
 mod leases;
 mod requests;
 mod revisions;

@@ -224,6 +224,7 @@ async fn a_resumed_rollout_refuses_what_was_asked_before(world: World) {
         by: "anna@laptop".to_owned(),
         retry: false,
         window: None,
+        unattended: false,
     };
     world.kill(812);
     let second = ledger.acquire(&service("web"), &holder(900), false).await;

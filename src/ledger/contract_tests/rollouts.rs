@@ -247,6 +247,7 @@ fn resumed(retry: bool) -> Event {
         by: "bert@server".to_owned(),
         retry,
         window: None,
+        unattended: false,
     }
 }
 

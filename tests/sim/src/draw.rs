@@ -266,6 +266,7 @@ pub(crate) fn spec(rng: &mut SmallRng, hosts: usize) -> Spec {
         balanced: false,
         hooks: Default::default(),
         signed_by: Vec::new(),
+        unattended: false,
         window: None,
     }
 }

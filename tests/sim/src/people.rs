@@ -49,7 +49,13 @@ impl World {
         let last = self.ledger.rollouts.len() - 1;
         let by = "bert".to_owned();
         let window = None;
-        let resumed = Event::RolloutResumed { by, retry, window };
+        let unattended = false;
+        let resumed = Event::RolloutResumed {
+            by,
+            retry,
+            window,
+            unattended,
+        };
         self.ledger.append(last, at(self.now), &resumed)?;
         self.drive(last)
     }
