@@ -89,6 +89,21 @@ impl ArtifactStore {
         self.local.environment(digest)
     }
 
+    /// Removes revisions from the folder on this machine; a bucket has others who use it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub async fn prune(self: Arc<Self>, digests: Vec<Digest>) -> Result<(), ArtifactError> {
+        let this = Arc::clone(&self);
+        tokio::task::spawn_blocking(move || {
+            digests
+                .iter()
+                .try_for_each(|digest| this.local.remove(digest))
+        })
+        .await
+        .map_err(|error| self.local.broken(error))?
+    }
+
     /// Sees to it that the bucket has that package.
     async fn offer(
         &self,

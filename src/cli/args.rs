@@ -191,6 +191,10 @@ pub struct ReleaseArgs {
     #[arg(long, value_parser = RevisionName::given)]
     pub name: Option<RevisionName>,
 
+    /// Keep this revision, on hosts and here, however many come after it
+    #[arg(long, conflicts_with = "same")]
+    pub keep: bool,
+
     /// Why: shown by `history`
     #[arg(long, value_name = "TEXT")]
     pub cause: Option<String>,

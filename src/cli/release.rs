@@ -106,6 +106,7 @@ async fn attempt(
         cause: args.cause.clone(),
         adopted: None,
         signers: content.signers.clone(),
+        kept: args.keep,
     };
     let machines = content.machines();
     let store = desk.store.clone();

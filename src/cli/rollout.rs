@@ -13,6 +13,7 @@ use crate::core::fleet::{Fleet, Service};
 use crate::core::history::Past;
 use crate::core::hooks::HookKind;
 use crate::core::ids::{HostName, RevisionName, RevisionRef};
+use crate::core::keeping::staying;
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
 use crate::core::rollout::{Instance, RolloutPhase, Stage};
@@ -173,18 +174,15 @@ pub(crate) fn past(records: &[RolloutRecord]) -> Vec<Past> {
         .collect()
 }
 
-/// Folders of revisions that stay on hosts: the target, and the newest of the ledger.
+/// Folders of revisions that stay on hosts: the target, the newest of the ledger, and those that somebody keeps.
 pub(crate) fn keep(
     service: &Service,
     revisions: &[Revision],
     target: &RevisionRef,
 ) -> Vec<RevisionName> {
-    let limit = usize::try_from(service.revision_history_limit).unwrap_or(usize::MAX);
-    let newest = revisions
-        .iter()
-        .take(limit.saturating_add(1))
-        .map(|revision| revision.reference().name);
-    newest.chain([target.name.clone()]).collect()
+    let staying = staying(revisions, &target.digest, service.revision_history_limit);
+    let names = staying.map(|revision| revision.reference().name);
+    names.chain([target.name.clone()]).collect()
 }
 
 /// The names that hosts were last seen running.

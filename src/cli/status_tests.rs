@@ -91,6 +91,7 @@ async fn ledger_of(sample: &Sample) -> MemoryLedger {
             cause: None,
             adopted: None,
             signers: Vec::new(),
+            kept: false,
         };
         ledger.record_revision(&new).await.unwrap();
     }

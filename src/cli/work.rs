@@ -12,9 +12,12 @@ use super::wire::{Desk, Field, who};
 use crate::artifact::ArtifactStore;
 use crate::core::fleet::{EnvironmentValue, Fleet, Service};
 use crate::core::ids::Digest;
+use crate::core::keeping::dispensable;
 use crate::core::revision::Revision;
 use crate::core::spec::Spec;
-use crate::driver::{Adapters, DriverError, Job, Resumed, Sights, SteadyClock, run, signals};
+use crate::driver::{
+    Adapters, DriverError, Finished, Job, Resumed, Sights, SteadyClock, run, signals,
+};
 use crate::notify::Delivery;
 use crate::ports::{Lease, LedgerError};
 use crate::programs::hooks_of;
@@ -101,7 +104,33 @@ impl Work<'_> {
             // The rollout has ended, and its end is in the ledger; `status` looks at the hosts anyway.
             tracing::warn!(%error, "what the hosts run now could not be noted");
         }
+        prune(desk, service, self.fleet, &finished).await;
         Ok(exit_code(&finished))
+    }
+}
+
+/// Removes the packages that nobody needs any more, once every host was read back: what one of them still has may be wanted
+/// on another. Where the inventory names a folder, others may use it too.
+async fn prune(desk: &Desk, service: &Service, fleet: &Fleet, finished: &Finished) {
+    let is_read = |host| matches!(finished.sights.get(host), Some(Ok(_)));
+    let all_read = service.carriers().all(is_read);
+    if fleet.artifacts_url.is_some() || !all_read || !service.out_of_service.is_empty() {
+        return;
+    }
+    let on_hosts = finished.sights.values().flatten();
+    let on_hosts = on_hosts
+        .flat_map(|facts| facts.revisions.values().cloned())
+        .collect();
+    let pruned = async {
+        let revisions = desk.ledger.revisions(&service.name).await?;
+        let target = &finished.state.spec.target.digest;
+        let limit = service.revision_history_limit;
+        let old = dispensable(&revisions, target, limit, &on_hosts);
+        let old = old.into_iter().cloned().collect();
+        Ok::<_, CliError>(desk.store.clone().prune(old).await?)
+    };
+    if let Err(error) = pruned.await {
+        tracing::warn!(error = %error.message, "artifacts of old revisions could not be removed");
     }
 }
 

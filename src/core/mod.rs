@@ -22,6 +22,7 @@ pub mod ids;
 pub mod instance;
 pub mod invariant;
 mod judge;
+pub mod keeping;
 pub mod notify;
 pub mod plan;
 pub mod program;

@@ -208,6 +208,7 @@ fn of_manifest(manifest: &Manifest) -> Revision {
         cause: manifest.cause.clone(),
         adopted: manifest.adopted.clone(),
         signers: Vec::new(),
+        kept: false,
     }
 }
 

@@ -140,6 +140,9 @@ pub struct Revision {
     /// Who signed its artifacts; empty where no signature was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signers: Vec<Signer>,
+    /// Whether somebody wants to keep it, however many come after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 impl Revision {

@@ -101,6 +101,7 @@ impl Driver {
                 cause: manifest.cause,
                 adopted: manifest.adopted,
                 signers: Vec::new(),
+                kept: false,
             };
             let rollout = self.controller.rollout;
             let recorded = self.ports.ledger.record_revision(&adopted).await;

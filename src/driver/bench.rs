@@ -114,6 +114,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
         cause: None,
         adopted: None,
         signers: Vec::new(),
+        kept: false,
     };
     let job = Job {
         ports: None,

@@ -9,7 +9,7 @@ use crate::core::time::Timestamp;
 use crate::ports::LedgerError;
 
 /// The version that this rollctl writes.
-pub(crate) const SCHEMA: i64 = 4;
+pub(crate) const SCHEMA: i64 = 5;
 
 /// One version's SQL. One that was shipped never changes.
 struct Step {
@@ -42,6 +42,12 @@ const STEPS: &[Step] = &[
     Step {
         version: 4,
         common: include_str!("migrations/0004.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Step {
+        version: 5,
+        common: include_str!("migrations/0005.sql"),
         sqlite: "",
         postgres: "",
     },

@@ -15,8 +15,8 @@ pub(crate) enum Naming {
         revision: Revision,
         /// Whether it has one more name: the last.
         is_renamed: bool,
-        /// Whether others signed it than before.
-        is_signed: bool,
+        /// Whether others signed it than before, or it is kept from now on.
+        is_marked: bool,
     },
     /// It is new.
     New(Revision),
@@ -49,6 +49,7 @@ impl Naming {
                     cause: new.cause.clone(),
                     adopted: new.adopted.clone(),
                     signers: new.signers.clone(),
+                    kept: new.kept,
                 })
             }
         })
@@ -63,12 +64,14 @@ impl Naming {
         if is_signed {
             revision.signers.clone_from(&new.signers);
         }
-        match name.is_some() || is_signed {
+        let is_marked = is_signed || (new.kept && !same.kept);
+        revision.kept |= new.kept;
+        match name.is_some() || is_marked {
             false => Self::Known(revision),
             true => Self::Changed {
                 revision,
                 is_renamed: name.is_some(),
-                is_signed,
+                is_marked,
             },
         }
     }

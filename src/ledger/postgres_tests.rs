@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rollctl_postgres::{Options, Server, skip};
 
+use super::migrate::SCHEMA;
 use super::testing::*;
 use super::{LEASE, SqlLedger, open, open_existing};
 use crate::core::event::Event;
@@ -116,7 +117,9 @@ async fn what_is_no_ledger_of_ours_is_refused_and_left_as_it_is() {
     sql("UPDATE meta SET schema_version = 99");
     for text in refused().await {
         assert!(
-            text.ends_with("has schema version 99; this rollctl knows up to 3"),
+            text.ends_with(&format!(
+                "has schema version 99; this rollctl knows up to {SCHEMA}"
+            )),
             "{text}"
         );
     }

@@ -23,14 +23,14 @@ pub(crate) async fn record(
         Naming::Changed {
             revision,
             is_renamed,
-            is_signed,
+            is_marked,
         } => {
             if *is_renamed {
                 let last = revision.names.len().saturating_sub(1);
                 insert_names(connection, &new.service, revision, last).await?;
             }
-            if *is_signed {
-                update_signers(connection, &new.service, revision).await?;
+            if *is_marked {
+                mark(connection, &new.service, revision).await?;
             }
         }
         Naming::New(revision) => insert(connection, &new.service, revision).await?,
@@ -44,7 +44,7 @@ pub(crate) async fn list(
     service: &ServiceName,
 ) -> Result<Vec<Revision>, Fault> {
     let rows = sqlx::query(
-        "SELECT r.number, r.digest, r.created_at, r.created_by, r.cause, r.adopted, r.signers, n.name
+        "SELECT r.number, r.digest, r.created_at, r.created_by, r.cause, r.adopted, r.signers, r.kept, n.name
          FROM revisions r LEFT JOIN revision_names n ON n.service = r.service AND n.number = r.number
          WHERE r.service = $1 ORDER BY r.number DESC, n.position",
     )
@@ -92,6 +92,7 @@ fn from_row(row: &AnyRow) -> Result<Revision, Fault> {
         cause: row.try_get("cause")?,
         adopted,
         signers: signers.unwrap_or_default(),
+        kept: row.try_get::<i64, _>("kept")? == 1,
     })
 }
 
@@ -103,8 +104,8 @@ pub(crate) async fn insert(
 ) -> Result<(), Fault> {
     let adopted = revision.adopted.as_ref().map(json).transpose()?;
     sqlx::query(
-        "INSERT INTO revisions (service, number, digest, created_at, created_by, cause, adopted, signers)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO revisions (service, number, digest, created_at, created_by, cause, adopted, signers, kept)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(service.as_str())
     .bind(i64::from(revision.number.0))
@@ -114,18 +115,20 @@ pub(crate) async fn insert(
     .bind(revision.cause.as_deref())
     .bind(adopted)
     .bind(signers(revision)?)
+    .bind(i64::from(revision.kept))
     .execute(&mut *connection)
     .await?;
     insert_names(connection, service, revision, 0).await
 }
 
-async fn update_signers(
+async fn mark(
     connection: &mut AnyConnection,
     service: &ServiceName,
     revision: &Revision,
 ) -> Result<(), Fault> {
-    sqlx::query("UPDATE revisions SET signers = $1 WHERE service = $2 AND number = $3")
+    sqlx::query("UPDATE revisions SET signers = $1, kept = $2 WHERE service = $3 AND number = $4")
         .bind(signers(revision)?)
+        .bind(i64::from(revision.kept))
         .bind(service.as_str())
         .bind(i64::from(revision.number.0))
         .execute(connection)

@@ -214,6 +214,7 @@ pub(crate) fn revision(of: &str, digest_letter: char, named: Option<&str>) -> Ne
         cause: None,
         adopted: None,
         signers: Vec::new(),
+        kept: false,
     }
 }
 

@@ -112,6 +112,8 @@ pub struct NewRevision {
     pub adopted: Option<Adopted>,
     /// Who signed its artifacts: of a revision that is there already, in place of who did before.
     pub signers: Vec<Signer>,
+    /// Whether it is to be kept, however many come after it. One that is kept stays so.
+    pub kept: bool,
 }
 
 /// A rollout as listed.

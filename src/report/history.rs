@@ -49,9 +49,10 @@ pub fn history_table(view: &HistoryView) -> String {
         .revisions
         .iter()
         .map(|one| {
+            let kept = if one.kept { " (kept)" } else { "" };
             let mut row = vec![
                 one.number.to_string(),
-                names(one),
+                format!("{}{kept}", names(one)),
                 short(&one.digest).to_owned(),
                 age(view.now.since(one.created_at)),
                 one.created_by.clone(),
@@ -158,6 +159,7 @@ pub fn revision_details(view: &HistoryView, number: u32) -> Option<String> {
         ),
         ("Cause", one.cause.clone().unwrap_or_else(dash)),
         ("Adopted", adopted),
+        ("Kept", if one.kept { "yes" } else { "no" }.to_owned()),
         (
             "Signed",
             match one.signers.is_empty() {
@@ -232,6 +234,7 @@ fn revision_json(one: &Revision) -> Value {
         "created_by": one.created_by,
         "cause": one.cause,
         "signed_by": signers_json(&one.signers),
+        "kept": one.kept,
     })
 }
 
@@ -295,6 +298,7 @@ pub(crate) mod tests {
                         fingerprint: "SHA256:2JOs".to_owned(),
                         key: "ssh-ed25519 AAAA".to_owned(),
                     }],
+                    kept: true,
                     ..release(3, &["v1.4.2", "stable"])
                 },
                 release(2, &["v1.4.1"]),
@@ -375,6 +379,7 @@ pub(crate) mod tests {
                 "created_by": "ann@desk",
                 "cause": "fixes the login \x1b[31m",
                 "signed_by": [{"principal": "ann@example.net", "fingerprint": "SHA256:2JOs"}],
+                "kept": true,
             })
         );
         assert_eq!(

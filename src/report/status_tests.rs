@@ -17,6 +17,7 @@ pub(crate) fn release(number: u32, names: &[&str]) -> Revision {
         cause: None,
         adopted: None,
         signers: Vec::new(),
+        kept: false,
     }
 }
 

@@ -236,6 +236,7 @@ impl Place {
             cause: None,
             adopted: None,
             signers: Vec::new(),
+            kept: false,
         }
     }
 }

@@ -299,6 +299,7 @@ pub(crate) fn recorded(manifest: Manifest) -> Revision {
         cause: None,
         adopted: manifest.adopted,
         signers: Vec::new(),
+        kept: false,
     }
 }
 
@@ -399,6 +400,7 @@ impl Store {
             cause: None,
             adopted: None,
             signers: Vec::new(),
+            kept: false,
         }
     }
 }

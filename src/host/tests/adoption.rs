@@ -17,6 +17,7 @@ fn recorded(manifest: Manifest) -> Revision {
         cause: None,
         adopted: manifest.adopted,
         signers: Vec::new(),
+        kept: false,
     }
 }
 

@@ -270,6 +270,7 @@ impl Store {
             cause: Some("it's $(time)".into()),
             adopted: None,
             signers: Vec::new(),
+            kept: false,
         }
     }
 }
