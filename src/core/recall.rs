@@ -207,7 +207,7 @@ fn of_manifest(manifest: &Manifest) -> Revision {
         created_by: manifest.created_by.clone(),
         cause: manifest.cause.clone(),
         adopted: manifest.adopted.clone(),
-        signers: Vec::new(),
+        signers: manifest.signers.clone(),
         kept: false,
     }
 }

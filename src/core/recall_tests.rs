@@ -30,6 +30,7 @@ fn manifest(number: u32, names: &[&str], digest: &str) -> Manifest {
         created_by: "ann@desk".to_owned(),
         cause: Some(format!("cause {number}")),
         adopted: None,
+        signers: Vec::new(),
     }
 }
 

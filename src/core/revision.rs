@@ -91,6 +91,9 @@ pub struct Manifest {
     pub cause: Option<String>,
     /// Set when it is what the host ran before rollctl came.
     pub adopted: Option<Adopted>,
+    /// Who had signed its artifacts when it was shipped; empty where no signature was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<Signer>,
 }
 
 impl Manifest {

@@ -63,6 +63,7 @@ impl Found {
             created_by: controller.by.clone(),
             cause: None,
             adopted: Some(self.adopted.clone()),
+            signers: Vec::new(),
         }
     }
 }

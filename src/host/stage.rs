@@ -289,6 +289,7 @@ impl Stage<'_> {
             created_by: revision.created_by.clone(),
             cause: revision.cause.clone(),
             adopted: contents.adopted.clone(),
+            signers: revision.signers.clone(),
         };
         Meta::new(&manifest, &contents.units, environment.as_deref())
     }

@@ -30,6 +30,7 @@ fn past(of: &str, rollouts: &[i64]) -> Recalled {
         created_by: "anna@laptop".to_owned(),
         cause: None,
         adopted: None,
+        signers: Vec::new(),
     };
     let line = |rollout: i64| JournalLine {
         at: Timestamp::from_millis(rollout),
