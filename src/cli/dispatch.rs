@@ -7,7 +7,7 @@ use super::screen::Screen;
 use super::wire::{Desk, load_inventory, service, warn};
 use super::{
     access, completions, describe, history, hold, man, overview, plan, release, requests, restart,
-    resume, rollback,
+    resume, rollback, timer,
 };
 use crate::inventory::Loaded;
 use crate::ports::Clock;
@@ -54,6 +54,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<ExitCode, CliError> {
         }
         Command::Hold(args) => hold::hold(args, &inventory(&global, screen)?, screen).await,
         Command::Unhold(args) => hold::unhold(args, &inventory(&global, screen)?, screen).await,
+        Command::Timer(args) => timer::timer(&args, &global, &inventory(&global, screen)?, screen),
         Command::Plan(args) => plan::plan_release(args, &inventory(&global, screen)?, screen).await,
         Command::Trust(args) => access::trust(args, &inventory(&global, screen)?, screen).await,
         Command::Status(args) => status(args, &inventory(&global, screen)?, screen).await,

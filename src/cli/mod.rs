@@ -4,6 +4,7 @@
 
 mod access;
 pub mod args;
+pub mod args_unattended;
 mod balancers;
 pub mod check;
 pub mod completions;
@@ -30,6 +31,8 @@ pub mod screen;
 mod selection;
 mod signers;
 pub mod status;
+mod timer;
+mod timer_units;
 pub mod trust;
 mod unattended;
 pub mod values;

@@ -34,3 +34,4 @@ mod tests;
 pub use hosts::ServiceHosts;
 pub use machines::FleetMachines;
 pub use over_ssh::target;
+pub(crate) use systemd::quoted as systemd_quoted;
