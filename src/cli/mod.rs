@@ -6,6 +6,7 @@ mod access;
 pub mod args;
 pub mod args_unattended;
 mod balancers;
+mod channel;
 pub mod check;
 pub mod completions;
 pub mod describe;

@@ -245,6 +245,7 @@ fn service(login: Login) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }
