@@ -10,12 +10,14 @@ use rollctl::inventory::{check_files, load};
 use rollctl::report::state::WORDS;
 
 /// Where JSON is made, and where the words are that it shows.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 16] = [
     "src/report/json.rs",
     "src/report/plan.rs",
     "src/report/status.rs",
     "src/report/verify.rs",
     "src/report/history.rs",
+    "src/report/ledger.rs",
+    "src/report/timeline.rs",
     "src/report/state.rs",
     "src/core/event.rs",
     "src/core/spec.rs",

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rollctl::inventory::{InventoryErrors, Severity, load};
+use rollctl::inventory::{InventoryErrors, load};
 
 #[path = "inventory/channel.rs"]
 mod channel;
@@ -22,6 +22,8 @@ mod files;
 mod fuzz;
 #[path = "inventory/hooks.rs"]
 mod hooks;
+#[path = "inventory/postgres.rs"]
+mod postgres;
 #[path = "inventory/traffic.rs"]
 mod traffic;
 #[path = "inventory/trust.rs"]
@@ -125,18 +127,4 @@ fn the_machine_form_says_the_same() {
     );
     assert_eq!(mistake["help"], serde_json::Value::Null);
     assert_eq!(json["mistakes"].as_array().unwrap().len(), 1);
-}
-
-#[test]
-fn what_cannot_be_had_yet_is_told_apart_from_what_is_wrong() {
-    let errors = refused(Path::new("tests/inventory/bad/not_yet.toml"));
-    for mistake in &errors.mistakes {
-        assert_eq!(mistake.severity, Severity::NotYet, "{}", mistake.message);
-        assert!(
-            mistake.message.starts_with("not yet: "),
-            "{}",
-            mistake.message
-        );
-    }
-    assert_eq!(errors.mistakes.len(), 1);
 }

@@ -19,7 +19,7 @@ use rollctl::core::fleet::OnFailure;
 use rollctl::core::ids::{Digest, HostName, RevisionName, RevisionRef, RolloutId, ServiceName};
 use rollctl::core::spec::{HostSpec, RolloutKind, Spec};
 use rollctl::core::time::Timestamp;
-use rollctl::ledger::{Chain, Chained, Here, SqliteLedger, open};
+use rollctl::ledger::{Chain, Chained, Here, SqlLedger, open};
 use rollctl::ports::{Clock, Lease, Ledger, LedgerError};
 
 const TASK: &str = "ROLLCTL_TEST_LEDGER_TASK";
@@ -109,13 +109,13 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-async fn acquire(ledger: &SqliteLedger) -> Result<Lease, LedgerError> {
+async fn acquire(ledger: &SqlLedger) -> Result<Lease, LedgerError> {
     let holder = here().holder("anna@laptop");
     ledger.acquire(&web(), &holder, false).await
 }
 
 /// Says the hash of every event that the ledger acknowledged.
-async fn append_for_ever(ledger: &SqliteLedger) {
+async fn append_for_ever(ledger: &SqlLedger) {
     let lease = acquire(ledger).await.unwrap();
     let begun = ledger.begin_rollout(&lease, Now.now(), &started()).await;
     let mut last = begun.unwrap();
@@ -129,7 +129,7 @@ async fn append_for_ever(ledger: &SqliteLedger) {
 }
 
 /// Gets the service ten times, for a short rollout each time.
-async fn take_turns(ledger: &SqliteLedger) {
+async fn take_turns(ledger: &SqlLedger) {
     let mut turns = 0;
     while turns < 10 {
         let lease = match acquire(ledger).await {
@@ -202,7 +202,7 @@ impl Drop for Controller {
     }
 }
 
-async fn whole(ledger: &SqliteLedger) -> u64 {
+async fn whole(ledger: &SqlLedger) -> u64 {
     match ledger.verify_chain(&web()).await.unwrap() {
         Chain::Whole { events } => events,
         broken @ Chain::Broken { .. } => panic!("{broken:?}"),

@@ -13,7 +13,7 @@ use super::wire::{Desk, Field, connector, file_mistakes, find_inventory, store};
 use crate::artifact::distrusted;
 use crate::core::fleet::{Fleet, Host, Service};
 use crate::core::ids::{HostName, LedgerId};
-use crate::host::target;
+use crate::host::{OF_ANOTHER, target};
 use crate::inventory::{self, Loaded, Mistake, Severity, explain_no_match, parse_selector};
 use crate::ports::{HostError, HostErrorKind, Hosts, Member};
 use crate::report::verify;
@@ -216,7 +216,7 @@ async fn look_closely(
                 "`{}` is managed by the ledger {} on {}",
                 service.install_dir, owner.ledger, owner.machine
             ),
-            hint: Some("use that ledger; two ledgers never manage one service on a host".into()),
+            hint: Some(OF_ANOTHER.into()),
         }),
         _ => Ok((what, facts.port)),
     }

@@ -7,7 +7,9 @@ use clap_complete::Shell;
 
 use super::args_unattended::{HoldArgs, TimerArgs, UnattendedArgs};
 use super::help;
-use super::values::{RevisionChoice, host_name, quantity, service_name, unavailable};
+use super::values::{
+    Moment, RevisionChoice, host_name, moment, quantity, service_name, unavailable,
+};
 use crate::core::budget::Quantity;
 use crate::core::ids::{HostName, RevisionName, RevisionNumber, RolloutId, ServiceName};
 use crate::report::Output;
@@ -111,6 +113,9 @@ pub enum Command {
     /// Show the keys of hosts and, once confirmed, remember them in known_hosts
     #[command(after_long_help = help::TRUST)]
     Trust(TrustArgs),
+    /// Verify the ledger, export it, or read it back from the hosts
+    #[command(subcommand, after_long_help = help::LEDGER)]
+    Ledger(LedgerCommand),
     /// Print a script that completes commands in your shell
     #[command(after_long_help = help::COMPLETIONS)]
     Completions(CompletionsArgs),
@@ -333,6 +338,14 @@ pub struct HistoryArgs {
     /// Only this revision, with everything that is known of it
     #[arg(long, value_name = "N", value_parser = revision_number)]
     pub revision: Option<RevisionNumber>,
+
+    /// What ran on this host, and when
+    #[arg(long, value_name = "HOST", value_parser = host_name, conflicts_with = "revision")]
+    pub host: Option<HostName>,
+
+    /// With --host: what ran there at that time: `2026-11-20 14:00`, `2026-11-20T13:00Z`, `2d ago`
+    #[arg(long, value_name = "TIME", requires = "host", value_parser = moment)]
+    pub at: Option<Moment>,
 }
 
 /// `rollctl describe`
@@ -365,6 +378,40 @@ pub struct TrustArgs {
     /// Ask nothing: accept the keys that are shown
     #[arg(long, short = 'y')]
     pub yes: bool,
+}
+
+/// `rollctl ledger`
+#[derive(Debug, Clone, Subcommand)]
+pub enum LedgerCommand {
+    /// Look whether every event is as it was written and, with --connect, whether the hosts agree
+    #[command(after_long_help = help::LEDGER_VERIFY)]
+    Verify(LedgerVerifyArgs),
+    /// Print all of it as JSON lines, in an order that does not change
+    #[command(after_long_help = help::LEDGER_EXPORT)]
+    Export,
+    /// Read services that it lacks back from the manifests and journals of their hosts
+    #[command(after_long_help = help::LEDGER_REBUILD)]
+    Rebuild(LedgerRebuildArgs),
+}
+
+/// `rollctl ledger verify`
+#[derive(Debug, Clone, Args)]
+pub struct LedgerVerifyArgs {
+    /// The service [default: all that the ledger knows]
+    #[arg(value_parser = service_name)]
+    pub service: Option<ServiceName>,
+
+    /// Compare the hosts' journals with it, too
+    #[arg(long)]
+    pub connect: bool,
+}
+
+/// `rollctl ledger rebuild`
+#[derive(Debug, Clone, Args)]
+pub struct LedgerRebuildArgs {
+    /// The service [default: all of the inventory]
+    #[arg(value_parser = service_name)]
+    pub service: Option<ServiceName>,
 }
 
 /// `rollctl completions`

@@ -3,14 +3,14 @@
 use super::args::{Cli, Command, DescribeArgs, Global, HistoryArgs, StatusArgs};
 use super::error::CliError;
 use super::exit::ExitCode;
+use super::read_back::to_look_at;
 use super::screen::Screen;
-use super::wire::{Desk, load_inventory, service, warn};
+use super::wire::{Desk, Field, ledger_to_look_at, load_inventory, service, store, warn};
 use super::{
-    access, completions, describe, history, hold, man, overview, plan, release, requests, restart,
-    resume, rollback, timer,
+    access, completions, describe, history, hold, ledger, man, overview, plan, release, requests,
+    restart, resume, rollback, timer,
 };
 use crate::inventory::Loaded;
-use crate::ports::Clock;
 
 /// Does what was asked and says how it ended.
 ///
@@ -59,6 +59,9 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<ExitCode, CliError> {
         Command::Trust(args) => access::trust(args, &inventory(&global, screen)?, screen).await,
         Command::Status(args) => status(args, &inventory(&global, screen)?, screen).await,
         Command::History(args) => show_history(args, &inventory(&global, screen)?, screen).await,
+        Command::Ledger(command) => {
+            ledger::ledger(command, &inventory(&global, screen)?, screen).await
+        }
         Command::Describe(args) => show_rollout(args, &inventory(&global, screen)?, screen).await,
     }
 }
@@ -94,7 +97,7 @@ async fn status(
                 .hint("add `[services.NAME]`"),
         );
     }
-    let overview = overview::Overview::of(fleet, &services)
+    let overview = overview::Overview::of(fleet, &services, screen)
         .await?
         .verifying(args.verify);
     if args.watch {
@@ -109,16 +112,12 @@ async fn show_history(
     loaded: &Loaded,
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
-    let service = service(&loaded.fleet, &args.service)?;
-    let Some(desk) = Desk::open_to_look(&loaded.fleet).await? else {
-        // As an empty ledger: nothing was released yet.
-        let clock = std::sync::Arc::new(crate::driver::SystemClock);
-        let empty =
-            crate::ledger::MemoryLedger::new(crate::ledger::Here::of_this_machine(clock.clone()));
-        return history::history(&args, &empty, clock.now(), screen).await;
-    };
-    tracing::debug!(service = %service.name, "reading the history");
-    history::history(&args, &*desk.ledger, desk.now(), screen).await
+    let fleet = &loaded.fleet;
+    let service = service(fleet, &args.service)?;
+    let (ledger, here) = ledger_to_look_at(fleet).await?;
+    let field = Field::of(fleet, service, store(fleet)?)?;
+    let ledger = to_look_at(ledger, &here, service, &field.hosts, screen).await?;
+    history::history(&args, &*ledger, here.clock.now(), screen).await
 }
 
 async fn show_rollout(

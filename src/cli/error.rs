@@ -138,7 +138,9 @@ impl From<LedgerError> for CliError {
             LedgerError::NameTaken { .. } => ExitCode::Usage,
             // Seen when it is opened, before anything is touched.
             LedgerError::Unusable { .. } => ExitCode::Usage,
-            LedgerError::LeaseLost { .. } | LedgerError::Database { .. } => ExitCode::Unexpected,
+            LedgerError::LeaseLost { .. }
+            | LedgerError::Away { .. }
+            | LedgerError::Database { .. } => ExitCode::Unexpected,
         };
         Self {
             hint: error.hint(),

@@ -211,3 +211,29 @@ pub(crate) const MAN: &str = "\
 Examples:
   rollctl man | man -l -
   rollctl man > ~/.local/share/man/man1/rollctl.1";
+
+pub(crate) const LEDGER: &str = "\
+Examples:
+  rollctl ledger verify                        is it as it was written?
+  rollctl ledger verify --connect              and do the hosts' journals agree?
+  rollctl ledger export >ledger.jsonl          all of it, one row a line
+  rollctl ledger rebuild                       it is lost: read it back from the hosts";
+
+pub(crate) const LEDGER_VERIFY: &str = "\
+Computes the hash of every event anew and compares it, and what else is listed of events and rollouts. With \
+--connect every line of the hosts' journals has to be in the ledger, and every confirmation of the ledger in a \
+journal. It changes nothing.
+
+Exit codes: 0 all agree, 3 some hosts could not be compared, 11 something was changed, is missing or differs: the \
+event and the host are named.";
+
+pub(crate) const LEDGER_EXPORT: &str = "\
+One object a line: {\"version\":1,\"table\":...,\"row\":{...}}, the rows as the database has them, times in \
+milliseconds since 1970. The same ledger gives the same bytes, from SQLite as from PostgreSQL.";
+
+pub(crate) const LEDGER_REBUILD: &str = "\
+For a ledger that is lost. Services that the ledger has are left as they are. Numbers, names, digests, and who ran \
+what since when come back; what does not is listed in docs/ledger.md. The hosts still belong to the ledger that is \
+lost: the next release, rollback or restart needs --take-over, once. Nothing is changed on the hosts.
+
+Exit codes: 0 done, 3 some hosts could not be read.";

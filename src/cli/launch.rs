@@ -12,6 +12,7 @@ use super::exit::ExitCode;
 use super::fit::refuse_misfits;
 use super::notify::finish;
 use super::plan::{show, view};
+use super::read_back::refuse_foreign;
 use super::rollout::{Prepared, is_settled, known, nothing_to_do};
 use super::screen::Screen;
 use super::unattended::{held, may_begin};
@@ -121,6 +122,9 @@ async fn with_lease(
     launch.prepared.spec.unattended = launch.unattended;
     let field = Field::of(launch.fleet, launch.service, launch.desk.store.clone())?;
     let sights = look(&field.hosts, launch.service.carriers().cloned()).await;
+    if !launch.control.take_over {
+        refuse_foreign(launch.service, &launch.desk.ledger.id(), &sights)?;
+    }
     launch.prepared.carry_surge(&sights);
     let Launch {
         service,
@@ -221,6 +225,7 @@ fn work<'a>(launch: &Launch<'a>, target: Revision) -> Work<'a> {
         verbose: launch.verbose,
         spec,
         target,
+        takes_hosts: launch.control.take_over,
         resumed: None,
     }
 }

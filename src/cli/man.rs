@@ -21,14 +21,22 @@ pub fn page() -> io::Result<Vec<u8>> {
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    for command in root.get_subcommands().filter(|one| !one.is_hide_set()) {
-        one_command(command, &mut page)?;
-    }
+    commands(&root, "", &mut page)?;
     man.render_extra_section(&mut page)?;
     Ok(page)
 }
 
-fn one_command(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
+/// Those below a command, and below them.
+fn commands(above: &clap::Command, path: &str, page: &mut Vec<u8>) -> io::Result<()> {
+    for command in above.get_subcommands().filter(|one| !one.is_hide_set()) {
+        let path = format!("{path} {}", command.get_name().to_uppercase());
+        one_command(command, &path, page)?;
+        commands(command, &path, page)?;
+    }
+    Ok(())
+}
+
+fn one_command(command: &clap::Command, path: &str, page: &mut Vec<u8>) -> io::Result<()> {
     // What every command understands stands once, at the top.
     let man = Man::new(command.clone().mut_args(|arg| {
         if arg.is_global_set() {
@@ -42,9 +50,7 @@ fn one_command(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     man.render_synopsis_section(&mut section)?;
     man.render_options_section(&mut section)?;
     man.render_extra_section(&mut section)?;
-    page.extend_from_slice(
-        format!(".SH COMMAND {}\n", command.get_name().to_uppercase()).as_bytes(),
-    );
+    page.extend_from_slice(format!(".SH COMMAND{path}\n").as_bytes());
     // What is a section of a page of its own becomes a subsection of this one.
     for line in String::from_utf8_lossy(&section).lines() {
         match line.strip_prefix(".SH ") {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::error::CliError;
+use super::read_back::to_look_at;
+use super::screen::Screen;
 use super::status::from_ledger;
-use super::wire::{Desk, Field, store};
+use super::wire::{Field, ledger_to_look_at, store};
 use crate::core::event::Runs;
 use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::{HostName, RevisionName};
-use crate::driver::{Sights, SystemClock, look};
-use crate::ledger::{Here, MemoryLedger};
-use crate::ports::{Beside, HostErrorKind, HostFacts, Hosts, Ledger, Prober, UnitState};
+use crate::driver::{Sights, look};
+use crate::ledger::{Chained, Here};
+use crate::ports::{Beside, HostErrorKind, HostFacts, Hosts, Prober, UnitState};
 use crate::report::status::{InstanceView, StatusView};
 use crate::report::verify::{Compared, Verified};
 
@@ -22,34 +24,42 @@ const AT_ONCE: usize = 64;
 /// The services that are looked at. Connections are kept between two looks.
 pub(crate) struct Overview<'a> {
     here: Here,
-    ledger: Arc<dyn Ledger>,
-    services: Vec<(&'a Service, Field)>,
+    services: Vec<Watched<'a>>,
     verify: bool,
 }
 
+/// One of them.
+struct Watched<'a> {
+    service: &'a Service,
+    field: Field,
+    ledger: Arc<dyn Chained>,
+}
+
 impl<'a> Overview<'a> {
-    /// Nothing is connected yet. Where there is no ledger, nothing was released.
+    /// Only hosts of services that the ledger lacks are connected yet: what those remember is shown instead.
     ///
     /// # Errors
     /// When the ledger cannot be used.
-    pub(crate) async fn of(fleet: &Fleet, services: &[&'a Service]) -> Result<Self, CliError> {
-        let (here, ledger) = match Desk::open_to_look(fleet).await? {
-            Some(desk) => (desk.here.clone(), desk.ledger),
-            None => {
-                let here = Here::of_this_machine(Arc::new(SystemClock));
-                let empty: Arc<dyn Ledger> = Arc::new(MemoryLedger::new(here.clone()));
-                (here, empty)
-            }
-        };
+    pub(crate) async fn of(
+        fleet: &Fleet,
+        services: &[&'a Service],
+        screen: &mut Screen,
+    ) -> Result<Self, CliError> {
+        let (ledger, here) = ledger_to_look_at(fleet).await?;
         let store = store(fleet)?;
-        let services = services
-            .iter()
-            .map(|service| Ok((*service, Field::of(fleet, service, store.clone())?)))
-            .collect::<Result<_, CliError>>()?;
+        let mut watched = Vec::new();
+        for service in services {
+            let field = Field::of(fleet, service, store.clone())?;
+            let ledger = to_look_at(ledger.clone(), &here, service, &field.hosts, screen).await?;
+            watched.push(Watched {
+                service,
+                field,
+                ledger,
+            });
+        }
         Ok(Self {
             here,
-            ledger,
-            services,
+            services: watched,
             verify: false,
         })
     }
@@ -65,17 +75,17 @@ impl<'a> Overview<'a> {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) async fn look(&self) -> Result<Vec<StatusView>, CliError> {
-        futures::future::try_join_all(
-            self.services
-                .iter()
-                .map(|(service, field)| self.service(service, field)),
-        )
-        .await
+        futures::future::try_join_all(self.services.iter().map(|one| self.service(one))).await
     }
 
-    async fn service(&self, service: &Service, field: &Field) -> Result<StatusView, CliError> {
+    async fn service(&self, one: &Watched<'_>) -> Result<StatusView, CliError> {
+        let Watched {
+            service,
+            field,
+            ledger,
+        } = one;
         let (view, sights) = tokio::join!(
-            from_ledger(service, &*self.ledger, self.here.clock.now()),
+            from_ledger(service, &**ledger, self.here.clock.now()),
             look(&field.hosts, service.carriers().cloned()),
         );
         let mut view = view?;

@@ -5,6 +5,7 @@ use super::channel::{default_name, newest};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
+use super::read_back::Known;
 use super::restart::Again;
 use super::rollout::{PAST, prepare};
 use super::screen::Screen;
@@ -72,14 +73,19 @@ async fn attempt(
     }
     let (content, version) = read_artifact(fleet, service, args.artifact.as_ref(), screen).await?;
     note_all(screen, &content.warnings);
-    let (revisions, records) = read_ledger(fleet, service).await?;
+    let known = match args.control.take_over {
+        // What is taken over has a past: its numbers and names are not given twice.
+        true => Known::of(fleet, service, screen).await?,
+        false => read_ledger(fleet, service).await?.into(),
+    };
+    let (revisions, records) = (&known.revisions, &known.records);
     let digest = content.digest();
     if unattended && let Some(ended) = watch.instead(Some(&digest), screen).await? {
         return Ok(ended);
     }
-    let name = default_name(args.name.as_ref(), version.as_deref(), &revisions, &digest);
-    let target = name_of(service, &revisions, &digest, name.as_ref())?;
-    let from = service_revision(&records, &revisions);
+    let name = default_name(args.name.as_ref(), version.as_deref(), revisions, &digest);
+    let target = name_of(service, revisions, &digest, name.as_ref())?;
+    let from = service_revision(records, revisions);
     let prepared = prepare(
         fleet,
         service,
@@ -89,9 +95,10 @@ async fn attempt(
         from,
     )?
     .startable()?;
-    note_alias(screen, name.as_ref(), &revisions, &digest);
+    note_alias(screen, name.as_ref(), revisions, &digest);
     // Only now: what is refused above leaves no ledger where there was none.
     let desk = Desk::open(fleet).await?;
+    known.keep(&desk, service, args.control.take_over).await?;
     let new = NewRevision {
         service: service.name.clone(),
         name,
@@ -115,7 +122,7 @@ async fn attempt(
         service,
         desk: &desk,
         prepared,
-        revisions: &revisions,
+        revisions,
         control: &args.control,
         window: Some(&args.window),
         cause: args.cause.clone(),

@@ -5,6 +5,7 @@ use super::args_unattended::UnattendedArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
+use super::read_back::Known;
 use super::release::{read_ledger, service_revision};
 use super::rollout::prepare;
 use super::screen::Screen;
@@ -68,8 +69,12 @@ impl Again<'_> {
     async fn attempt(&self, loaded: &Loaded, screen: &mut Screen) -> Result<ExitCode, CliError> {
         let fleet = &loaded.fleet;
         let service = service(fleet, self.service)?;
-        let (revisions, records) = read_ledger(fleet, service).await?;
-        let current = service_revision(&records, &revisions);
+        let known = match self.control.take_over {
+            true => Known::of(fleet, service, screen).await?,
+            false => read_ledger(fleet, service).await?.into(),
+        };
+        let (revisions, records) = (&known.revisions, &known.records);
+        let current = service_revision(records, revisions);
         let target = current
             .as_ref()
             .and_then(|current| revisions.iter().find(|one| one.digest == current.digest))
@@ -108,12 +113,13 @@ impl Again<'_> {
         )?
         .startable()?;
         let desk = Desk::open(fleet).await?;
+        known.keep(&desk, service, self.control.take_over).await?;
         let launched = Launch {
             fleet,
             service,
             desk: &desk,
             prepared,
-            revisions: &revisions,
+            revisions,
             control: self.control,
             window: Some(self.window),
             cause: self.cause.clone(),

@@ -4,7 +4,8 @@ use super::args::RollbackArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
-use super::release::{read_ledger, service_revision};
+use super::read_back::Known;
+use super::release::service_revision;
 use super::rollout::{past, prepare};
 use super::screen::Screen;
 use super::signers::still_trusted;
@@ -29,10 +30,11 @@ pub(crate) async fn rollback(
 ) -> Result<ExitCode, CliError> {
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
-    let (revisions, records) = read_ledger(fleet, service).await?;
-    let target = choose(service, args.to.as_ref(), &revisions, &records)?.clone();
+    let known = Known::of(fleet, service, screen).await?;
+    let (revisions, records) = (&known.revisions, &known.records);
+    let target = choose(service, args.to.as_ref(), revisions, records)?.clone();
     still_trusted(service, &target).await?;
-    let from = service_revision(&records, &revisions);
+    let from = service_revision(records, revisions);
     let prepared = prepare(
         fleet,
         service,
@@ -44,12 +46,13 @@ pub(crate) async fn rollback(
     .startable()?;
     // Only now: going back makes no ledger where there is none.
     let desk = Desk::open(fleet).await?;
+    known.keep(&desk, service, args.control.take_over).await?;
     let launched = Launch {
         fleet,
         service,
         desk: &desk,
         prepared,
-        revisions: &revisions,
+        revisions,
         control: &args.control,
         // Whoever goes back is held up by nothing.
         window: None,

@@ -331,6 +331,8 @@ async fn history_and_describe_read_the_ledger() {
     let web = ServiceName::new("web");
 
     let args = |revision| HistoryArgs {
+        host: None,
+        at: None,
         service: web.clone(),
         revision,
     };

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::core::budget::Quantity;
 use crate::core::fleet::Scope;
 use crate::core::ids::{HostName, RevisionName, RevisionNumber, ServiceName};
+use crate::core::time::Timestamp;
 use crate::report::Output;
 
 impl clap::ValueEnum for Output {
@@ -111,6 +112,54 @@ pub(crate) fn host_name(text: &str) -> Result<HostName, Infallible> {
     Ok(HostName::new(text))
 }
 
+/// A time that somebody typed.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    /// This one.
+    At(Timestamp),
+    /// So long before now: `2d ago`.
+    Ago(jiff::Span),
+}
+
+impl Moment {
+    /// The moment itself.
+    ///
+    /// # Errors
+    /// When it is before all times.
+    pub fn before(self, now: Timestamp) -> Result<Timestamp, String> {
+        let ago = match self {
+            Self::At(moment) => return Ok(moment),
+            Self::Ago(ago) => ago,
+        };
+        let zone = jiff::tz::TimeZone::system();
+        jiff::Timestamp::from_millisecond(now.as_millis())
+            .and_then(|now| now.to_zoned(zone).checked_add(ago))
+            .map(|then| Timestamp::from_millis(then.timestamp().as_millisecond()))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// A time: RFC 3339, a date and time or a date where this machine is, or so long ago.
+///
+/// # Errors
+/// When it is none of them.
+pub fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(Moment::At(Timestamp::from_millis(time.as_millisecond())));
+    }
+    if let Ok(civil) = text.parse::<jiff::civil::DateTime>() {
+        let here = civil.to_zoned(jiff::tz::TimeZone::system());
+        let here = here.map_err(|error| error.to_string())?;
+        return Ok(Moment::At(Timestamp::from_millis(
+            here.timestamp().as_millisecond(),
+        )));
+    }
+    match text.parse::<jiff::Span>() {
+        Ok(span) if span.is_negative() => Ok(Moment::Ago(span)),
+        _ => Err("write `2026-11-20 14:00`, `2026-11-20T13:00Z` or `2d ago`".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +201,32 @@ mod tests {
         }
         assert!(unavailable("100%").is_ok());
         assert!(unavailable("101%").is_err());
+    }
+
+    #[test]
+    fn times_as_people_write_them() {
+        let now = moment("2026-11-22T12:00:00Z").unwrap();
+        let Moment::At(now) = now else {
+            panic!("{now:?}")
+        };
+        for (text, expected) in [
+            ("2026-11-22T12:00:00Z", 0),
+            ("2026-11-22T12:00+01:00", -3_600),
+            ("2h ago", -7_200),
+            ("1 day 30 minutes ago", -88_200),
+        ] {
+            let then = moment(text).unwrap().before(now).unwrap();
+            assert_eq!(
+                (then.as_millis() - now.as_millis()) / 1_000,
+                expected,
+                "{text}"
+            );
+        }
+        for text in ["2026-11-20 14:00", "2026-11-20"] {
+            assert!(matches!(moment(text), Ok(Moment::At(_))), "{text}");
+        }
+        for text in ["", "tuesday", "2h", "99"] {
+            assert!(moment(text).unwrap_err().contains("2d ago"), "{text}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::driver::SystemClock;
 use crate::health::ServiceProber;
 use crate::host::{FleetMachines, ServiceHosts};
 use crate::inventory::{self, InventoryErrors, Loaded, Mistake};
-use crate::ledger::{self, Here};
+use crate::ledger::{self, Chained, Here, MemoryLedger, SqlLedger};
 use crate::ports::{Artifacts, Hosts, Ledger, Machines, Owner, Prober, Traffic};
 use crate::report::Output;
 use crate::ssh::{Connector, SshConfig, Tuning, check_key};
@@ -125,6 +125,8 @@ pub(crate) fn machine() -> String {
 pub(crate) struct Desk {
     /// What is remembered.
     pub(crate) ledger: Arc<dyn Ledger>,
+    /// The same, for keeping its books.
+    pub(crate) books: Arc<SqlLedger>,
     /// What can be shipped.
     pub(crate) store: Arc<ArtifactStore>,
     /// This machine and its clock.
@@ -139,11 +141,7 @@ impl Desk {
     pub(crate) async fn open(fleet: &Fleet) -> Result<Self, CliError> {
         let here = Here::of_this_machine(Arc::new(SystemClock));
         let ledger = ledger::open(&ledger_url(fleet)?, here.clone()).await?;
-        Ok(Self {
-            ledger: Arc::new(ledger),
-            store: store(fleet)?,
-            here,
-        })
+        Ok(Self::over(ledger, store(fleet)?, here))
     }
 
     /// Opens them for looking only, and only if there is a ledger: looking makes nothing.
@@ -154,11 +152,17 @@ impl Desk {
         let here = Here::of_this_machine(Arc::new(SystemClock));
         let ledger = ledger::open_existing(&ledger_url(fleet)?, here.clone()).await?;
         let store = store(fleet)?;
-        Ok(ledger.map(|ledger| Self {
-            ledger: Arc::new(ledger),
+        Ok(ledger.map(|ledger| Self::over(ledger, store, here)))
+    }
+
+    fn over(ledger: SqlLedger, store: Arc<ArtifactStore>, here: Here) -> Self {
+        let books = Arc::new(ledger);
+        Self {
+            ledger: books.clone(),
+            books,
             store,
             here,
-        }))
+        }
     }
 
     /// The time.
@@ -173,6 +177,18 @@ impl Desk {
             machine: machine(),
         }
     }
+}
+
+/// The fleet's ledger for looking only; where there is none, an empty one that is forgotten.
+///
+/// # Errors
+/// Exit code 2 when the ledger cannot be used.
+pub(crate) async fn ledger_to_look_at(fleet: &Fleet) -> Result<(Arc<dyn Chained>, Here), CliError> {
+    if let Some(desk) = Desk::open_to_look(fleet).await? {
+        return Ok((desk.books, desk.here));
+    }
+    let here = Here::of_this_machine(Arc::new(SystemClock));
+    Ok((Arc::new(MemoryLedger::new(here.clone())), here))
 }
 
 fn ledger_url(fleet: &Fleet) -> Result<String, CliError> {
@@ -190,7 +206,7 @@ fn ledger_url(fleet: &Fleet) -> Result<String, CliError> {
 /// # Errors
 /// Exit code 2 for URLs that are not supported, and for a bucket that the environment does not set up.
 pub(crate) fn store(fleet: &Fleet) -> Result<Arc<ArtifactStore>, CliError> {
-    let beside = ledger::sqlite_path(&ledger_url(fleet)?)?;
+    let beside = ledger::place_on_this_machine(&ledger_url(fleet)?, &fleet.name)?;
     let place = store_place(fleet.artifacts_url.as_deref(), &fleet.folder, &beside)?;
     Ok(Arc::new(ArtifactStore::new(&place)?))
 }

@@ -32,6 +32,8 @@ pub(crate) struct Work<'a> {
     pub(crate) spec: Spec,
     /// The target as the ledger has it.
     pub(crate) target: Revision,
+    /// Whether hosts that another ledger owns are taken from it.
+    pub(crate) takes_hosts: bool,
     /// Set when it is gone on with.
     pub(crate) resumed: Option<Resumed>,
 }
@@ -50,7 +52,7 @@ impl Work<'_> {
         told: &mut Option<Delivery>,
     ) -> Result<ExitCode, CliError> {
         let (service, desk) = (self.service, self.desk);
-        outgrow(desk, lease, &sights).await?;
+        outgrow(desk, lease, &sights, self.takes_hosts).await?;
         let before = desk.ledger.instances(&service.name).await?;
         let secrets = secrets(service, self.fleet, &desk.store, &self.target, &sights);
         let job = Job {
@@ -64,6 +66,7 @@ impl Work<'_> {
             cause: self.cause,
             owner: desk.owner(),
             lease: lease.clone(),
+            takes_hosts: self.takes_hosts,
             resumed: self.resumed,
         };
         let masked = secrets.clone();
@@ -103,13 +106,19 @@ impl Work<'_> {
 }
 
 /// A ledger that was restored from a backup counts on from an epoch that its hosts have left behind: it takes one above
-/// what they have seen. Whoever really came later has the lease, and this fails.
-async fn outgrow(desk: &Desk, lease: &mut Lease, sights: &Sights) -> Result<(), CliError> {
+/// what they have seen. Whoever really came later has the lease, and this fails. What is taken from another ledger has
+/// seen that one's epochs.
+async fn outgrow(
+    desk: &Desk,
+    lease: &mut Lease,
+    sights: &Sights,
+    takes_hosts: bool,
+) -> Result<(), CliError> {
     let ours = desk.ledger.id();
     let seen = sights
         .values()
         .filter_map(|seen| seen.as_ref().ok())
-        .filter(|facts| facts.owner.as_ref().is_some_and(|one| one.ledger == ours))
+        .filter(|facts| takes_hosts || facts.owner.as_ref().is_some_and(|one| one.ledger == ours))
         .filter_map(|facts| facts.epoch)
         .max();
     if let Some(seen) = seen.filter(|seen| *seen > lease.epoch) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::health::Health;
 use super::hooks::{HookEnd, HookKind, Rest};
 use super::ids::{BootId, HostName, InvocationId, RevisionRef, RolloutId, UnitName};
+use super::recall::JournalLine;
 use super::spec::Spec;
 use super::time::Timestamp;
 use super::traffic_state::TrafficSight;
@@ -150,6 +151,13 @@ pub enum Event {
         /// How.
         end: HookEnd,
     },
+    /// A line of a host's journal, in a rollout that was read back from the hosts because its ledger was lost.
+    ReadBack {
+        /// Which host.
+        host: HostName,
+        /// What it says.
+        line: Box<JournalLine>,
+    },
     /// Nothing is in flight any more; the rollout waits for somebody.
     RolloutPaused,
     /// Another rollout of the service takes its place.
@@ -174,6 +182,7 @@ impl Event {
             | Self::DrainCutShort { host, .. }
             | Self::ActionStarted { host, .. }
             | Self::ActionEnded { host, .. }
+            | Self::ReadBack { host, .. }
             | Self::InstanceMarked { host, .. } => Some(host),
             Self::HookEnded { host, .. } => host.as_ref(),
             Self::RolloutStarted { .. }

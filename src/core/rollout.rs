@@ -261,6 +261,8 @@ impl RolloutState {
                 self.run_hook(at, event)
                     .ok_or_else(|| out_of_place(state))?;
             }
+            // What happened once, to no instance that is driven now.
+            Event::ReadBack { .. } => {}
             Event::RolloutPaused => self.phase = RolloutPhase::Paused,
             Event::RolloutSuperseded { by } => self.phase = RolloutPhase::Superseded(*by),
             Event::RolloutEnded { outcome } => self.phase = RolloutPhase::Ended(*outcome),

@@ -137,6 +137,7 @@ pub(super) fn bench(letters: &str, unavailable: u32) -> Bench {
             ledger: LedgerId::new("ledger"),
             machine: "m".into(),
         },
+        takes_hosts: false,
         lease: Lease {
             service: ServiceName::new("web"),
             epoch: Epoch(1),

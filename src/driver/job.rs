@@ -61,6 +61,8 @@ pub struct Job {
     pub owner: Owner,
     /// The service's lease.
     pub lease: Lease,
+    /// Whether hosts that another ledger owns are taken from it.
+    pub takes_hosts: bool,
     /// Set when a rollout is gone on with rather than begun; its spec is then that of its first event.
     pub resumed: Option<Resumed>,
 }
@@ -130,6 +132,7 @@ pub(super) enum Input {
     Looked {
         host: HostName,
         generation: u64,
+        at: Timestamp,
         look: Look,
         fresh_until: Timestamp,
     },

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::job::Input;
+use super::patience::AWAY;
 use super::run::Driver;
 use crate::ports::LedgerError;
 
@@ -25,8 +26,12 @@ impl Driver {
                         renewed = tokio::time::Instant::now();
                         RENEW_EVERY
                     }
-                    // A busy or unreachable ledger is asked again while the lease still holds.
+                    // A ledger that fails is asked again while the lease still holds.
                     Err(LedgerError::Database { .. }) if renewed.elapsed() < LEASE_HOLDS => {
+                        Duration::from_secs(1)
+                    }
+                    // One that is away gives the lease to nobody else, or says so when it is back.
+                    Err(LedgerError::Away { .. }) if renewed.elapsed() < AWAY => {
                         Duration::from_secs(1)
                     }
                     Err(error) => {

@@ -12,6 +12,7 @@ mod hooks;
 mod job;
 mod lease;
 mod look;
+mod patience;
 mod requests;
 mod run;
 mod side;
@@ -22,6 +23,8 @@ mod watch;
 mod watches;
 mod write;
 
+#[cfg(test)]
+mod away_tests;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]

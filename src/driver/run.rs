@@ -58,6 +58,7 @@ pub async fn run(
         epoch: job.lease.epoch,
         owner: job.owner.clone(),
         by: job.by.clone(),
+        takes_hosts: job.takes_hosts,
     };
     let (sender, receiver) = mpsc::channel(1024);
     let ports_of = job.ports;
@@ -76,6 +77,8 @@ pub async fn run(
         wake_at: None,
         last_waiting: Decision::default(),
         unwritten: Vec::new(),
+        heard: None,
+        is_leaving: false,
         ports,
     };
     driver.drive(sights).await
@@ -95,7 +98,7 @@ pub(super) struct Driver {
     pub(super) state: RolloutState,
     pub(super) sender: mpsc::Sender<Input>,
     receiver: mpsc::Receiver<Input>,
-    stop: mpsc::Receiver<Stop>,
+    pub(super) stop: mpsc::Receiver<Stop>,
     /// Of each host's instance, and of the other one there.
     pub(super) watches: BTreeMap<(HostName, Which), Watched>,
     pub(super) ports_of: PortsOf,
@@ -106,6 +109,10 @@ pub(super) struct Driver {
     last_waiting: Decision,
     /// What has happened and was decided in this turn of the loop.
     pub(super) unwritten: Vec<Unwritten>,
+    /// A signal that came while the ledger was away.
+    pub(super) heard: Option<Stop>,
+    /// Whether nobody waits for a ledger that is away any more.
+    pub(super) is_leaving: bool,
 }
 
 impl Driver {
@@ -120,6 +127,7 @@ impl Driver {
         let is_to_stop = matches!(result, Err(DriverError::Interrupted { .. }));
         if is_to_stop {
             // What was heard just before is not forgotten.
+            self.is_leaving = true;
             result = self.write().await.and(result);
         }
         // Nobody takes what they send any more; a full channel must not hold them up.
@@ -230,6 +238,9 @@ impl Driver {
     }
 
     async fn next_input(&mut self) -> Input {
+        if let Some(stop) = self.heard.take() {
+            return Input::Stop(stop);
+        }
         let wait = self.wake_at.map_or(Duration::from_secs(3600), |at| {
             at.since(self.ports.clock.now())
         });
@@ -255,9 +266,10 @@ impl Driver {
             Input::Looked {
                 host,
                 generation,
+                at,
                 look,
                 fresh_until,
-            } => self.looked(host, generation, look, fresh_until),
+            } => self.looked(host, generation, at, look, fresh_until),
             Input::Ended {
                 host,
                 action,
@@ -274,23 +286,21 @@ impl Driver {
             self.record(event)?;
             self.write().await?;
         }
-        let (rollout, now) = (self.controller.rollout, self.ports.clock.now());
-        let ledger = &self.ports.ledger;
-        ledger
-            .answer(&self.job.lease, request.id, now, &answer)
+        let (ports, job, now) = (self.ports.clone(), self.job.clone(), self.ports.clock.now());
+        let (ledger, lease) = (&ports.ledger, &job.lease);
+        self.insist(async || ledger.answer(lease, request.id, now, &answer).await)
             .await
             .map(drop)
-            .map_err(|source| DriverError::Ledger { rollout, source })
     }
 
     fn looked(
         &mut self,
         host: HostName,
         generation: u64,
+        at: Timestamp,
         look: Look,
         fresh_until: Timestamp,
     ) -> Result<(), DriverError> {
-        let now = self.ports.clock.now();
         let mut both = [Which::Main, Which::Other].into_iter();
         let Some(which) = both.find(|which| {
             let watched = self.watches.get(&(host.clone(), *which));
@@ -303,7 +313,8 @@ impl Driver {
             return Ok(());
         };
         watched.last_answer = Some(look.answer.clone());
-        let change = watched.tracker.poll(now, look.poll);
+        // As of then: it may have waited while the ledger was away.
+        let change = watched.tracker.poll(at, look.poll);
         match sibling {
             true => self.state.saw_sibling(&host, fresh_until),
             false => self.state.saw(&host, fresh_until),
@@ -349,8 +360,10 @@ impl Driver {
 
     /// Decides until nothing more follows from what is known now; then writes, and starts what was decided.
     async fn decide(&mut self) -> Result<(), DriverError> {
+        // One moment for the whole turn: what was seen while it waits for the ledger is not in it yet.
+        let now = self.ports.clock.now();
         loop {
-            let decision = decide(&self.state, self.ports.clock.now());
+            let decision = decide(&self.state, now);
             if decision.actions.is_empty() && decision.verdict.is_none() {
                 self.write().await?;
                 self.wake_at = decision.wake_at;

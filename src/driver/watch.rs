@@ -132,11 +132,13 @@ pub(super) async fn watch(
         let took = begun.elapsed();
         // A look holds until two more were due (contract, section 3); a slow instance is looked at less often.
         let fresh_for = 2 * check.interval.max(took);
+        let at = ports.clock.now();
         let input = Input::Looked {
             host: subject.host.clone(),
             generation: subject.generation,
+            at,
             look,
-            fresh_until: ports.clock.now() + fresh_for,
+            fresh_until: at + fresh_for,
         };
         if sender.send(input).await.is_err() {
             return;

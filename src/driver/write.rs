@@ -58,9 +58,11 @@ impl Driver {
                 .take(WRITTEN_AT_ONCE)
                 .map(|one| ((one.at, one.event), one.start))
                 .unzip();
-            let ledger = &self.ports.ledger;
-            let recorded = ledger.append_all(&self.job.lease, rollout, &events).await;
-            let recorded = recorded.map_err(|source| DriverError::Ledger { rollout, source })?;
+            let (ports, job) = (self.ports.clone(), self.job.clone());
+            let (ledger, lease) = (&ports.ledger, &job.lease);
+            let recorded = self
+                .insist(async || ledger.append_all(lease, rollout, &events).await)
+                .await?;
             self.ports.reporter.events(&recorded, &self.state);
             for (recorded, start) in recorded.into_iter().zip(starts) {
                 if let Some(start) = start {

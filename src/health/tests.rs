@@ -24,7 +24,7 @@ use crate::core::ids::{BootId, HostName, RevisionName, ServiceName, UnitName};
 use crate::core::revision::Revision;
 use crate::ports::{
     Attested, Confirmed, Controller, HostError, HostErrorKind, HostFacts, Hosts, JournalExcerpt,
-    Staged, Stop, Stream, Switch, UnitState, UploadProgress,
+    Remembered, Staged, Stop, Stream, Switch, UnitState, UploadProgress,
 };
 
 /// What a server does with a request.
@@ -132,6 +132,10 @@ fn host_error(kind: HostErrorKind, message: &str) -> HostError {
 
 #[async_trait]
 impl Hosts for FakeHosts {
+    async fn remembered(&self, _: &HostName) -> Result<Remembered, HostError> {
+        panic!("not asked by probes")
+    }
+
     async fn stop(&self, _: &HostName, _: &Controller, _: &Stop) -> Result<(), HostError> {
         panic!("not asked by probes")
     }

@@ -15,6 +15,7 @@ use super::machine::{Machine, PATIENCE, Queue};
 use super::payload::Payloads;
 use super::preflight::{check_host, check_place, check_socket, check_units};
 use super::pull::wanted_tools;
+use super::remembered::remembered;
 use super::script::{Request, encoded, refused};
 use super::side;
 use super::stage::{Depot, Stage};
@@ -27,7 +28,7 @@ use crate::core::ids::{BootId, HostName, RevisionName, UnitName};
 use crate::core::revision::Revision;
 use crate::ports::{
     Artifacts, Attested, Clock, Confirmed, Controller, HostError, HostFacts, Hosts, JournalExcerpt,
-    PackageContents, Staged, Stop, Stream, Switch, UnitState, UploadProgress,
+    PackageContents, Remembered, Staged, Stop, Stream, Switch, UnitState, UploadProgress,
 };
 
 /// One service on its hosts, over SSH.
@@ -166,11 +167,18 @@ impl Hosts for ServiceHosts {
         }
     }
 
+    async fn remembered(&self, host: &HostName) -> Result<Remembered, HostError> {
+        remembered(self.machine(host)?, &self.service).await
+    }
+
     async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError> {
         check_service(&self.service)?;
         let request = step("claim", &self.service, controller)
             .option("machine", encoded(&controller.owner.machine))
-            .option("service", &self.service.name);
+            .option("service", &self.service.name)
+            .option("rollout", controller.rollout)
+            .option("by", encoded(&controller.by))
+            .option("takes", if controller.takes_hosts { "yes" } else { "" });
         self.machine(host)?
             .step(request, PATIENCE)
             .await

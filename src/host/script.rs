@@ -211,6 +211,10 @@ pub(crate) fn tail(stderr: &str) -> String {
     }
 }
 
+/// What to do where another ledger manages the service.
+pub const OF_ANOTHER: &str =
+    "use that ledger; or `--take-over`, if it is not to manage the service any more";
+
 fn in_words(kind: HostErrorKind, code: &str, message: &str, stderr: &str) -> HostError {
     let is_full = stderr.contains("No space left") || message.contains("No space left");
     let is_read_only = stderr.contains("Read-only file") || message.contains("Read-only file");
@@ -220,7 +224,7 @@ fn in_words(kind: HostErrorKind, code: &str, message: &str, stderr: &str) -> Hos
         "guard" => Some(
             "every switch is guarded by a timer: look at `systemctl status` of it, free space, or enable lingering".into(),
         ),
-        "owner" => Some("use that ledger; two ledgers never manage one service on a host".into()),
+        "owner" => Some(OF_ANOTHER.into()),
         "epoch" => Some("another controller has taken over: this one must stop".into()),
         "shared" => Some("give each service an `install_dir` of its own".into()),
         "unwritable" if message.contains("Permission denied") => Some(

@@ -145,7 +145,11 @@ impl Stage<'_> {
                 "revision `{name}` is neither on the host nor, for {}, in the artifact store",
                 facts.architecture
             ),
-            Some("release it again from its artifact".into()),
+            Some(
+                "run the same on the machine that released it, or release it again from its artifact; with a bucket in `[artifacts] url` \
+                 every machine has what one has released"
+                    .into(),
+            ),
         ))
     }
 

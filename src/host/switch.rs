@@ -8,7 +8,7 @@ use super::guard::Guard;
 use super::layout::{folder_of, target_of};
 use super::machine::{Machine, PATIENCE};
 use super::preflight::check_host;
-use super::script::{Request, encoded, refused};
+use super::script::{OF_ANOTHER, Request, encoded, refused};
 use super::systemd::{STOP_TIMEOUT, drop_in};
 use super::upload::step;
 use crate::core::event::{Runs, Started};
@@ -45,6 +45,20 @@ pub(crate) enum Plan {
     Ask(Request, Duration),
 }
 
+/// The host says the same under its lock; here it comes before what else was changed by whoever took over.
+fn check_driver(facts: &Facts, controller: &Controller) -> Result<(), HostError> {
+    match &facts.owner {
+        Some(owner) if owner.ledger != controller.owner.ledger => Err(refused(
+            format!(
+                "`{}` is managed by the ledger {} on {}",
+                facts.dir, owner.ledger, owner.machine
+            ),
+            Some(OF_ANOTHER.into()),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Looks at the host, and makes of it the one request that is the switch.
 pub(crate) async fn plan(
     machine: &Machine,
@@ -56,6 +70,7 @@ pub(crate) async fn plan(
     if let Some(started) = answered(&facts, controller, switch) {
         return Ok(Plan::Answered(started));
     }
+    check_driver(&facts, controller)?;
     check_host(service, &facts)?;
     let mut is_unmanaged = false;
     if !is_cut_off(&facts, controller, switch) {

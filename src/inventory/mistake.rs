@@ -13,8 +13,6 @@ use super::source::{At, Source, presentable};
 pub enum Severity {
     /// The inventory cannot be used.
     Error,
-    /// The contract allows it, and this version of rollctl cannot do it: the inventory cannot be used.
-    NotYet,
     /// It can be used, and is hardly what was meant.
     Warning,
 }
@@ -144,15 +142,6 @@ impl<'s> Findings<'s> {
     pub(crate) fn warn(&mut self, at: &At, message: impl AsRef<str>, help: impl AsRef<str>) {
         let mut mistake = self.draft(at, message).with_help(help);
         mistake.severity = Severity::Warning;
-        self.mistakes.push(mistake);
-    }
-
-    /// Refuses what the contract allows and this version cannot do; `what` is the object of the sentence.
-    pub(crate) fn not_yet(&mut self, at: &At, what: &str, help: impl AsRef<str>) {
-        let mut mistake = self
-            .draft(at, format!("not yet: {what} is not supported yet"))
-            .with_help(help);
-        mistake.severity = Severity::NotYet;
         self.mistakes.push(mistake);
     }
 

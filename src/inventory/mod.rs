@@ -21,6 +21,7 @@ mod notify;
 mod order;
 mod paths;
 mod placeholder;
+mod postgres;
 mod program;
 mod range;
 mod reader;

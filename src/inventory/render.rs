@@ -20,7 +20,7 @@ impl Mistake {
     pub fn render(&self, color: bool) -> String {
         let paint = Paint(color);
         let (word, code) = match self.severity {
-            Severity::Error | Severity::NotYet => ("error", RED),
+            Severity::Error => ("error", RED),
             Severity::Warning => ("warning", YELLOW),
         };
         let mut out = format!("{}: {}", paint.with(code, word), self.message);

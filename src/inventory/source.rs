@@ -129,7 +129,7 @@ pub(crate) fn presentable(text: &str) -> String {
 }
 
 /// What a query holds that lets whoever has the URL in.
-const SIGNED: [&str; 4] = ["signature=", "sig=", "token=", "key="];
+const SIGNED: [&str; 5] = ["signature=", "sig=", "token=", "key=", "password="];
 
 /// Keys whose value is a secret as a whole, whoever knows a webhook's URL can post; and one that is written for it.
 const SECRET_KEYS: [&str; 2] = ["webhook", "slack"];

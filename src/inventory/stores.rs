@@ -2,31 +2,26 @@
 
 use super::mistake::Findings;
 use super::paths::resolve;
+use super::postgres;
 use super::reader::{Entry, Table};
 use super::urls::{is_cloud, parse_bucket};
 
-/// `sqlite:` and the absolute path of the file, taken as it is (no `?options`, no percent-encoding).
+/// `sqlite:` and the absolute path of the file, taken as it is (no `?options`, no percent-encoding); or a database on a
+/// server.
 pub(crate) fn ledger(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<String> {
     let url = url(entry, f)?;
     let text = url.text(f)?;
     if let Some(path) = text.strip_prefix("sqlite:") {
         return file("sqlite", path, &url, f);
     }
-    if ["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme))
-    {
-        f.not_yet(
-            &url.at,
-            "a ledger in PostgreSQL",
-            "write `url = \"sqlite:production.db\"`, or leave it out",
-        );
-        return None;
+    if postgres::is_meant(text) {
+        return postgres::ledger(text, &url, f);
     }
     f.wrong_help(
         &url.at,
-        "`url` of a ledger begins with `sqlite:`",
-        "write `url = \"sqlite:production.db\"`, a path relative to the inventory file",
+        "`url` of a ledger begins with `sqlite:` or `postgres://`",
+        "write `url = \"sqlite:production.db\"`, a path relative to the inventory file, or \
+         `url = \"postgres://rollctl@db.example.net/rollctl?sslmode=verify-full\"`",
     );
     None
 }

@@ -20,16 +20,19 @@
 //! event carries the service's last hash, and dropping the end of an old rollout is noticed by the next. What no
 //! chain can show is that its own end was cut off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::core::event::Event;
-use crate::core::ids::{RolloutId, ServiceName};
+use super::fault::Misuse;
+use super::row::RolloutRow;
+use crate::core::event::{Event, RecordedEvent};
+use crate::core::ids::{Epoch, HostName, RolloutId, ServiceName};
+use crate::core::recall::Recalled;
 use crate::core::time::Timestamp;
-use crate::ports::{Ledger, LedgerError};
+use crate::ports::{Lease, Ledger, LedgerError};
 
 /// What a service's first event names as the hash before it.
 pub const NOTHING_BEFORE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -101,11 +104,34 @@ pub enum Chain {
     },
 }
 
-/// A ledger that can walk along its chains.
+/// What is done with each event of a walk.
+pub type Visit<'a> = &'a mut (dyn FnMut(&RecordedEvent) + Send);
+
+/// A ledger that can be audited, and filled with a past that was read back from hosts.
 #[async_trait]
 pub trait Chained: Ledger {
-    /// Computes the hashes of all events of a service anew and compares.
-    async fn verify_chain(&self, service: &ServiceName) -> Result<Chain, LedgerError>;
+    /// Computes the hashes of all events of a service anew and compares; what else is kept of an event and of its rollout
+    /// has to fit, too. `visit` sees each event that is as it was written.
+    async fn audit(&self, service: &ServiceName, visit: Visit<'_>) -> Result<Chain, LedgerError>;
+
+    /// [`Chained::audit`], for its answer alone.
+    async fn verify_chain(&self, service: &ServiceName) -> Result<Chain, LedgerError> {
+        self.audit(service, &mut |_| ()).await
+    }
+
+    /// The events of a service that are about that host, or about no host, in the order in which they were written.
+    async fn host_events(
+        &self,
+        service: &ServiceName,
+        host: &HostName,
+    ) -> Result<Vec<RecordedEvent>, LedgerError>;
+
+    /// Every service of which it knows anything, in the order of their names.
+    async fn services(&self) -> Result<Vec<ServiceName>, LedgerError>;
+
+    /// Takes in the past of the lease's service, all or nothing; the service must not have one yet. Rollouts keep their
+    /// numbers, unless another service's has one of them: from there on they get new ones.
+    async fn restore(&self, lease: &Lease, past: &Recalled) -> Result<(), LedgerError>;
 }
 
 /// An event as it is stored.
@@ -116,59 +142,132 @@ pub(crate) struct Link {
     pub(crate) at: Timestamp,
     pub(crate) body: String,
     pub(crate) hash: String,
+    /// What is kept beside the body for finding it, and follows from it: its kind, and its host.
+    pub(crate) columns: Option<(String, Option<String>)>,
 }
 
 /// A walk along a chain, one event after the other in the ledger's order.
 #[derive(Debug)]
 pub(crate) struct Walk {
+    service: ServiceName,
     previous: String,
     last_seq: BTreeMap<RolloutId, u64>,
+    /// What the list of rollouts has to say.
+    rows: BTreeMap<RolloutId, RolloutRow>,
     events: u64,
 }
 
 impl Walk {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(service: &ServiceName) -> Self {
         Self {
+            service: service.clone(),
             previous: NOTHING_BEFORE.to_owned(),
             last_seq: BTreeMap::new(),
+            rows: BTreeMap::new(),
             events: 0,
         }
     }
 
-    /// Checks the next event; the break that shows there, if any.
-    pub(crate) fn step(&mut self, link: &Link) -> Option<Chain> {
-        let seq = self.last_seq.entry(link.rollout).or_insert(0);
-        *seq += 1;
-        let problem = if link.seq != *seq {
-            format!("event {seq} of the rollout is missing")
-        } else if hash(&self.previous, link.rollout, link.seq, link.at, &link.body) != link.hash {
-            "its hash does not fit to what it holds and to the event before".to_owned()
-        } else if !is_canonical(&link.body) {
-            "it is not an event in the form in which events are stored".to_owned()
-        } else {
-            self.previous.clone_from(&link.hash);
-            self.events += 1;
-            return None;
-        };
-        Some(Chain::Broken {
+    /// Checks the next event, and gives it.
+    ///
+    /// # Errors
+    /// The break that shows there.
+    pub(crate) fn step(&mut self, link: &Link) -> Result<RecordedEvent, Chain> {
+        let checked = self.check(link).map_err(|problem| Chain::Broken {
             rollout: link.rollout,
             seq: link.seq,
             problem,
+        })?;
+        self.previous.clone_from(&link.hash);
+        self.events += 1;
+        Ok(checked)
+    }
+
+    fn check(&mut self, link: &Link) -> Result<RecordedEvent, String> {
+        let seq = self.last_seq.entry(link.rollout).or_insert(0);
+        *seq += 1;
+        if link.seq != *seq {
+            return Err(format!("event {seq} of the rollout is missing"));
+        }
+        if hash(&self.previous, link.rollout, link.seq, link.at, &link.body) != link.hash {
+            return Err(
+                "its hash does not fit to what it holds and to the event before".to_owned(),
+            );
+        }
+        let event = read_canonical(&link.body)
+            .ok_or("it is not an event in the form in which events are stored")?;
+        if let Some((kind, host)) = &link.columns
+            && (kind_of(&link.body).as_ref() != Some(kind)
+                || host.as_deref() != event.host().map(HostName::as_str))
+        {
+            return Err("its kind or its host is listed as another one".to_owned());
+        }
+        self.fold(link, &event)?;
+        Ok(RecordedEvent {
+            rollout: link.rollout,
+            seq: link.seq,
+            at: link.at,
+            event,
+            hash: link.hash.clone(),
         })
     }
 
-    /// The result when no step found a break.
-    pub(crate) fn end(self) -> Chain {
+    /// Which lease wrote it does not matter.
+    fn fold(&mut self, link: &Link, event: &Event) -> Result<(), Misuse> {
+        let lease = Lease {
+            service: self.service.clone(),
+            epoch: Epoch(0),
+        };
+        let row = match self.rows.remove(&link.rollout) {
+            None => RolloutRow::begun(link.rollout, &lease, link.at, event)?,
+            Some(row) => row.after(&lease, link.at, event)?,
+        };
+        self.rows.insert(link.rollout, row);
+        Ok(())
+    }
+
+    /// The result when no step found a break, and these are the rollouts that are listed.
+    pub(crate) fn end(self, listed: &[RolloutRow]) -> Chain {
+        let last_seq = |rollout: &RolloutId| self.last_seq.get(rollout).copied().unwrap_or(0);
+        let broken = |rollout: RolloutId, problem: &str| Chain::Broken {
+            rollout,
+            seq: last_seq(&rollout),
+            problem: problem.to_owned(),
+        };
+        for row in listed {
+            match self.rows.get(&row.record.id) {
+                None => return broken(row.record.id, "its events are missing"),
+                Some(folded) if folded.record != row.record => {
+                    return broken(
+                        row.record.id,
+                        "the list of rollouts says something else of it",
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        let ids: BTreeSet<RolloutId> = listed.iter().map(|row| row.record.id).collect();
+        if let Some(id) = self.rows.keys().find(|id| !ids.contains(id)) {
+            return broken(*id, "the list of rollouts does not have it");
+        }
         Chain::Whole {
             events: self.events,
         }
     }
 }
 
-fn is_canonical(body: &str) -> bool {
-    serde_json::from_str::<Event>(body)
-        .and_then(|event| canonical_body(&event))
-        .is_ok_and(|canonical| canonical == body)
+fn read_canonical(body: &str) -> Option<Event> {
+    let event = serde_json::from_str::<Event>(body).ok()?;
+    (canonical_body(&event).ok()? == body).then_some(event)
+}
+
+/// The event's `kind`, which stands in its body.
+pub(crate) fn kind_of(body: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Tag {
+        kind: String,
+    }
+    Some(serde_json::from_str::<Tag>(body).ok()?.kind)
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::task::Poll;
 
 use super::testing::*;
-use super::{Chain, Chained, SqliteLedger, open, open_existing};
+use super::{Chain, Chained, SqlLedger, open, open_existing};
 use crate::core::event::Event;
 use crate::core::ids::RolloutId;
 use crate::ports::{Ledger, LedgerError};
 
-async fn open_file(world: &World) -> SqliteLedger {
+async fn open_file(world: &World) -> SqlLedger {
     let here = world.here("laptop", "boot-1");
     open(&world.url(), here).await.unwrap()
 }
@@ -358,25 +358,7 @@ async fn whoever_takes_the_guard_away_is_found_by_the_chain() {
 #[tokio::test]
 async fn many_processes_make_one_ledger_and_give_each_number_once() {
     let world = World::sqlite();
-    let tasks: Vec<_> = ('a'..='p')
-        .map(|letter| {
-            let (url, here) = (world.url(), world.here("laptop", "boot-1"));
-            tokio::spawn(async move {
-                let ledger = open(&url, here).await.unwrap();
-                let recorded = ledger.record_revision(&revision("web", letter, None)).await;
-                (ledger.id(), recorded.unwrap().number.0)
-            })
-        })
-        .collect();
-    let mut numbers = Vec::new();
-    let id = open_file(&world).await.id();
-    for task in tasks {
-        let (made, number) = task.await.unwrap();
-        assert_eq!(made, id);
-        numbers.push(number);
-    }
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..=16).collect::<Vec<u32>>());
+    made_by_many(&world).await;
 }
 
 /// With time stopped as well: the ledger waits for no timer.

@@ -7,6 +7,12 @@ use crate::ports::LedgerError;
 #[error("{0}")]
 pub(crate) struct Misuse(pub(crate) &'static str);
 
+impl From<Misuse> for String {
+    fn from(misuse: Misuse) -> Self {
+        misuse.0.to_owned()
+    }
+}
+
 /// An error that does not know yet in which ledger it happened.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -16,6 +22,10 @@ pub(crate) enum Fault {
     Damaged(String),
     /// The rules said so.
     Refused(LedgerError),
+    /// It was asked, and nothing came back in time: whether it was done is not known.
+    NoAnswer,
+    /// What was read could not be written to where it was to go.
+    Output(std::io::Error),
     /// See [`Misuse`].
     Misuse(Misuse),
 }
@@ -39,15 +49,29 @@ impl From<Misuse> for Fault {
 }
 
 impl Fault {
+    /// Whether the database has failed, not what was asked of it: then its connection is not to be used any more.
+    pub(crate) fn is_databases(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::NoAnswer)
+    }
+
     /// The error of the ledger at `location` while `doing` that.
     pub(crate) fn at(self, location: &str, doing: &'static str) -> LedgerError {
         match self {
             Self::Refused(error) => error,
             Self::Damaged(what) => damaged(location, &what),
+            Self::NoAnswer => LedgerError::Away {
+                location: location.to_owned(),
+                problem: "it does not answer".to_owned(),
+            },
             Self::Misuse(misuse) => LedgerError::Database {
                 location: location.to_owned(),
                 doing,
                 source: Box::new(misuse),
+            },
+            Self::Output(error) => LedgerError::Database {
+                location: location.to_owned(),
+                doing,
+                source: Box::new(error),
             },
             Self::Database(error) => match result_code(&error) {
                 Some(code) => {

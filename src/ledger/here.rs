@@ -44,12 +44,29 @@ impl Here {
         self.clock.now()
     }
 
+    /// The same machine, with a clock that stands at that moment.
+    pub(crate) fn at(&self, moment: Timestamp) -> Self {
+        Self {
+            clock: Arc::new(Moment(moment)),
+            ..self.clone()
+        }
+    }
+
     /// Whether that holder's process is known to be dead: only one of this machine and boot can be looked up.
     pub(crate) fn is_dead(&self, holder: &Holder) -> bool {
         !self.boot.is_empty()
             && holder.boot == self.boot
             && holder.machine == self.machine
             && !(self.pid_is_alive)(holder.pid)
+    }
+}
+
+/// What another clock said.
+struct Moment(Timestamp);
+
+impl Clock for Moment {
+    fn now(&self) -> Timestamp {
+        self.0
     }
 }
 

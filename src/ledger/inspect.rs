@@ -48,14 +48,9 @@ pub(crate) async fn refuse_unusable(
             "it was left as it is; set `ledger.url` to another path",
         )),
         Found::Damaged(what) => Err(damaged(location, &what)),
-        Found::Version(version) if version > migrate::SCHEMA => Err(unusable(
-            location,
-            format!(
-                "has schema version {version}; this rollctl knows up to {}",
-                migrate::SCHEMA
-            ),
-            "it was written by a later rollctl: use that one",
-        )),
+        Found::Version(version) if version > migrate::SCHEMA => {
+            Err(migrate::refuse_later(location, version))
+        }
         Found::Version(version) => Ok(version),
     }
 }
@@ -139,7 +134,7 @@ fn is_no_database(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::open::writable;
+    use crate::ledger::sqlite::writable;
     use crate::ledger::testing::World;
 
     #[tokio::test]

@@ -1,20 +1,22 @@
 //! A ledger that forgets everything, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::chain::{Chain, Chained, Link, Walk, canonical_body};
+use super::chain::{Chain, Chained, Link, Visit, Walk, canonical_body};
 use super::fault::Fault;
 use super::here::Here;
 use super::lease::LeaseRow;
 use super::memory_store::Store;
 use super::naming::Naming;
 use super::request;
+use super::row::RolloutRow;
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::hold::{Hold, Remark, standing};
-use crate::core::ids::{Epoch, LedgerId, RolloutId, ServiceName};
+use crate::core::ids::{Epoch, HostName, LedgerId, RolloutId, ServiceName};
+use crate::core::recall::Recalled;
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
 use crate::ports::{
@@ -282,9 +284,9 @@ impl Ledger for MemoryLedger {
 
 #[async_trait]
 impl Chained for MemoryLedger {
-    async fn verify_chain(&self, service: &ServiceName) -> Result<Chain, LedgerError> {
+    async fn audit(&self, service: &ServiceName, visit: Visit<'_>) -> Result<Chain, LedgerError> {
         let store = self.store();
-        let mut walk = Walk::new();
+        let mut walk = Walk::new(service);
         for (_, event) in store.events.iter().filter(|(of, _)| of == service) {
             let body = canonical_body(&event.event)
                 .map_err(|error| Fault::Damaged(error.to_string()).at(LOCATION, "verifying"))?;
@@ -294,11 +296,38 @@ impl Chained for MemoryLedger {
                 at: event.at,
                 body,
                 hash: event.hash.clone(),
+                columns: None,
             };
-            if let Some(broken) = walk.step(&link) {
-                return Ok(broken);
+            match walk.step(&link) {
+                Ok(event) => visit(&event),
+                Err(broken) => return Ok(broken),
             }
         }
-        Ok(walk.end())
+        let of_service = |row: &&RolloutRow| row.record.service == *service;
+        let listed: Vec<_> = (store.rollouts.iter().filter(of_service).cloned()).collect();
+        Ok(walk.end(&listed))
+    }
+
+    async fn host_events(
+        &self,
+        service: &ServiceName,
+        host: &HostName,
+    ) -> Result<Vec<RecordedEvent>, LedgerError> {
+        let store = self.store();
+        let events = store.events.iter().filter(|(of, _)| of == service);
+        let about = |event: &&RecordedEvent| event.event.host().is_none_or(|of| of == host);
+        Ok((events.map(|(_, event)| event).filter(about).cloned()).collect())
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceName>, LedgerError> {
+        let store = self.store();
+        let rolled = store.rollouts.iter().map(|row| &row.record.service);
+        let all: BTreeSet<_> = store.revisions.keys().chain(rolled).cloned().collect();
+        Ok(all.into_iter().collect())
+    }
+
+    async fn restore(&self, lease: &Lease, past: &Recalled) -> Result<(), LedgerError> {
+        let restored = self.store().restore(lease, past);
+        restored.map_err(|fault| fault.at(LOCATION, "taking in what was read back"))
     }
 }

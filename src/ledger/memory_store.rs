@@ -11,6 +11,7 @@ use super::row::RolloutRow;
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::hold::Hold;
 use crate::core::ids::{Epoch, HostName, RolloutId, ServiceName};
+use crate::core::recall::Recalled;
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
 use crate::ports::{Answer, InstanceRecord, Lease, LedgerError, Request, RolloutRecord};
@@ -52,14 +53,7 @@ impl Store {
         first: &Event,
     ) -> Result<RecordedEvent, Fault> {
         self.fenced(lease)?;
-        let id = RolloutId(
-            self.rollouts
-                .iter()
-                .map(|row| row.record.id.0)
-                .max()
-                .unwrap_or(0)
-                + 1,
-        );
+        let id = self.next_id();
         let new = RolloutRow::begun(id, lease, at, first)?;
         let unfinished: Vec<RolloutId> = self
             .rollouts
@@ -144,6 +138,45 @@ impl Store {
         };
         self.events.push((service.clone(), recorded.clone()));
         Ok(recorded)
+    }
+
+    pub(crate) fn restore(&mut self, lease: &Lease, past: &Recalled) -> Result<(), Fault> {
+        self.fenced(lease)?;
+        let service = &lease.service;
+        let known = self
+            .revisions
+            .get(service)
+            .is_some_and(|known| !known.is_empty());
+        if known
+            || self
+                .rollouts
+                .iter()
+                .any(|row| row.record.service == *service)
+        {
+            return Err(Misuse("the ledger has a past of the service already").into());
+        }
+        self.revisions
+            .insert(service.clone(), past.revisions.clone());
+        let mut is_free = true;
+        for rollout in &past.rollouts {
+            is_free = is_free && self.find(rollout.id).is_none();
+            let id = if is_free { rollout.id } else { self.next_id() };
+            let Some(((at, first), rest)) = rollout.events.split_first() else {
+                continue;
+            };
+            let row = RolloutRow::begun(id, lease, *at, first)?;
+            self.link(&row, *at, first)?;
+            self.rollouts.push(row);
+            for (at, event) in rest {
+                self.append(lease, id, *at, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_id(&self) -> RolloutId {
+        let ids = self.rollouts.iter().map(|row| row.record.id.0);
+        RolloutId(ids.max().unwrap_or(0) + 1)
     }
 
     pub(crate) fn raise(

@@ -1,58 +1,90 @@
 //! The schema and its versions.
 
 use sqlx::AnyConnection;
-use sqlx::{Connection, Row};
+use sqlx::Row;
 
-use super::fault::Fault;
+use super::fault::{Fault, unusable};
 use crate::core::ids::LedgerId;
 use crate::core::time::Timestamp;
+use crate::ports::LedgerError;
 
 /// The version that this rollctl writes.
 pub(crate) const SCHEMA: i64 = 4;
 
-/// Each version's SQL: for every database, then for SQLite alone. A version that was shipped never changes.
-const STEPS: &[(i64, &str, &str)] = &[
-    (
-        1,
-        include_str!("migrations/0001.sql"),
-        include_str!("migrations/0001.sqlite.sql"),
-    ),
-    (2, include_str!("migrations/0002.sql"), ""),
-    (3, include_str!("migrations/0003.sql"), ""),
-    (4, include_str!("migrations/0004.sql"), ""),
+/// One version's SQL. One that was shipped never changes.
+struct Step {
+    version: i64,
+    /// For every database.
+    common: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        common: include_str!("migrations/0001.sql"),
+        sqlite: include_str!("migrations/0001.sqlite.sql"),
+        postgres: include_str!("migrations/0001.postgres.sql"),
+    },
+    Step {
+        version: 2,
+        common: include_str!("migrations/0002.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Step {
+        version: 3,
+        common: include_str!("migrations/0003.sql"),
+        sqlite: "",
+        postgres: "",
+    },
+    Step {
+        version: 4,
+        common: include_str!("migrations/0004.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
-/// Brings a new, empty database to [`SCHEMA`].
+/// Whose SQL it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// Brings an empty database to [`SCHEMA`]. To be called in a transaction.
 pub(crate) async fn create(
     connection: &mut AnyConnection,
+    dialect: Dialect,
     id: &LedgerId,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let mut transaction = connection.begin().await?;
-    run_steps(&mut transaction, 0).await?;
+    run_steps(connection, dialect, 0).await?;
     sqlx::query(
         "INSERT INTO meta (only_row, schema_version, ledger, created_at) VALUES (1, $1, $2, $3)",
     )
     .bind(SCHEMA)
     .bind(id.as_str())
     .bind(at.as_millis())
-    .execute(&mut *transaction)
+    .execute(connection)
     .await?;
-    Ok(transaction.commit().await?)
+    Ok(())
 }
 
-/// Brings an older ledger to [`SCHEMA`]; another process may do the same at the same time.
-pub(crate) async fn upgrade(connection: &mut AnyConnection) -> Result<(), Fault> {
-    let mut transaction = connection.begin_with(super::sqlite::BEGIN_WRITE).await?;
-    let version = version(&mut transaction).await?;
+/// Brings an older ledger to [`SCHEMA`]. To be called in a transaction that nobody else writes beside: another process
+/// may do the same at the same time.
+pub(crate) async fn upgrade(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), Fault> {
+    let version = version(connection).await?;
     if version < SCHEMA {
-        run_steps(&mut transaction, version).await?;
+        run_steps(connection, dialect, version).await?;
         sqlx::query("UPDATE meta SET schema_version = $1")
             .bind(SCHEMA)
-            .execute(&mut *transaction)
+            .execute(connection)
             .await?;
     }
-    Ok(transaction.commit().await?)
+    Ok(())
 }
 
 /// The version of a ledger.
@@ -64,6 +96,15 @@ pub(crate) async fn version(connection: &mut AnyConnection) -> Result<i64, Fault
     Ok(row.try_get("schema_version")?)
 }
 
+/// The error of a ledger that a later rollctl has written.
+pub(crate) fn refuse_later(location: &str, version: i64) -> LedgerError {
+    unusable(
+        location,
+        format!("has schema version {version}; this rollctl knows up to {SCHEMA}"),
+        "it was written by a later rollctl: use that one",
+    )
+}
+
 /// The ledger's UUID.
 pub(crate) async fn ledger_id(connection: &mut AnyConnection) -> Result<LedgerId, Fault> {
     let row = sqlx::query("SELECT ledger FROM meta")
@@ -72,10 +113,19 @@ pub(crate) async fn ledger_id(connection: &mut AnyConnection) -> Result<LedgerId
     Ok(LedgerId::new(row.try_get::<String, _>("ledger")?))
 }
 
-async fn run_steps(connection: &mut AnyConnection, after: i64) -> Result<(), Fault> {
-    for (_, common, sqlite) in STEPS.iter().filter(|(version, ..)| *version > after) {
-        sqlx::raw_sql(*common).execute(&mut *connection).await?;
-        sqlx::raw_sql(*sqlite).execute(&mut *connection).await?;
+async fn run_steps(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    after: i64,
+) -> Result<(), Fault> {
+    for step in STEPS.iter().filter(|step| step.version > after) {
+        let own = match dialect {
+            Dialect::Sqlite => step.sqlite,
+            Dialect::Postgres => step.postgres,
+        };
+        for sql in [step.common, own] {
+            sqlx::raw_sql(sql).execute(&mut *connection).await?;
+        }
     }
     Ok(())
 }

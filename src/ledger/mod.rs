@@ -1,16 +1,18 @@
 //! What is remembered: revisions, rollouts, events, instances, leases and requests.
 //!
-//! Two implementations of [`crate::ports::Ledger`] behind one contract test: SQLite for one machine, and one in
-//! memory for tests. What the ledger decides (who may take a lease, what an event does to its rollout's row, which
+//! Three implementations of [`crate::ports::Ledger`] behind one contract test: SQLite for one machine, PostgreSQL for a
+//! team, and one in memory for tests. What the ledger decides (who may take a lease, what an event does to its rollout's row, which
 //! number a revision gets, what becomes of a request, what goes into a hash) is decided in [`chain`] and in the private
 //! modules `lease`, `row`, `naming` and `request`, which know no database; the rest only stores it.
 //!
 //! The SQL goes through sqlx's `Any` driver, with `BIGINT` and `TEXT` columns and `$1` placeholders: every query is
-//! the same text and the same code for SQLite and for PostgreSQL, so a second database needs only its own way of
-//! opening, of beginning a write and of making `events` append-only. With sqlx's typed drivers every function that
-//! takes a connection would be there twice.
+//! the same text and the same code for SQLite and for PostgreSQL ([`SqlLedger`]). What differs is in the private module
+//! `database`: how a connection is made, how a write begins, whose clock leases run out by, and what errors mean. With
+//! sqlx's typed drivers every function that takes a connection would be there twice.
 
 pub mod chain;
+mod database;
+mod doubt;
 mod fault;
 mod filesystem;
 mod here;
@@ -22,11 +24,17 @@ mod migrate;
 mod naming;
 mod open;
 mod place;
+mod postgres;
+mod postgres_fault;
+mod postgres_open;
+mod postgres_url;
 mod request;
 mod row;
+mod sql_books;
 mod sql_events;
 mod sql_holds;
 mod sql_leases;
+mod sql_ledger;
 mod sql_requests;
 mod sql_revisions;
 mod sql_rollouts;
@@ -36,6 +44,8 @@ mod sqlite;
 mod contract_tests;
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod postgres_tests;
 #[cfg(test)]
 mod sequence_tests;
 #[cfg(test)]
@@ -48,5 +58,5 @@ pub use here::Here;
 pub use lease::{LEASE, RENEW_EVERY};
 pub use memory::MemoryLedger;
 pub use open::{open, open_existing};
-pub use place::{default_path, sqlite_path};
-pub use sqlite::SqliteLedger;
+pub use place::{default_path, place_on_this_machine, sqlite_path};
+pub use sql_ledger::SqlLedger;

@@ -6,23 +6,32 @@ use std::path::{Path, PathBuf};
 use sqlx::AnyConnection;
 use sqlx::Connection;
 
+use super::database::Database;
 use super::fault::{Fault, file, unusable};
 use super::filesystem::network_file_system;
 use super::here::Here;
 use super::inspect::{APPLICATION_ID, refuse_unusable};
-use super::migrate;
+use super::migrate::{self, Dialect};
 use super::place::sqlite_path;
-use super::sqlite::SqliteLedger;
+use super::postgres_open;
+use super::postgres_url::is_postgres;
+use super::sql_ledger::SqlLedger;
+use super::sqlite::{BEGIN_WRITE, Mode, SqliteFile, connect, writable};
 use crate::core::ids::LedgerId;
 use crate::ports::LedgerError;
 
-/// Opens the ledger of a `sqlite:PATH` URL for reading and writing, and makes it when there is none: folders with
-/// mode 0700, the file with 0600. A relative path is relative to the process's working folder.
+/// Opens the ledger of a `sqlite:PATH` or `postgres://...` URL for reading and writing, and makes it when there is none:
+/// in a file (folders with mode 0700, the file with 0600; a relative path is relative to the process's working folder),
+/// or as tables in a database that is there.
 ///
 /// # Errors
-/// `Unusable` when the file is not a ledger, damaged, too new, or on a network file system, and for URLs that are not
-/// SQLite's; `Database` when SQLite fails otherwise. Nothing that was there is changed then.
-pub async fn open(url: &str, here: Here) -> Result<SqliteLedger, LedgerError> {
+/// `Unusable` when what is there is not a ledger, damaged, too new, on a network file system or does not let us in, and
+/// for other URLs; `Away` when the server cannot be reached; `Database` when it fails otherwise. Nothing that was there
+/// is changed then.
+pub async fn open(url: &str, here: Here) -> Result<SqlLedger, LedgerError> {
+    if is_postgres(url) {
+        return postgres_open::open(url, here).await;
+    }
     let path = absolute(sqlite_path(url)?)?;
     let location = path.display().to_string();
     refuse_network(&path, &location)?;
@@ -33,15 +42,19 @@ pub async fn open(url: &str, here: Here) -> Result<SqliteLedger, LedgerError> {
     let connection = writable(&path)
         .await
         .map_err(|fault| fault.at(&location, "opening it"))?;
-    SqliteLedger::over(connection, path, here).await
+    let database = Database::Sqlite(SqliteFile::new(path, Mode::Write));
+    SqlLedger::over(connection, database, here).await
 }
 
-/// Opens the ledger of a `sqlite:PATH` URL for reading only; nothing when there is none. It makes no ledger, and every
+/// Opens the ledger of a URL for reading only; nothing when there is none. It makes no ledger, and every
 /// attempt to record something in it fails.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn open_existing(url: &str, here: Here) -> Result<Option<SqliteLedger>, LedgerError> {
+pub async fn open_existing(url: &str, here: Here) -> Result<Option<SqlLedger>, LedgerError> {
+    if is_postgres(url) {
+        return postgres_open::open_existing(url, here).await;
+    }
     let path = absolute(sqlite_path(url)?)?;
     let location = path.display().to_string();
     if !exists(&path, &location)? {
@@ -49,7 +62,8 @@ pub async fn open_existing(url: &str, here: Here) -> Result<Option<SqliteLedger>
     }
     refuse_network(&path, &location)?;
     let connection = inspected(&path, &location).await?;
-    SqliteLedger::over(connection, path, here).await.map(Some)
+    let database = Database::Sqlite(SqliteFile::new(path, Mode::Read));
+    SqlLedger::over(connection, database, here).await.map(Some)
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, LedgerError> {
@@ -136,7 +150,9 @@ async fn fill(path: &Path, here: &Here) -> Result<(), Fault> {
         .execute(&mut connection)
         .await?;
     let id = LedgerId::new(uuid::Uuid::new_v4().to_string());
-    migrate::create(&mut connection, &id, here.now()).await?;
+    let mut transaction = connection.begin().await?;
+    migrate::create(&mut transaction, Dialect::Sqlite, &id, here.now()).await?;
+    transaction.commit().await?;
     sqlx::raw_sql("PRAGMA journal_mode = WAL")
         .execute(&mut connection)
         .await?;
@@ -149,7 +165,7 @@ async fn inspected(path: &Path, location: &str) -> Result<AnyConnection, LedgerE
     let mut connection = connect(path, Mode::Read).await.map_err(opening)?;
     if refuse_unusable(&mut connection, path, location).await? < migrate::SCHEMA {
         let mut writer = writable(path).await.map_err(opening)?;
-        migrate::upgrade(&mut writer)
+        upgrade(&mut writer)
             .await
             .map_err(|fault| fault.at(location, "bringing its schema up to date"))?;
         writer.close().await.ok();
@@ -157,37 +173,10 @@ async fn inspected(path: &Path, location: &str) -> Result<AnyConnection, LedgerE
     Ok(connection)
 }
 
-/// A connection whose commits are on the disk when they return.
-pub(crate) async fn writable(path: &Path) -> Result<AnyConnection, Fault> {
-    let mut connection = connect(path, Mode::Write).await?;
-    sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
-        .execute(&mut connection)
-        .await?;
-    Ok(connection)
-}
-
-#[derive(Clone, Copy)]
-enum Mode {
-    Read,
-    Write,
-}
-
-/// Connects to a file that is there. sqlx sets `foreign_keys` and a busy timeout of 5 s by itself.
-async fn connect(path: &Path, mode: Mode) -> Result<AnyConnection, Fault> {
-    sqlx::any::install_default_drivers();
-    let configuration = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Fault::Database(sqlx::Error::Configuration(error))
-    };
-    // Without `.` and `..`, which a URL's parser would take out of the text and so past symbolic links.
-    let path = std::fs::canonicalize(path).map_err(|error| Fault::Database(error.into()))?;
-    let encoded = url::Url::from_file_path(&path)
-        .map_err(|()| configuration("its path cannot be written as a URL".into()))?;
-    let mode = match mode {
-        Mode::Read => "ro",
-        Mode::Write => "rw",
-    };
-    let url = format!("sqlite://{}?mode={mode}", encoded.path());
-    Ok(AnyConnection::connect(&url).await?)
+async fn upgrade(connection: &mut AnyConnection) -> Result<(), Fault> {
+    let mut transaction = connection.begin_with(BEGIN_WRITE).await?;
+    migrate::upgrade(&mut transaction, Dialect::Sqlite).await?;
+    Ok(transaction.commit().await?)
 }
 
 fn io_error(location: &str, doing: &'static str, error: std::io::Error) -> LedgerError {

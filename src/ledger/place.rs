@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 
 use super::fault::unusable;
+use super::postgres_url::{is_postgres, without_secrets};
 use crate::core::ids::FleetName;
 use crate::ports::LedgerError;
 
@@ -23,6 +24,18 @@ pub fn default_path(fleet: &FleetName) -> Result<PathBuf, LedgerError> {
             "set `HOME`, or `ledger.url = \"sqlite:PATH\"` in the inventory",
         )
     })
+}
+
+/// The file beside which a ledger's artifacts lie when the inventory gives no other place: the ledger itself; of one on a
+/// server, the file that it would be on this machine.
+///
+/// # Errors
+/// As [`default_path`] and [`sqlite_path`].
+pub fn place_on_this_machine(url: &str, fleet: &FleetName) -> Result<PathBuf, LedgerError> {
+    match is_postgres(url) {
+        true => default_path(fleet),
+        false => sqlite_path(url),
+    }
 }
 
 /// The file of a `sqlite:PATH` URL (`sqlite://PATH` too), as it is written there.
@@ -50,37 +63,11 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf, LedgerError> {
 
 fn refused_scheme(url: &str) -> LedgerError {
     let location = without_secrets(url);
-    if ["postgres:", "postgresql:"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
-    {
-        return unusable(
-            &location,
-            "PostgreSQL cannot be used yet",
-            "use `ledger.url = \"sqlite:PATH\"`, or leave it out for the default path",
-        );
-    }
     unusable(
         &location,
         "its URL is not understood",
-        "write `ledger.url = \"sqlite:PATH\"`, or leave it out for the default path",
+        "write `ledger.url = \"sqlite:PATH\"` or `postgres://USER@HOST/DATABASE`, or leave it out for the default path",
     )
-}
-
-/// The URL without password and parameters; only its scheme where it cannot be told what is a password.
-fn without_secrets(text: &str) -> String {
-    if let Ok(mut url) = url::Url::parse(text)
-        && url.has_host()
-        && url.set_password(None).is_ok()
-    {
-        url.set_query(None);
-        url.set_fragment(None);
-        return url.to_string();
-    }
-    match text.split_once([':', '@', '?']) {
-        Some((scheme, _)) => format!("{scheme}:..."),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -101,21 +88,6 @@ mod tests {
     #[test]
     fn other_urls_are_refused_without_their_secrets() {
         for (url, location, problem) in [
-            (
-                "postgres://u:hunter2@db/x",
-                "postgres://u@db/x",
-                "PostgreSQL cannot be used yet",
-            ),
-            (
-                "postgresql://db/x?password=hunter2&sslmode=require",
-                "postgresql://db/x",
-                "PostgreSQL cannot be used yet",
-            ),
-            (
-                "postgres://u:hunter2@db:port/x",
-                "postgres:...",
-                "PostgreSQL cannot be used yet",
-            ),
             (
                 "mysql://u:hunter2@db/x",
                 "mysql://u@db/x",

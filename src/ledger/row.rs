@@ -91,6 +91,7 @@ impl RolloutRow {
             | Event::AbortRequested { .. }
             | Event::HookStarted { .. }
             | Event::HookEnded { .. }
+            | Event::ReadBack { .. }
             | Event::PauseRequested { .. } => (RUNNING.to_owned(), false),
         };
         self.record.outcome = outcome;

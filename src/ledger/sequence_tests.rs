@@ -1,8 +1,10 @@
-//! Any sequence of calls: SQLite and memory answer the same, numbers are dense, the chain is whole.
+//! Any sequence of calls: SQLite, PostgreSQL and memory answer the same, numbers are dense, the chain is whole.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rollctl_postgres::Server;
 
 use super::testing::*;
 use super::{Chained, LEASE};
@@ -250,6 +252,19 @@ async fn check(world: &World, ledger: &dyn Chained) -> String {
     seen
 }
 
+/// One server for all cases: its process ends with this thread.
+fn worlds() -> Vec<World> {
+    thread_local! {
+        static SERVER: Option<Arc<Server>> =
+            (!rollctl_postgres::skip()).then(|| Arc::new(Server::start().unwrap()));
+    }
+    let postgres = SERVER.with(|server| server.as_ref().map(World::on));
+    [World::memory(), World::sqlite()]
+        .into_iter()
+        .chain(postgres)
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -258,7 +273,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut answers = Vec::new();
-            for world in [World::memory(), World::sqlite()] {
+            for world in worlds() {
                 let ledger = world.open().await;
                 let mut newest = [0; 2];
                 let mut said = Vec::new();
@@ -268,7 +283,9 @@ proptest! {
                 said.push(check(&world, &*ledger).await);
                 answers.push(said);
             }
-            assert_eq!(answers[0], answers[1], "memory and SQLite differ");
+            for other in &answers[1..] {
+                assert_eq!(&answers[0], other, "memory and a database differ");
+            }
         });
     }
 }

@@ -40,7 +40,8 @@ pub(crate) async fn open(
 ) -> Result<Vec<Request>, Fault> {
     sql_leases::fenced(connection, lease).await?;
     let rows = sqlx::query(
-        "SELECT * FROM requests WHERE service = $1 AND answered_at IS NULL ORDER BY id",
+        r#"SELECT id, service, kind, "by", "at", answer, reason FROM requests
+           WHERE service = $1 AND answered_at IS NULL ORDER BY id"#,
     )
     .bind(lease.service.as_str())
     .fetch_all(connection)
@@ -52,12 +53,14 @@ pub(crate) async fn find(
     connection: &mut AnyConnection,
     request: i64,
 ) -> Result<Option<Request>, Fault> {
-    sqlx::query("SELECT * FROM requests WHERE id = $1")
-        .bind(request)
-        .fetch_optional(connection)
-        .await?
-        .map(|row| from_row(&row))
-        .transpose()
+    sqlx::query(
+        r#"SELECT id, service, kind, "by", "at", answer, reason FROM requests WHERE id = $1"#,
+    )
+    .bind(request)
+    .fetch_optional(connection)
+    .await?
+    .map(|row| from_row(&row))
+    .transpose()
 }
 
 pub(crate) async fn answer(

@@ -26,16 +26,14 @@ pub(crate) async fn record(
             is_signed,
         } => {
             if *is_renamed {
-                insert_last_name(connection, &new.service, revision).await?;
+                let last = revision.names.len().saturating_sub(1);
+                insert_names(connection, &new.service, revision, last).await?;
             }
             if *is_signed {
                 update_signers(connection, &new.service, revision).await?;
             }
         }
-        Naming::New(revision) => {
-            insert(connection, &new.service, revision).await?;
-            insert_last_name(connection, &new.service, revision).await?;
-        }
+        Naming::New(revision) => insert(connection, &new.service, revision).await?,
     }
     Ok(naming.into_revision())
 }
@@ -97,7 +95,8 @@ fn from_row(row: &AnyRow) -> Result<Revision, Fault> {
     })
 }
 
-async fn insert(
+/// With its names.
+pub(crate) async fn insert(
     connection: &mut AnyConnection,
     service: &ServiceName,
     revision: &Revision,
@@ -115,9 +114,9 @@ async fn insert(
     .bind(revision.cause.as_deref())
     .bind(adopted)
     .bind(signers(revision)?)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    insert_names(connection, service, revision, 0).await
 }
 
 async fn update_signers(
@@ -143,22 +142,23 @@ fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
     Ok(serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))?)
 }
 
-async fn insert_last_name(
+/// Those from the place `from` on.
+async fn insert_names(
     connection: &mut AnyConnection,
     service: &ServiceName,
     revision: &Revision,
+    from: usize,
 ) -> Result<(), Fault> {
-    let Some(name) = revision.names.last() else {
-        return Ok(());
-    };
-    sqlx::query(
-        "INSERT INTO revision_names (service, name, number, position) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(service.as_str())
-    .bind(name.as_str())
-    .bind(i64::from(revision.number.0))
-    .bind(i64::try_from(revision.names.len()).unwrap_or(i64::MAX))
-    .execute(connection)
-    .await?;
+    for (place, name) in revision.names.iter().enumerate().skip(from) {
+        sqlx::query(
+            "INSERT INTO revision_names (service, name, number, position) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(service.as_str())
+        .bind(name.as_str())
+        .bind(i64::from(revision.number.0))
+        .bind(i64::try_from(place + 1).unwrap_or(i64::MAX))
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }

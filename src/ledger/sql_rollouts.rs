@@ -12,6 +12,18 @@ use crate::core::spec::RolloutKind;
 use crate::core::time::Timestamp;
 use crate::ports::{InstanceRecord, Lease, RolloutRecord};
 
+/// Rollouts' rows by their columns: a later rollctl may add some while this one is connected, and a server does not take
+/// a `*` that has become more.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            r#"SELECT id, service, kind, "from", "to", outcome, started_at, ended_at, "by", partial, epoch
+               FROM rollouts "#,
+            $which
+        )
+    };
+}
+
 /// A service's, newest first.
 pub(crate) async fn list(
     connection: &mut AnyConnection,
@@ -19,7 +31,7 @@ pub(crate) async fn list(
     limit: usize,
     here: &Here,
 ) -> Result<Vec<RolloutRecord>, Fault> {
-    let rows = sqlx::query("SELECT * FROM rollouts WHERE service = $1 ORDER BY id DESC LIMIT $2")
+    let rows = sqlx::query(select!("WHERE service = $1 ORDER BY id DESC LIMIT $2"))
         .bind(service.as_str())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&mut *connection)
@@ -48,7 +60,7 @@ pub(crate) async fn find(
     connection: &mut AnyConnection,
     rollout: RolloutId,
 ) -> Result<Option<RolloutRow>, Fault> {
-    sqlx::query("SELECT * FROM rollouts WHERE id = $1")
+    sqlx::query(select!("WHERE id = $1"))
         .bind(rollout.0)
         .fetch_optional(connection)
         .await?
@@ -61,13 +73,26 @@ pub(crate) async fn unfinished(
     connection: &mut AnyConnection,
     service: &ServiceName,
 ) -> Result<Vec<RolloutRow>, Fault> {
-    let rows =
-        sqlx::query("SELECT * FROM rollouts WHERE service = $1 AND ended_at IS NULL ORDER BY id")
-            .bind(service.as_str())
-            .fetch_all(connection)
-            .await?;
+    let rows = sqlx::query(select!(
+        "WHERE service = $1 AND ended_at IS NULL ORDER BY id"
+    ))
+    .bind(service.as_str())
+    .fetch_all(connection)
+    .await?;
     let rows: Vec<RolloutRow> = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(rows.into_iter().filter(RolloutRow::is_unfinished).collect())
+}
+
+/// Every one of a service as it is stored, oldest first.
+pub(crate) async fn all(
+    connection: &mut AnyConnection,
+    service: &ServiceName,
+) -> Result<Vec<RolloutRow>, Fault> {
+    let rows = sqlx::query("SELECT * FROM rollouts WHERE service = $1 ORDER BY id")
+        .bind(service.as_str())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(from_row).collect()
 }
 
 pub(crate) async fn next_id(connection: &mut AnyConnection) -> Result<RolloutId, Fault> {
@@ -185,13 +210,12 @@ pub(crate) async fn instances(
     connection: &mut AnyConnection,
     service: &ServiceName,
 ) -> Result<Vec<InstanceRecord>, Fault> {
-    let rows = sqlx::query(
-        "SELECT host, digest, state, since FROM instances WHERE service = $1 ORDER BY host",
-    )
-    .bind(service.as_str())
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
+    let rows = sqlx::query("SELECT host, digest, state, since FROM instances WHERE service = $1")
+        .bind(service.as_str())
+        .fetch_all(connection)
+        .await?;
+    let instances: Result<Vec<_>, Fault> = rows
+        .iter()
         .map(|row| {
             Ok(InstanceRecord {
                 host: HostName::new(row.try_get::<String, _>("host")?),
@@ -200,5 +224,9 @@ pub(crate) async fn instances(
                 since: Timestamp::from_millis(row.try_get("since")?),
             })
         })
-        .collect()
+        .collect();
+    let mut instances = instances?;
+    // Not by the database: servers sort texts by the rules of some language.
+    instances.sort_by(|one, other| one.host.cmp(&other.host));
+    Ok(instances)
 }

@@ -1,9 +1,9 @@
 //! Ledgers of earlier schemas.
 
 use super::inspect::APPLICATION_ID;
-use super::open::writable;
+use super::open;
+use super::sqlite::writable;
 use super::testing::*;
-use super::{open, open_existing};
 use crate::core::event::Event;
 use crate::core::ids::RolloutId;
 use crate::ports::{Ledger, RequestKind};
@@ -73,22 +73,7 @@ async fn a_ledger_of_schema_1_is_brought_up_to_date_and_stays_whole() {
 #[tokio::test]
 async fn many_processes_bring_one_ledger_up_to_date_once() {
     let world = of_schema_1().await;
-    let tasks: Vec<_> = (0..8)
-        .map(|process| {
-            let (url, here) = (world.url(), world.here("laptop", "boot-1"));
-            tokio::spawn(async move {
-                let ledger = match process % 2 {
-                    0 => open(&url, here).await.unwrap(),
-                    _ => open_existing(&url, here).await.unwrap().unwrap(),
-                };
-                assert_eq!(ledger.find_request(1).await.unwrap(), None);
-                assert_eq!(whole(&ledger, "web").await, 5);
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    upgraded_by_many(&world).await;
 }
 
 #[tokio::test]

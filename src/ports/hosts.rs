@@ -10,6 +10,7 @@ use crate::core::event::{Runs, Started, Unproven};
 use crate::core::ids::{
     BootId, Digest, Epoch, HostName, LedgerId, RevisionName, RevisionRef, RolloutId,
 };
+use crate::core::recall::Memory;
 use crate::core::revision::{Adopted, Architecture, Manifest, Revision};
 
 /// What went wrong on a host, and what is known of the host now.
@@ -103,6 +104,15 @@ pub struct Owner {
     pub machine: String,
 }
 
+/// What a host remembers of a service, and who manages it there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// The ledger that manages the service here, if any.
+    pub owner: Option<Owner>,
+    /// Revisions and changes.
+    pub memory: Memory,
+}
+
 /// A unit as systemd shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitState {
@@ -138,6 +148,8 @@ pub struct Controller {
     pub owner: Owner,
     /// `user@machine`, for the host's journal.
     pub by: String,
+    /// Whether hosts that another ledger owns are taken from it.
+    pub takes_hosts: bool,
 }
 
 /// A switch from one thing to another on one host: activate, and revert with the two exchanged.
@@ -237,7 +249,11 @@ pub trait Hosts: Send + Sync {
     /// Compares what runs, and what lies on disk, with the manifest of the revision; changes nothing.
     async fn attest(&self, host: &HostName) -> Result<Attested, HostError>;
 
-    /// Writes owner and epoch; refused by a host that another ledger owns or that has seen a later epoch.
+    /// Reads what it remembers of the service: manifests, journal, and who manages it; changes nothing.
+    async fn remembered(&self, host: &HostName) -> Result<Remembered, HostError>;
+
+    /// Writes owner and epoch; refused by a host that another ledger owns, unless it is taken over from that one, and by
+    /// one that has seen a later epoch.
     async fn claim(&self, host: &HostName, controller: &Controller) -> Result<(), HostError>;
 
     /// Ships a revision and verifies it, and keeps what the host ran before rollctl came. Nothing goes down.

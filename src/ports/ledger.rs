@@ -52,6 +52,15 @@ pub enum LedgerError {
         /// What can be done.
         hint: String,
     },
+    /// The server cannot be reached, does not answer, or another client keeps it busy. Whether what was asked last was done
+    /// is not known; the same may be asked again.
+    #[error("ledger {location} cannot be asked now: {problem}")]
+    Away {
+        /// Its URL, without password.
+        location: String,
+        /// What is known.
+        problem: String,
+    },
     /// Reading or writing failed.
     #[error("ledger {location}: {doing} failed")]
     Database {
@@ -76,6 +85,9 @@ impl LedgerError {
                 "choose another `--name`; `rollctl history {service}` lists the names in use"
             )),
             Self::Unusable { hint, .. } => Some(hint.clone()),
+            Self::Away { .. } => Some(
+                "look whether the server runs and can be reached from here, then run the command again".to_owned(),
+            ),
             Self::LeaseLost { .. } | Self::Database { .. } => None,
         }
     }

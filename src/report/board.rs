@@ -378,6 +378,7 @@ fn is_told(event: &Event, instances: usize) -> bool {
         | Event::StepOpened { .. }
         | Event::RollbackStarted { .. }
         | Event::AbortRequested { .. }
+        | Event::ReadBack { .. }
         | Event::PauseRequested { .. } => true,
         Event::HookEnded { end, .. } => !end.is_well(),
         Event::HostObserved { sight, .. } => !matches!(sight, Sight::Reachable { .. }),

@@ -153,6 +153,17 @@ fn fields(event: &Event) -> (&'static str, Value) {
             ("hook_started", without_null(fields, "outcome"))
         }
         Event::HookEnded { hook, end, .. } => ("hook_ended", hook_fields(*hook, end)),
+        Event::ReadBack { line, .. } => {
+            let fields = json!({
+                "from": line.from,
+                "to": line.to,
+                "outcome": line.outcome,
+                "by": line.by,
+                "epoch": line.epoch,
+                "hash": line.hash,
+            });
+            ("read_back", fields)
+        }
         Event::RolloutPaused => ("rollout_paused", json!({})),
         Event::RolloutSuperseded { by } => ("rollout_superseded", json!({"by": by})),
         Event::RolloutEnded { outcome } => ("rollout_ended", json!({"outcome": outcome})),

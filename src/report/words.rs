@@ -14,7 +14,8 @@ use crate::core::event::{
     Event, Mark, Outcome, PauseCause, RecordedEvent, RollbackCause, Runs, SiblingSight, Sight,
 };
 use crate::core::health::Health;
-use crate::core::ids::{HostName, RolloutId};
+use crate::core::ids::{HostName, RevisionName, RolloutId};
+use crate::core::recall::JournalLine;
 use crate::core::rollout::RolloutState;
 use crate::core::spec::{RolloutKind, Spec};
 use crate::core::traffic_state::TrafficSight;
@@ -158,10 +159,26 @@ pub fn sentence(recorded: &RecordedEvent, about: &dyn About) -> String {
             let whose = host.as_ref().map_or_else(service, ToString::to_string);
             format!("{whose}: {hook} hook {}", hook_ended(end))
         }
+        Event::ReadBack { host, line } => format!("{host}: {}", line_in_words(line)),
         Event::RolloutPaused => format!("{} paused", service()),
         Event::RolloutSuperseded { by } => format!("{} gave way to rollout {by}", service()),
         Event::RolloutEnded { outcome } => format!("{} {}", service(), outcome_in_words(*outcome)),
     }
+}
+
+/// A line of a host's journal: `from `v1` to `v2`: confirmed (by ann@desk)`.
+fn line_in_words(line: &JournalLine) -> String {
+    let name = |name: Option<&RevisionName>| match name {
+        Some(name) => format!("`{name}`"),
+        None => "nothing".to_owned(),
+    };
+    format!(
+        "from {} to {}: {} (by {}; read back from its journal)",
+        name(line.from.as_ref()),
+        name(line.to.as_ref()),
+        printable(&line.outcome),
+        printable(&line.by)
+    )
 }
 
 /// How a rollout ended, after its name.

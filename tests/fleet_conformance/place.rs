@@ -250,6 +250,7 @@ pub(crate) fn controller(epoch: i64) -> Controller {
             machine: "ops".into(),
         },
         by: "ann@ops".into(),
+        takes_hosts: false,
     }
 }
 

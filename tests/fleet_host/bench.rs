@@ -162,6 +162,7 @@ impl Bench {
                 machine: "ops".into(),
             },
             by: "ann@ops".into(),
+            takes_hosts: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rollctl::inventory::{Severity, check_files, load, locate};
+use rollctl::inventory::{check_files, load, locate};
 
 /// The blocks of TOML in a page, each with the line it begins at.
 fn blocks(page: &str) -> Vec<(usize, String)> {
@@ -30,24 +30,9 @@ fn every_block_of_the_reference_is_an_inventory() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("production.toml");
         std::fs::write(&path, &block).unwrap();
-        // A block that begins so shows what is refused until its time comes, and nothing else.
-        let not_yet = block.starts_with("# not yet");
         match load(&path) {
-            Ok(loaded) => {
-                assert!(!not_yet, "docs/inventory.md:{line} can be had now");
-                assert!(loaded.warnings.is_empty(), "docs/inventory.md:{line}");
-            }
-            Err(errors) => {
-                let all_later = errors
-                    .mistakes
-                    .iter()
-                    .all(|mistake| mistake.severity == Severity::NotYet);
-                assert!(
-                    not_yet && all_later,
-                    "docs/inventory.md:{line}\n{}",
-                    errors.render(false)
-                );
-            }
+            Ok(loaded) => assert!(loaded.warnings.is_empty(), "docs/inventory.md:{line}"),
+            Err(errors) => panic!("docs/inventory.md:{line}\n{}", errors.render(false)),
         }
     }
 }

@@ -156,6 +156,10 @@ impl Hosts for FakeFleet {
         })
     }
 
+    async fn remembered(&self, _: &HostName) -> Result<Remembered, HostError> {
+        Ok(Remembered::default())
+    }
+
     async fn check(&self, _: &HostName) -> Result<String, HostError> {
         Ok(String::new())
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::hold::{Hold, Remark};
@@ -20,6 +21,10 @@ pub(in crate::driver) struct FakeLedger {
     pub(in crate::driver) lease_lost_after: Mutex<Option<usize>>,
     pub(in crate::driver) renewals: AtomicUsize,
     pub(in crate::driver) requests: Mutex<Vec<Request>>,
+    /// How long it goes away when that event is to be written, and whether that and those with it are written then.
+    pub(in crate::driver) goes_away: Mutex<Option<(usize, Duration, bool)>>,
+    away_until: Mutex<Option<Instant>>,
+    doubts: Mutex<bool>,
 }
 
 impl Default for FakeLedger {
@@ -30,6 +35,9 @@ impl Default for FakeLedger {
             lease_lost_after: Mutex::default(),
             renewals: AtomicUsize::new(0),
             requests: Mutex::default(),
+            goes_away: Mutex::default(),
+            away_until: Mutex::default(),
+            doubts: Mutex::default(),
         }
     }
 }
@@ -56,6 +64,23 @@ impl FakeLedger {
         requests.iter().find(|r| r.id == request)?.answer.clone()
     }
 
+    /// An error while it is away.
+    pub(in crate::driver) fn answers(&self) -> Result<(), LedgerError> {
+        let until = *self.away_until.lock().unwrap();
+        match until.is_some_and(|until| Instant::now() < until) {
+            true => Err(away()),
+            false => Ok(()),
+        }
+    }
+
+    /// Goes away now, if it is to do so at that event; whether the events are written nevertheless.
+    fn leaves_at(&self, event: usize) -> Option<bool> {
+        let mut goes_away = self.goes_away.lock().unwrap();
+        let (_, time, writes) = goes_away.take_if(|(at, ..)| event >= *at)?;
+        *self.away_until.lock().unwrap() = Some(Instant::now() + time);
+        Some(writes)
+    }
+
     fn close(&self, request: i64, answer: Answer) -> bool {
         let mut requests = self.requests.lock().unwrap();
         let open = requests
@@ -70,6 +95,13 @@ fn broken() -> LedgerError {
         location: "memory".into(),
         doing: "writing",
         source: "disk full".into(),
+    }
+}
+
+fn away() -> LedgerError {
+    LedgerError::Away {
+        location: "memory".into(),
+        problem: "it does not answer".into(),
     }
 }
 
@@ -103,8 +135,23 @@ impl Ledger for FakeLedger {
         events: &[(Timestamp, Event)],
     ) -> Result<Vec<RecordedEvent>, LedgerError> {
         tokio::time::sleep(Duration::from_millis(1)).await;
+        self.answers()?;
         let mut written = self.events.lock().unwrap();
+        // In doubt it knows what it has written already, as the contract of `Away` says.
+        let after = written.len().saturating_sub(events.len());
+        let same = |(one, (at, event)): (&RecordedEvent, &(Timestamp, Event))| {
+            (&one.at, &one.event) == (at, event)
+        };
+        if std::mem::take(&mut *self.doubts.lock().unwrap())
+            && written[after..].iter().zip(events).all(same)
+        {
+            return Ok(written[after..].to_vec());
+        }
         let before = written.len();
+        let leaves = self.leaves_at(before + events.len());
+        if leaves == Some(false) {
+            return Err(away());
+        }
         if before + events.len() >= self.fails_at.load(Ordering::SeqCst) {
             return Err(broken());
         }
@@ -119,6 +166,10 @@ impl Ledger for FakeLedger {
                     hash: format!("hash-{seq}"),
                 }),
         );
+        if leaves == Some(true) {
+            *self.doubts.lock().unwrap() = true;
+            return Err(away());
+        }
         Ok(written[before..].to_vec())
     }
 
@@ -152,6 +203,7 @@ impl Ledger for FakeLedger {
 
     async fn renew(&self, lease: &Lease) -> Result<(), LedgerError> {
         let renewals = self.renewals.fetch_add(1, Ordering::SeqCst);
+        self.answers()?;
         match *self.lease_lost_after.lock().unwrap() {
             Some(limit) if renewals >= limit => Err(LedgerError::LeaseLost {
                 service: lease.service.clone(),
@@ -187,6 +239,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn open_requests(&self, lease: &Lease) -> Result<Vec<Request>, LedgerError> {
+        self.answers()?;
         let requests = self.requests.lock().unwrap();
         let open = requests
             .iter()
@@ -201,6 +254,7 @@ impl Ledger for FakeLedger {
         _: Timestamp,
         answer: &Answer,
     ) -> Result<bool, LedgerError> {
+        self.answers()?;
         Ok(self.close(request, answer.clone()))
     }
 

@@ -103,7 +103,7 @@ options() {
     dir= ledger= machine= service= epoch= by= rollout= hash= digest= from= to= from_name= to_name= from_digest=
     revision= binary= link= origin= drop_in= limit= patience= name= id= codec= base= meta= size= source= sums= user=
     units= expected= keep= boot= template= port= keeps= guarded= window= guard_input= guard_service= guard_timer= looked=
-    url= protocols= form= pulled_size= pulled_sha256= at=
+    takes= url= protocols= form= pulled_size= pulled_sha256= at=
     for argument; do
         value=${argument#*=}
         case $argument in
@@ -113,6 +113,7 @@ options() {
         service=*) service=$value ;;
         epoch=*) epoch=$value ;;
         by=*) by=$value ;;
+        takes=*) takes=$value ;;
         rollout=*) rollout=$value ;;
         hash=*) hash=$value ;;
         digest=*) digest=$value ;;

@@ -215,6 +215,8 @@ side_revert() {
             side_current "$from_name"
         fi
         side_remove "$to_name"
+        # As where units are replaced: to what runs now.
+        gone=$to_name to_name=$from_name from_name=$gone
         journal_line "$outcome"
     fi
     disarm

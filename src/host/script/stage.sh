@@ -1,11 +1,19 @@
 
-# claim dir= ledger= machine= service= epoch=: this ledger and this controller work here from now on.
+# claim dir= ledger= machine= service= epoch= rollout= by= takes=: this ledger and this controller work here from now on.
 claim() {
     options "$@"
     problem=$(mkdir -p -- "$dir/.rollctl" "$dir/revisions" 2>&1) || refuse unwritable "$problem"
     lock
     read_owner
+    taken=
+    # Before the owner changes: whoever is cut off in between has only said too early what the next one does.
+    if [ "$takes" = yes ] && [ -n "$owner" ] && [ "$owner" != "$ledger" ]; then
+        from_name=- to_name=- hash=-
+        journal_line "taken over from the ledger $owner on $owner_machine" || refuse unwritable "cannot write \`$dir/.rollctl/journal\`"
+        taken=$owner owner=
+    fi
     check_owner
+    owner=${owner:-$taken}
     if [ -n "$owner_service" ] && [ "$owner_service" != "$service" ]; then
         refuse shared "\`$dir\` belongs to the service \`$owner_service\`"
     fi

@@ -134,6 +134,7 @@ pub(super) fn controller(epoch: i64) -> Controller {
             machine: "ops box".into(),
         },
         by: "ann@ops box".into(),
+        takes_hosts: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The contract of [`crate::ports::Ledger`]: every test runs on every implementation.
 
+mod books;
 mod epochs;
 mod holds;
 mod leases;
@@ -23,6 +24,14 @@ macro_rules! contract {
             $(#[tokio::test]
             async fn $test() {
                 super::$test($crate::ledger::testing::World::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                if let Some(world) = $crate::ledger::testing::World::postgres() {
+                    super::$test(world).await;
+                }
             })*
         }
     };
