@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rollctl::inventory::{InventoryErrors, load};
 
+#[path = "inventory/channel.rs"]
+mod channel;
 #[path = "inventory/docs.rs"]
 mod docs;
 #[path = "inventory/files.rs"]

@@ -240,3 +240,46 @@ fn that_nobody_could_be_told_fails_no_rollout_and_shows_no_secret() {
     let run = scene.controller.rollctl(&["check"]).exits(2);
     assert!(!run.text().contains(SECRET), "{}", run.text());
 }
+
+#[test]
+fn people_are_told_that_a_service_is_held_and_that_nobody_was_told_holds_nothing_up() {
+    let scene = Scene::fresh(1, 1);
+    let (url, posted) = webhook("200 OK");
+    script(&scene, "sendmail", "#!/bin/sh\ncat >>\"${0%/*}/mails\"\n");
+    script(
+        &scene,
+        "tell",
+        "#!/bin/sh\necho \"$ROLLCTL_MOMENT $ROLLCTL_SERVICE [$ROLLCTL_ROLLOUT]: $ROLLCTL_NEXT\" >>told\nexit 4\n",
+    );
+    notify(
+        &scene,
+        &format!(
+            "webhook = \"{url}\"\nmail = [\"root\"]\nsendmail = [\"./sendmail\"]\ncommand = {{ run = [\"./tell\"] }}\non = [\"hold\"]"
+        ),
+    );
+    let hold = || {
+        let words = ["hold", "web", "--cause", "the <database> moves"];
+        scene.controller.rollctl(&words).exits(0)
+    };
+    let run = hold().says("warning: notification by command failed: it ended with 4");
+    assert!(!run.text().contains(SECRET), "{}", run.text());
+    let told: Vec<Value> = posted.try_iter().collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["moment"], "hold");
+    for absent in ["rollout", "rollout_kind", "from", "to"] {
+        assert_eq!(told[0][absent], Value::Null, "{absent}");
+    }
+    assert_eq!(told[0]["details"][0], "the <database> moves");
+    let text = told[0]["text"].as_str().unwrap();
+    assert!(text.contains("`web` is held by ann@"), "{text}");
+    assert!(text.contains("the &lt;database&gt; moves"), "{text}");
+    let read = |name: &str| fs::read_to_string(scene.controller.path(name)).unwrap();
+    assert!(read("inventory/mails").contains("Subject: [test] web: held\n"));
+    assert_eq!(
+        read("inventory/told"),
+        "hold web []: `rollctl unhold web` lifts it\n"
+    );
+    // It is held already: nobody is told again.
+    hold().says("is held already");
+    assert_eq!(posted.try_iter().count(), 0);
+}

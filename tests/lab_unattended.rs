@@ -287,3 +287,64 @@ fn a_timer_that_is_told_to_end_goes_on_at_its_next_run() {
         .says("rollout 2 of `web` goes on");
     all_run(&scene, "v2");
 }
+
+/// Writes the service's window, as TOML.
+fn window(scene: &Scene, keys: &str) {
+    scene.inventory(1);
+    let path = scene.controller.path("inventory/test.toml");
+    let inventory = std::fs::read_to_string(path).unwrap();
+    let window = format!("\n[services.web.window]\n{keys}\n");
+    scene
+        .controller
+        .write("inventory/test.toml", inventory + &window);
+}
+
+#[test]
+fn what_the_windows_end_paused_goes_on_by_itself_once_it_is_open() {
+    let scene = Scene::fresh(3, 1);
+    let (shut, open) = (
+        "freeze = [\"2020-01-01..2099-12-31 UTC\"]",
+        "allow = [\"00:00-24:00 UTC\"]",
+    );
+    for version in ["v1", "v2", "v3", "v4"] {
+        build(&scene, version);
+    }
+    window(&scene, open);
+    timer(&scene, "v1").exits(0);
+    let path = |version: &str| {
+        let path = scene.controller.path(&format!("build-{version}"));
+        path.to_str().unwrap().to_owned()
+    };
+    // What is in flight is finished at any hour, and no more.
+    let v2 = path("v2");
+    let words = ["release", "web", &v2, "--unattended", "--output", "json"];
+    let mut running = scene.start(&words);
+    running.until_action("action_started", "activate");
+    running.signal("KILL");
+    running.end();
+    window(&scene, shut);
+    timer(&scene, "v2").exits(5).says("its window has closed");
+    timer(&scene, "v2").exits(5).says("`web` is frozen");
+    window(&scene, open);
+    timer(&scene, "v2")
+        .exits(0)
+        .says("rollout 2 of `web` goes on");
+    all_run(&scene, "v2");
+    // A person's goes on too, whatever build the run is for.
+    let v3 = path("v3");
+    let words = ["release", "web", &v3, "--name", "v3", "--output", "json"];
+    let mut running = scene.start(&words);
+    running.until_action("action_started", "activate");
+    running.signal("KILL");
+    running.end();
+    window(&scene, shut);
+    scene.controller.rollctl(&["resume", "web"]).exits(5);
+    timer(&scene, "v4").exits(5).says("`web` is frozen");
+    window(&scene, open);
+    timer(&scene, "v4")
+        .exits(0)
+        .says("rollout 3 of `web` goes on");
+    scene.all_run("v3");
+    timer(&scene, "v4").exits(0);
+    all_run(&scene, "v4");
+}

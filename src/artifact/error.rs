@@ -139,6 +139,14 @@ pub enum ArtifactReadError {
     /// It is not a build of somebody who is trusted.
     #[error(transparent)]
     Untrusted(#[from] TrustError),
+    /// It is not what the digest file beside it says.
+    #[error("artifact `{}` is not released: {problem}", artifact.display())]
+    Digest {
+        /// The artifact.
+        artifact: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// The controller's own disk failed.
     #[error("temporary folder for unpacking `{path}` cannot be used")]
     Scratch {
@@ -244,6 +252,10 @@ impl ArtifactReadError {
                     .to_owned()
             }
             Self::Untrusted(error) => error.hint(),
+            Self::Digest { artifact, .. } => {
+                let name = artifact.file_name().unwrap_or_default().to_string_lossy();
+                format!("`sha256sum {name} > {name}.sha256` beside it says what it is to be; `digest = \"none\"` asks for none")
+            }
             Self::Scratch { .. } => "set TMPDIR to a folder with enough space".to_owned(),
         };
         Some(text)

@@ -16,6 +16,7 @@ use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
 
 use super::archive::Format;
 use super::cloud::Bucket;
+use super::digest_file;
 use super::error::ArtifactReadError;
 use super::hashing::Hasher;
 use super::signature::beside;
@@ -43,14 +44,26 @@ pub(super) struct FetchedFile {
     pub(super) size: u64,
 }
 
-/// Reads what `source` names by URL, each once, and where builds have to be `signed` the signature beside it. `begins` is
-/// told of each.
+/// What a file says that is small: which version is the newest.
+const SMALL: usize = 64 << 10;
+
+/// What lies beside an artifact and is read with it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside {
+    /// A signature: builds have to be signed.
+    pub signature: bool,
+    /// A digest file.
+    pub digest: bool,
+}
+
+/// Reads what `source` names by URL, each once, with what has to lie `beside` it. `begins` is told of each.
 ///
 /// # Errors
-/// When one cannot be read: [`ArtifactReadError::Fetch`]; when a signature cannot, [`ArtifactReadError::Untrusted`].
+/// When one cannot be read: [`ArtifactReadError::Fetch`]; when a signature cannot, [`ArtifactReadError::Untrusted`]; when a
+/// digest file cannot, [`ArtifactReadError::Digest`].
 pub async fn fetch(
     source: &ArtifactSource,
-    signed: bool,
+    with: Beside,
     begins: &mut (dyn FnMut(&SecretUrl) + Send),
 ) -> Result<Fetched, ArtifactReadError> {
     let mut fetched = Fetched::default();
@@ -77,7 +90,15 @@ pub async fn fetch(
         let ending = Format::of(Path::new(path_of(url))).map_or("", Format::ending);
         let path = folder.path().join(format!("{number}{ending}"));
         let (sha256, size) = read(url, &path).await.map_err(failed)?;
-        if signed {
+        if with.digest {
+            let digest = url.beside(digest_file::ENDING);
+            let read = read(&digest, &digest_file::beside(&path)).await;
+            read.map_err(|problem| ArtifactReadError::Digest {
+                artifact: url.to_string().into(),
+                problem: format!("`{digest}`: {}", digest.hidden_in(&problem)),
+            })?;
+        }
+        if with.signature {
             let signature = url.beside(".sig");
             read(&signature, &beside(&path)).await.map_err(|problem| {
                 let problem = io::Error::other(signature.hidden_in(&problem));
@@ -94,6 +115,36 @@ pub async fn fetch(
             .insert(url.clone(), FetchedFile { path, sha256, size });
     }
     Ok(fetched)
+}
+
+/// A small text.
+///
+/// # Errors
+/// In words, without what is secret in the URL.
+pub async fn read_text(url: &SecretUrl) -> Result<String, String> {
+    let read = async {
+        match url.scheme() {
+            "http" | "https" => text_of(get(url).await?).await,
+            _ => {
+                let (bucket, key) = Bucket::of_object(url)?;
+                text_of(bucket.read(&key).await?).await
+            }
+        }
+    };
+    read.await.map_err(|problem| url.hidden_in(&problem))
+}
+
+async fn text_of(
+    mut pieces: impl Stream<Item = Result<Bytes, String>> + Unpin,
+) -> Result<String, String> {
+    let mut text = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        text.extend_from_slice(&piece?);
+        if text.len() > SMALL {
+            return Err("it is larger than 64 KiB".to_owned());
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The path of a URL without its query: its ending says what it is.

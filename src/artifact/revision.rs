@@ -17,6 +17,7 @@ use crate::ports::PackageContents;
 
 use super::archive::{Failure, Format, add_archive};
 use super::digest::digest;
+use super::digest_file;
 use super::elf::{Program, inspect};
 use super::environment::{base_text, resolve};
 use super::error::{ArtifactReadError, EntryProblem};
@@ -128,6 +129,8 @@ pub fn read(
         scratch: Vec::new(),
         warnings: Vec::new(),
         signers: BTreeSet::new(),
+        // What somebody types is theirs to know.
+        digest: artifact.is_none() && service.channel.digest,
     };
     let variants = match source {
         ArtifactSource::Any(place) => BTreeMap::from([(None, reader.place(place, None)?)]),
@@ -159,6 +162,8 @@ struct Reader<'a> {
     scratch: Vec<TempDir>,
     warnings: Vec<String>,
     signers: BTreeSet<Signer>,
+    /// Whether a digest file has to lie beside the artifact.
+    digest: bool,
 }
 
 impl Reader<'_> {
@@ -195,6 +200,10 @@ impl Reader<'_> {
         let metadata = metadata("artifact", artifact)?;
         // Before anything in it is looked at.
         let verified = self.verify(artifact, shown)?;
+        let expected = match self.digest {
+            true => Some(digest_file::expected(artifact, shown)?),
+            false => None,
+        };
         let at = |(entry, problem): Flaw| ArtifactReadError::Entry {
             path: shown.to_owned(),
             entry,
@@ -229,6 +238,15 @@ impl Reader<'_> {
                 artifact: shown.to_owned(),
             }
             .into());
+        }
+        if let (Some(expected), Some(sha256)) = (expected, &sha256)
+            && expected != *sha256
+        {
+            let problem = format!("its SHA-256 is {sha256}, and its digest file says {expected}");
+            return Err(ArtifactReadError::Digest {
+                artifact: shown.to_owned(),
+                problem,
+            });
         }
         self.add_files(&mut tree, shown)?;
         let elf = self.check_binary(&mut tree, shown, &binary, is_single, key)?;

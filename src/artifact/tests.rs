@@ -64,6 +64,7 @@ pub(super) fn service() -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }

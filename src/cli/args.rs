@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+use super::args_unattended::{HoldArgs, TimerArgs, UnattendedArgs};
 use super::help;
 use super::values::{
     Moment, RevisionChoice, host_name, moment, quantity, service_name, unavailable,
@@ -91,6 +92,9 @@ pub enum Command {
     /// Lift a hold
     #[command(after_long_help = help::HOLD)]
     Unhold(HoldArgs),
+    /// Print a systemd service and timer, and a cron line, that release unattended
+    #[command(after_long_help = help::TIMER)]
+    Timer(TimerArgs),
     /// Show what `release` would do, in which order; touches nothing
     #[command(after_long_help = help::PLAN)]
     Plan(PlanArgs),
@@ -150,14 +154,6 @@ pub struct ControlArgs {
     /// Take the service away from another rollctl that works on it
     #[arg(long)]
     pub take_over: bool,
-}
-
-/// Whether anybody watches.
-#[derive(Debug, Clone, Default, Args)]
-pub struct UnattendedArgs {
-    /// Nobody watches: ask nothing, undo nothing that a person did, try nothing again that failed
-    #[arg(long, conflicts_with = "take_over")]
-    pub unattended: bool,
 }
 
 /// What a rollout does about its service's window.
@@ -274,18 +270,6 @@ pub struct RequestArgs {
     /// The service, as the inventory names it
     #[arg(value_parser = service_name)]
     pub service: ServiceName,
-}
-
-/// `rollctl hold`, `rollctl unhold`
-#[derive(Debug, Clone, Args)]
-pub struct HoldArgs {
-    /// The service, as the inventory names it
-    #[arg(value_parser = service_name)]
-    pub service: ServiceName,
-
-    /// Why: shown by `status` and `history`
-    #[arg(long, value_name = "TEXT")]
-    pub cause: Option<String>,
 }
 
 /// `rollctl resume`

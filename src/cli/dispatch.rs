@@ -8,7 +8,7 @@ use super::screen::Screen;
 use super::wire::{Desk, Field, ledger_to_look_at, load_inventory, service, store, warn};
 use super::{
     access, completions, describe, history, hold, ledger, man, overview, plan, release, requests,
-    restart, resume, rollback,
+    restart, resume, rollback, timer,
 };
 use crate::inventory::Loaded;
 
@@ -54,6 +54,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<ExitCode, CliError> {
         }
         Command::Hold(args) => hold::hold(args, &inventory(&global, screen)?, screen).await,
         Command::Unhold(args) => hold::unhold(args, &inventory(&global, screen)?, screen).await,
+        Command::Timer(args) => timer::timer(&args, &global, &inventory(&global, screen)?, screen),
         Command::Plan(args) => plan::plan_release(args, &inventory(&global, screen)?, screen).await,
         Command::Trust(args) => access::trust(args, &inventory(&global, screen)?, screen).await,
         Command::Status(args) => status(args, &inventory(&global, screen)?, screen).await,

@@ -111,6 +111,22 @@ Examples:
 
 Exit codes: 0 done, also where there was nothing to do; 2 usage or inventory.";
 
+pub(crate) const TIMER: &str = "\
+Prints what runs `rollctl release SERVICE --unattended` at its times: unit files for systemd, and a cron line where \
+cron can say when. They name this rollctl and the inventory by their whole paths. Nothing is installed. systemd's own \
+words about when are checked by `systemd-analyze`, where that is there.
+
+A timer has no SSH agent: the inventory's `identity`, or the user's ~/.ssh, has to do. Secrets (PGPASSWORD, what the \
+inventory takes from the environment) go into /etc/rollctl/FLEET.env, with `--scope user` ~/.config/rollctl/FLEET.env.
+
+Examples:
+  rollctl timer web --on-calendar hourly
+  rollctl timer web --on-calendar '*:0/15' --user deploy --only service
+  rollctl timer web --on-calendar 'Mon..Fri 02:30' --scope user
+  rollctl timer web --on-calendar daily --only cron | crontab -
+
+Exit codes: 0 printed; 2 usage or inventory.";
+
 pub(crate) const ROLLBACK: &str = "\
 The artifacts of earlier revisions are kept: you need nothing but the name. What hosts ran before \
 rollctl came is a revision too (`adopted-...`).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::args::HoldArgs;
+use super::args_unattended::HoldArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::notify::{finish, notifier_of};

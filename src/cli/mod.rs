@@ -4,8 +4,10 @@
 
 mod access;
 pub mod args;
+pub mod args_unattended;
 mod audit;
 mod balancers;
+mod channel;
 pub mod check;
 pub mod completions;
 pub mod describe;
@@ -33,6 +35,8 @@ pub mod screen;
 mod selection;
 mod signers;
 pub mod status;
+mod timer;
+mod timer_units;
 pub mod trust;
 mod unattended;
 pub mod values;

@@ -1,6 +1,7 @@
 //! `rollctl plan`: what a release would do, in which order.
 
 use super::args::PlanArgs;
+use super::channel::default_name;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::fit::{leave_out_misfits, refuse_misfits};
@@ -31,10 +32,12 @@ pub(crate) async fn plan_release(
     let fleet = &loaded.fleet;
     let service = service(fleet, &args.service)?;
     inventory_files(loaded)?;
-    let content = read_artifact(service, args.artifact.as_ref(), screen).await?;
+    let (content, version) = read_artifact(fleet, service, args.artifact.as_ref(), screen).await?;
     note_all(screen, &content.warnings);
     let (revisions, records) = read_ledger(fleet, service).await?;
-    let target = name_of(service, &revisions, &content.digest(), None)?;
+    let digest = content.digest();
+    let name = default_name(None, version.as_deref(), &revisions, &digest);
+    let target = name_of(service, &revisions, &digest, name.as_ref())?;
     let from = service_revision(&records, &revisions);
     let mut prepared = prepare(
         fleet,

@@ -1,6 +1,7 @@
 //! `rollctl release`: a new revision, rolled out.
 
 use super::args::ReleaseArgs;
+use super::channel::{default_name, newest};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
@@ -12,7 +13,7 @@ use super::signers::unreadable;
 use super::unattended::Unwatched;
 use super::window::waiting;
 use super::wire::{Desk, artifact_source, inventory_files, service, who};
-use crate::artifact::{self, ArtifactReadError, Fetched, RevisionContent};
+use crate::artifact::{self, ArtifactReadError, Beside, Fetched, RevisionContent};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::history::current;
 use crate::core::ids::{Digest, RevisionName, RevisionNumber, RevisionRef};
@@ -70,7 +71,7 @@ async fn attempt(
     if unattended && let Some(ended) = watch.instead(None, screen).await? {
         return Ok(ended);
     }
-    let content = read_artifact(service, args.artifact.as_ref(), screen).await?;
+    let (content, version) = read_artifact(fleet, service, args.artifact.as_ref(), screen).await?;
     note_all(screen, &content.warnings);
     let known = match args.control.take_over {
         // What is taken over has a past: its numbers and names are not given twice.
@@ -82,7 +83,8 @@ async fn attempt(
     if unattended && let Some(ended) = watch.instead(Some(&digest), screen).await? {
         return Ok(ended);
     }
-    let target = name_of(service, revisions, &digest, args.name.as_ref())?;
+    let name = default_name(args.name.as_ref(), version.as_deref(), revisions, &digest);
+    let target = name_of(service, revisions, &digest, name.as_ref())?;
     let from = service_revision(records, revisions);
     let prepared = prepare(
         fleet,
@@ -93,13 +95,13 @@ async fn attempt(
         from,
     )?
     .startable()?;
-    note_alias(screen, args.name.as_ref(), revisions, &digest);
+    note_alias(screen, name.as_ref(), revisions, &digest);
     // Only now: what is refused above leaves no ledger where there was none.
     let desk = Desk::open(fleet).await?;
     known.keep(&desk, service, args.control.take_over).await?;
     let new = NewRevision {
         service: service.name.clone(),
-        name: args.name.clone(),
+        name,
         digest,
         at: desk.now(),
         by: who(),
@@ -169,17 +171,27 @@ fn note_alias(
     }
 }
 
-/// Reads what is to be released, by URL too.
+/// Reads what is to be released, by URL too; and its version, where that was asked for.
 ///
 /// # Errors
 /// Exit code 2 when it cannot be read, or cannot be released.
 pub(crate) async fn read_artifact(
+    fleet: &Fleet,
     service: &Service,
     typed: Option<&std::path::PathBuf>,
     screen: &mut Screen,
-) -> Result<RevisionContent, CliError> {
+) -> Result<(RevisionContent, Option<String>), CliError> {
     let mistake = |error: ArtifactReadError| unreadable(&error);
     let typed = artifact_source(typed)?;
+    let newest = match &typed {
+        None => newest(fleet, service).await?,
+        Some(_) => None,
+    };
+    let mut service = service.clone();
+    let version = newest.map(|newest| {
+        service.artifact = Some(newest.artifact);
+        newest.version
+    });
     let fetched = match typed.as_ref().or(service.artifact.as_ref()) {
         Some(source) => {
             let mut begins = |url: &SecretUrl| {
@@ -187,21 +199,25 @@ pub(crate) async fn read_artifact(
                     screen.note(&format!("reading {url}\n"));
                 }
             };
-            artifact::fetch(source, service.trust.is_some(), &mut begins)
+            let with = Beside {
+                signature: service.trust.is_some(),
+                digest: typed.is_none() && service.channel.digest,
+            };
+            artifact::fetch(source, with, &mut begins)
                 .await
                 .map_err(mistake)?
         }
         None => Fetched::default(),
     };
-    let service = service.clone();
     let read = move || {
         let lookup = |name: &str| std::env::var_os(name);
         artifact::read(&service, typed.as_ref(), &fetched, &lookup)
     };
-    tokio::task::spawn_blocking(read)
+    let content = tokio::task::spawn_blocking(read)
         .await
         .map_err(|error| CliError::of(ExitCode::Unexpected, &error))?
-        .map_err(mistake)
+        .map_err(mistake)?;
+    Ok((content, version))
 }
 
 /// What the revision will be called: what it is called already, else the name that was given, else `r<number>`.

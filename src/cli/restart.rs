@@ -1,6 +1,7 @@
 //! `rollctl restart`, and `rollctl release --same`: the revision that the service is to run, once more.
 
-use super::args::{ControlArgs, RestartArgs, RolloutArgs, UnattendedArgs, WindowArgs};
+use super::args::{ControlArgs, RestartArgs, RolloutArgs, WindowArgs};
+use super::args_unattended::UnattendedArgs;
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};

@@ -31,6 +31,10 @@ pub(crate) async fn still_trusted(service: &Service, revision: &Revision) -> Res
 pub(crate) fn unreadable(error: &ArtifactReadError) -> CliError {
     match error {
         ArtifactReadError::Untrusted(error) => refused(error),
+        error @ ArtifactReadError::Digest { .. } => CliError {
+            hint: error.hint(),
+            ..CliError::of(ExitCode::Paused, error).state("nothing was shipped")
+        },
         error => CliError {
             hint: error.hint(),
             ..CliError::of(ExitCode::Usage, error)

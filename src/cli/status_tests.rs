@@ -66,6 +66,7 @@ fn service(hosts: u32) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }

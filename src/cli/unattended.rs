@@ -97,7 +97,7 @@ pub(crate) async fn held(desk: &Desk, service: &Service) -> Result<Option<String
     let holds = desk.ledger.holds(&service.name).await?;
     Ok(standing(&holds).map(|hold| {
         format!(
-            "{}; it is not you that is held up",
+            "{}; only unattended runs heed that",
             held_words(service, hold)
         )
     }))

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::core::budget::Quantity;
+use crate::core::fleet::Scope;
 use crate::core::ids::{HostName, RevisionName, RevisionNumber, ServiceName};
 use crate::core::time::Timestamp;
 use crate::report::Output;
@@ -19,6 +20,31 @@ impl clap::ValueEnum for Output {
             Self::Human => "human",
             Self::Json => "json",
         }))
+    }
+}
+
+impl clap::ValueEnum for Scope {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::System, Self::User]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(match self {
+            Self::System => "system",
+            Self::User => "user",
+        }))
+    }
+}
+
+/// A user of this machine, as systemd takes one.
+pub(crate) fn user_name(text: &str) -> Result<String, String> {
+    let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-.@".contains(c));
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err("a user's name has letters, digits, `_`, `-` and `.`".to_owned()),
     }
 }
 

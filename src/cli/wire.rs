@@ -99,9 +99,13 @@ pub(crate) fn service<'a>(fleet: &'a Fleet, name: &ServiceName) -> Result<&'a Se
 
 /// `user@machine`, as ledger and hosts remember who did something.
 pub(crate) fn who() -> String {
+    format!("{}@{}", user(), machine())
+}
+
+/// Who we are on this machine.
+pub(crate) fn user() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    let user = user
-        .ok()
+    user.ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| {
             if rustix::process::getuid().is_root() {
@@ -109,8 +113,7 @@ pub(crate) fn who() -> String {
             } else {
                 rustix::process::getuid().as_raw().to_string()
             }
-        });
-    format!("{user}@{}", machine())
+        })
 }
 
 /// This machine's name.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::budget::Quantity;
+use super::channel::Channel;
 use super::hooks::HookKind;
 use super::ids::{FleetName, HostName, ServiceName, UnitName};
 use super::notify::Notify;
@@ -132,6 +133,8 @@ pub struct Service {
     pub link: Option<String>,
     /// What `release` ships when it is given no artifact.
     pub artifact: Option<ArtifactSource>,
+    /// Where its newest version is found, and whether it is verified by a digest file.
+    pub channel: Channel,
     /// The environment of the units.
     pub environment: BTreeMap<String, EnvironmentValue>,
     /// More files in the revision: path inside it, file on the controller.

@@ -7,6 +7,7 @@ mod apply;
 mod apply_end;
 mod balance;
 pub mod budget;
+pub mod channel;
 mod conclude;
 pub mod counts;
 pub mod decide;

@@ -304,6 +304,7 @@ fn service(probe: Probe, through: Through, timeout: Duration) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }

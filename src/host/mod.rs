@@ -36,3 +36,4 @@ pub use hosts::ServiceHosts;
 pub use machines::FleetMachines;
 pub use over_ssh::target;
 pub use script::OF_ANOTHER;
+pub(crate) use systemd::quoted as systemd_quoted;

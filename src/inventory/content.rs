@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::core::channel::VERSION;
 use crate::core::fleet::EnvironmentValue;
 use crate::core::ids::UnitName;
 use crate::core::revision::Architecture;
-use crate::core::source::{ArtifactPlace, ArtifactSource};
+use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
 
 use super::mistake::Findings;
 use super::paths::{NamedFile, inside_revision, named_file, on_controller};
@@ -61,12 +62,18 @@ pub(crate) fn artifact(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<Artifa
     Some(ArtifactSource::PerArchitecture(places))
 }
 
-fn place(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<ArtifactPlace> {
+/// One path or URL, perhaps with a `{version}` in it.
+pub(super) fn place(entry: &Entry<'_>, f: &mut Findings<'_>) -> Option<ArtifactPlace> {
     let text = entry.text(f)?;
     if !is_url(text) {
         return on_controller(entry, f).map(ArtifactPlace::Path);
     }
-    match parse_artifact(text) {
+    match parse_artifact(&text.replace(VERSION, "0")) {
+        // As it is written: in a URL that was taken apart, braces are none any more.
+        Ok(_) if text.contains(VERSION) => {
+            let text = text.split('#').next().unwrap_or_default();
+            Some(ArtifactPlace::Url(SecretUrl::new(text)))
+        }
         Ok(place) => Some(place),
         Err(error) => {
             f.wrong_help(&entry.at, error.message, error.help);

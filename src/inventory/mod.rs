@@ -6,6 +6,7 @@
 //! that one run shows them all; a fleet is only handed out when there was none.
 
 mod address;
+mod channel;
 mod content;
 mod cross;
 mod domains;

@@ -4,6 +4,7 @@ use crate::core::fleet::{Host, Scope, Service, Trust};
 use crate::core::ids::{HostName, ServiceName, UnitName};
 use crate::core::traffic::Traffic;
 
+use super::channel;
 use super::content;
 use super::health;
 use super::hooks;
@@ -78,6 +79,10 @@ pub(crate) fn read(
         .and_then(|balancers| traffic::read(&balancers, entry.name, values, around, f, files));
     check_drain(traffic.as_ref(), &strategy, &entry.key, f);
     let places = Places::read(&mut table, entry, f);
+    let artifact_entry = table.take("artifact");
+    let artifact = artifact_entry
+        .as_ref()
+        .and_then(|entry| content::artifact(entry, f));
     let service = Service {
         name: ServiceName::new(entry.name),
         hosts: names(&hosts, false),
@@ -98,9 +103,14 @@ pub(crate) fn read(
         units,
         link: places.link,
         install_dir: places.install_dir,
-        artifact: table
-            .take("artifact")
-            .and_then(|entry| content::artifact(&entry, f)),
+        channel: channel::read(
+            &mut table,
+            artifact_entry.as_ref(),
+            artifact.as_ref(),
+            f,
+            files,
+        ),
+        artifact,
         environment: sub_table(&mut table, "environment", f)
             .map(|table| content::environment(&table, f))
             .unwrap_or_default(),
@@ -377,6 +387,7 @@ fn hint(key: &str) -> Option<String> {
         | "through" | "interval" | "timeout" | "successes" | "deadline" => {
             "it belongs to `[services.*.health]`"
         }
+        "version" => "write `version_from`, and `{version}` in `artifact`",
         "env" => "write `environment = { NAME = \"value\" }`",
         "unit_files" => "write `unit_file = { \"web.service\" = \"web.service\" }`",
         "replicas" => "the number of instances is the number of hosts that `hosts` selects",

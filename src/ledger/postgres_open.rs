@@ -90,7 +90,7 @@ async fn look(connection: &mut AnyConnection) -> Result<Found, Fault> {
                 obj_description(pg_class.oid, 'pg_class') AS mark
          FROM (SELECT) AS always LEFT JOIN pg_class
               ON pg_table_is_visible(pg_class.oid) AND relname IN ('meta', 'revisions', 'revision_names',
-                 'rollouts', 'events', 'instances', 'requests', 'leases')
+                 'rollouts', 'events', 'instances', 'requests', 'leases', 'holds')
          ORDER BY name",
     )
     .fetch_all(&mut *connection)

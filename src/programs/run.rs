@@ -267,12 +267,17 @@ async fn read_end(mut pipe: impl AsyncRead + Unpin, keep: usize, kept: &mut Vec<
 }
 
 /// A process group that is killed when nobody waits for it any more.
-struct Group(Option<rustix::process::Pid>);
+pub(super) struct Group(Option<rustix::process::Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub(super) fn of(child: &Child) -> Self {
         let leader = child.id().and_then(|pid| i32::try_from(pid).ok());
         Self(leader.and_then(rustix::process::Pid::from_raw))
+    }
+
+    /// It has ended by itself.
+    pub(super) fn forget(mut self) {
+        self.0 = None;
     }
 }
 

@@ -246,6 +246,7 @@ fn service(login: Login) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }

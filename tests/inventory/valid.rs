@@ -217,6 +217,7 @@ fn web() -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }
@@ -263,6 +264,7 @@ fn plain(name: &str, hosts: &[&str], out_of_service: &[&str]) -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }

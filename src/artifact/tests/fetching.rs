@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::core::source::{ArtifactPlace, ArtifactSource, SecretUrl};
 
-use super::super::{ArtifactReadError, Fetched, fetch, read};
+use super::super::{ArtifactReadError, Beside, Fetched, fetch, read};
 use super::server::{answer, serve};
 use super::{RevisionContent, entry, no_environment, read_path, service, tar_of};
 
@@ -12,7 +12,7 @@ async fn fetched(address: SocketAddr, path: &str) -> Result<RevisionContent, Art
     let url = SecretUrl::new(format!("http://{address}/{path}"));
     let source = ArtifactSource::Any(ArtifactPlace::Url(url));
     let mut begun = 0;
-    let fetched = fetch(&source, false, &mut |_| begun += 1).await?;
+    let fetched = fetch(&source, Beside::default(), &mut |_| begun += 1).await?;
     assert_eq!(begun, 1);
     read(&service(), Some(&source), &fetched, &no_environment)
 }

@@ -5,7 +5,7 @@ use std::fs;
 use super::desk::Desk;
 use super::server::{answer, serve};
 use super::*;
-use crate::artifact::{TrustError, fetch};
+use crate::artifact::{Beside, TrustError, fetch};
 use crate::core::source::{ArtifactPlace, SecretUrl};
 
 #[tokio::test]
@@ -20,7 +20,11 @@ async fn what_is_named_by_url_has_its_signature_beside_it() {
     let release = async |name: &str| -> Result<RevisionContent, ArtifactReadError> {
         let url = SecretUrl::new(format!("{server}/{name}?token=geheim"));
         let source = ArtifactSource::Any(ArtifactPlace::Url(url));
-        let fetched = fetch(&source, true, &mut |_| {}).await?;
+        let with = Beside {
+            signature: true,
+            digest: false,
+        };
+        let fetched = fetch(&source, with, &mut |_| {}).await?;
         read(&service, Some(&source), &fetched, &no_environment)
     };
     let build = desk.build("build");

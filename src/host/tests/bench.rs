@@ -179,6 +179,7 @@ pub(super) fn service() -> Service {
         traffic: None,
         hooks: Default::default(),
         trust: None,
+        channel: Default::default(),
         window: None,
     }
 }
