@@ -5,14 +5,16 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::error::CliError;
-use super::status::from_ledger;
+use super::status::{WATCH_INTERVAL, from_ledger};
 use super::wire::{Desk, Field, store};
 use crate::core::event::Runs;
 use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::{HostName, RevisionName};
 use crate::driver::{Sights, SystemClock, look};
 use crate::ledger::{Here, MemoryLedger};
-use crate::ports::{Beside, HostErrorKind, HostFacts, Hosts, Ledger, Prober, UnitState};
+use crate::ports::{
+    Beside, HostErrorKind, HostFacts, Hosts, Ledger, LedgerError, News, Prober, UnitState,
+};
 use crate::report::status::{InstanceView, StatusView};
 use crate::report::verify::{Compared, Verified};
 
@@ -71,6 +73,27 @@ impl<'a> Overview<'a> {
                 .map(|(service, field)| self.service(service, field)),
         )
         .await
+    }
+
+    /// Waits until there is something new to be seen, and the ledger answers.
+    pub(crate) async fn rest(&self) {
+        // Events come in bursts, and each look asks the hosts too.
+        tokio::time::sleep(WATCH_INTERVAL / 4).await;
+        self.ledger
+            .wait_for(News::Events, WATCH_INTERVAL * 3 / 4)
+            .await;
+        let mut is_told = false;
+        for (service, _) in &self.services {
+            while let Err(error @ LedgerError::Away { .. }) =
+                self.ledger.holder(&service.name).await
+            {
+                if !is_told {
+                    tracing::warn!("{error}; it is asked again until it answers");
+                    is_told = true;
+                }
+                tokio::time::sleep(WATCH_INTERVAL).await;
+            }
+        }
     }
 
     async fn service(&self, service: &Service, field: &Field) -> Result<StatusView, CliError> {

@@ -26,6 +26,7 @@ mod open;
 mod place;
 mod postgres;
 mod postgres_fault;
+mod postgres_news;
 mod postgres_open;
 mod postgres_url;
 mod request;

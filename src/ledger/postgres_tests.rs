@@ -9,7 +9,7 @@ use super::testing::*;
 use super::{LEASE, SqlLedger, open, open_existing};
 use crate::core::event::Event;
 use crate::core::ids::RolloutId;
-use crate::ports::{Ledger, LedgerError, RequestKind};
+use crate::ports::{Ledger, LedgerError, News, RequestKind};
 
 /// A server that the test may kill, and a database on it.
 fn server_with(options: Options) -> Option<Server> {
@@ -467,4 +467,63 @@ async fn a_ledger_of_schema_1_is_brought_up_to_date_by_many_at_once() {
     let new = World::on(&Arc::clone(world.server()));
     drop(new.open().await);
     assert_eq!(schema(&world), schema(&new));
+}
+
+#[tokio::test]
+async fn news_comes_at_once_and_what_was_told_meanwhile_is_not_missed() {
+    let Some(server) = server_with(Options::default()) else {
+        return;
+    };
+    let (controller, asker) = (open_on(&server).await, open_on(&server).await);
+    let lease = lease(&controller).await;
+    let now = World::sqlite().now();
+    let long = Duration::from_secs(60);
+    let web = service("web");
+    // The first time it begins to listen, and says so.
+    for news in [News::Requests, News::Events] {
+        controller.wait_for(news, long).await;
+    }
+    let timed = |since: tokio::time::Instant| {
+        assert!(
+            since.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            since.elapsed()
+        );
+    };
+    for told_before in [false, true] {
+        let asking = async {
+            if !told_before {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            let asked = tokio::time::Instant::now();
+            asker
+                .request(&web, RequestKind::Pause, "bert@server", now)
+                .await
+                .unwrap();
+            asked
+        };
+        let asked = match told_before {
+            true => {
+                let asked = asking.await;
+                controller.wait_for(News::Requests, long).await;
+                asked
+            }
+            false => tokio::join!(asking, controller.wait_for(News::Requests, long)).0,
+        };
+        timed(asked);
+    }
+    let begun = tokio::time::Instant::now();
+    controller
+        .begin_rollout(&lease, now, &started("web", 'a'))
+        .await
+        .unwrap();
+    controller.wait_for(News::Events, long).await;
+    timed(begun);
+    // Nothing new: until the time is over. Its own answers were told too.
+    controller.wait_for(News::Requests, long).await;
+    let waited = tokio::time::Instant::now();
+    controller
+        .wait_for(News::Requests, Duration::from_millis(300))
+        .await;
+    assert!(waited.elapsed() >= Duration::from_millis(290));
 }
