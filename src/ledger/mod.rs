@@ -44,6 +44,8 @@ mod contract_tests;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
+mod postgres_away_tests;
+#[cfg(test)]
 mod postgres_tests;
 #[cfg(test)]
 mod sequence_tests;
