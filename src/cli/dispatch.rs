@@ -101,7 +101,8 @@ async fn status(
         .await?
         .verifying(args.verify);
     if args.watch {
-        super::status::watch(async || overview.look().await, screen).await
+        let rest = async || overview.rest().await;
+        super::status::watch(async || overview.look().await, rest, screen).await
     } else {
         super::status::show(&overview.look().await?, screen)
     }

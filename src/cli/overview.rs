@@ -7,14 +7,14 @@ use futures::StreamExt;
 use super::error::CliError;
 use super::read_back::to_look_at;
 use super::screen::Screen;
-use super::status::from_ledger;
+use super::status::{WATCH_INTERVAL, from_ledger};
 use super::wire::{Field, ledger_to_look_at, store};
 use crate::core::event::Runs;
 use crate::core::fleet::{Fleet, Service};
 use crate::core::ids::{HostName, RevisionName};
 use crate::driver::{Sights, look};
 use crate::ledger::{Chained, Here};
-use crate::ports::{Beside, HostErrorKind, HostFacts, Hosts, Prober, UnitState};
+use crate::ports::{Beside, HostErrorKind, HostFacts, Hosts, LedgerError, News, Prober, UnitState};
 use crate::report::status::{InstanceView, StatusView};
 use crate::report::verify::{Compared, Verified};
 
@@ -24,6 +24,7 @@ const AT_ONCE: usize = 64;
 /// The services that are looked at. Connections are kept between two looks.
 pub(crate) struct Overview<'a> {
     here: Here,
+    ledger: Arc<dyn Chained>,
     services: Vec<Watched<'a>>,
     verify: bool,
 }
@@ -59,6 +60,7 @@ impl<'a> Overview<'a> {
         }
         Ok(Self {
             here,
+            ledger,
             services: watched,
             verify: false,
         })
@@ -76,6 +78,27 @@ impl<'a> Overview<'a> {
     /// When the ledger cannot be read.
     pub(crate) async fn look(&self) -> Result<Vec<StatusView>, CliError> {
         futures::future::try_join_all(self.services.iter().map(|one| self.service(one))).await
+    }
+
+    /// Waits until there is something new to be seen, and the ledger answers.
+    pub(crate) async fn rest(&self) {
+        // Events come in bursts, and each look asks the hosts too.
+        tokio::time::sleep(WATCH_INTERVAL / 4).await;
+        self.ledger
+            .wait_for(News::Events, WATCH_INTERVAL * 3 / 4)
+            .await;
+        let mut is_told = false;
+        for Watched { service, .. } in &self.services {
+            while let Err(error @ LedgerError::Away { .. }) =
+                self.ledger.holder(&service.name).await
+            {
+                if !is_told {
+                    tracing::warn!("{error}; it is asked again until it answers");
+                    is_told = true;
+                }
+                tokio::time::sleep(WATCH_INTERVAL).await;
+            }
+        }
     }
 
     async fn service(&self, one: &Watched<'_>) -> Result<StatusView, CliError> {

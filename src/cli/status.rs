@@ -23,8 +23,8 @@ use crate::report::status::{
 };
 use crate::report::words::why_in_words;
 
-/// Between two pictures of `--watch`.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two pictures of `--watch`, where the ledger tells of nothing before.
+pub(crate) const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How far back the newest completed rollout is looked for.
 const ROLLOUTS_SEARCHED: usize = 10_000;
@@ -120,24 +120,28 @@ fn verdict(views: &[StatusView]) -> ExitCode {
         .fold(ExitCode::Done, ExitCode::worst)
 }
 
-/// Draws what `look` says each second, until Ctrl-C or until nobody reads any more. Ends well: looking changes nothing.
+/// Draws what `look` says, again each time that `rest` is over, until Ctrl-C or until nobody reads any more. Ends well:
+/// looking changes nothing.
 ///
 /// # Errors
 /// What `look` says, or when stdout cannot be written.
 pub async fn watch(
     mut look: impl AsyncFnMut() -> Result<Vec<StatusView>, CliError>,
+    mut rest: impl AsyncFnMut(),
     screen: &mut Screen,
 ) -> Result<ExitCode, CliError> {
-    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let stop = tokio::signal::ctrl_c();
     tokio::pin!(stop);
     while !screen.reader_is_gone() {
         let views = tokio::select! {
             _ = &mut stop => break,
-            views = async { ticks.tick().await; look().await } => views?,
+            views = look() => views?,
         };
         draw(&views, screen)?;
+        tokio::select! {
+            _ = &mut stop => break,
+            () = rest() => {}
+        }
     }
     Ok(ExitCode::Done)
 }

@@ -313,6 +313,7 @@ async fn watching_ends_when_nobody_reads() {
             looks += 1;
             Ok(vec![])
         },
+        async || tokio::time::sleep(std::time::Duration::from_secs(1)).await,
         &mut screen,
     )
     .await;

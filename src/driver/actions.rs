@@ -103,9 +103,9 @@ impl Driver {
                 signers: Vec::new(),
                 kept: false,
             };
-            let rollout = self.controller.rollout;
-            let recorded = self.ports.ledger.record_revision(&adopted).await;
-            recorded.map_err(|source| DriverError::Ledger { rollout, source })?;
+            let ports = self.ports.clone();
+            self.insist(async || ports.ledger.record_revision(&adopted).await)
+                .await?;
         }
         if ending.sessions_left > 0 {
             let (host, sessions) = (host.clone(), ending.sessions_left);

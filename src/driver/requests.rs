@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use super::job::{Adapters, Input, Job};
 use crate::core::event::{Event, PauseCause};
 use crate::core::rollout::RolloutState;
-use crate::ports::{Answer, Request, RequestKind};
+use crate::ports::{Answer, News, Request, RequestKind};
 
-/// How often they are looked for (contract, section 5).
+/// How often they are looked for (contract, section 5), where the ledger tells of none before.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Sends each request once, until the loop is gone or this task is aborted. A ledger that cannot be read now is read
@@ -29,7 +29,7 @@ pub(super) async fn listen(ports: Arc<Adapters>, job: Arc<Job>, sender: mpsc::Se
                 return;
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        ports.ledger.wait_for(News::Requests, LOOK_EVERY).await;
     }
 }
 

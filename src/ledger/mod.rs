@@ -26,6 +26,7 @@ mod open;
 mod place;
 mod postgres;
 mod postgres_fault;
+mod postgres_news;
 mod postgres_open;
 mod postgres_url;
 mod request;
@@ -44,6 +45,8 @@ mod sqlite;
 mod contract_tests;
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod postgres_away_tests;
 #[cfg(test)]
 mod postgres_tests;
 #[cfg(test)]

@@ -7,9 +7,10 @@ use sqlx::{AnyConnection, ConnectOptions, Row};
 use url::Url;
 
 use super::fault::{Fault, unusable};
+use super::postgres_news::Bell;
 use super::postgres_url::{for_driver, without_secrets};
 use crate::core::time::Timestamp;
-use crate::ports::LedgerError;
+use crate::ports::{LedgerError, News};
 
 /// `READ COMMITTED`, whatever the server's default is, so that what is read after the lock is what its last holder wrote.
 /// One lock for all services: events, rollouts and requests are numbered over the whole ledger. `roll` as a number.
@@ -38,6 +39,7 @@ pub(crate) struct PostgresServer {
     pub(crate) location: String,
     options: AnyConnectOptions,
     is_for_looking: bool,
+    bell: Bell,
 }
 
 impl PostgresServer {
@@ -57,7 +59,15 @@ impl PostgresServer {
             location,
             options: options.disable_statement_logging(),
             is_for_looking,
+            bell: Bell::default(),
         })
+    }
+
+    /// Waits until somebody tells of news, or for so long.
+    pub(crate) async fn wait_for(&self, news: News, at_most: Duration) {
+        self.bell
+            .wait(&self.options.database_url, news, at_most)
+            .await;
     }
 
     pub(crate) async fn connect(&self) -> Result<AnyConnection, Fault> {

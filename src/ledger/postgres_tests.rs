@@ -1,37 +1,15 @@
-//! What only a server has: other people's tables, its own clock, connections that are lost, and answers that never come.
+//! What only a server has: other people's tables, passwords and certificates, and a clock of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollctl_postgres::{Options, Server, skip};
+use rollctl_postgres::Options;
 
 use super::migrate::SCHEMA;
+use super::postgres_away_tests::server_with;
 use super::testing::*;
-use super::{LEASE, SqlLedger, open, open_existing};
-use crate::core::event::Event;
-use crate::core::ids::RolloutId;
-use crate::ports::{Ledger, LedgerError, RequestKind};
-
-/// A server that the test may kill, and a database on it.
-fn server_with(options: Options) -> Option<Server> {
-    if skip() {
-        return None;
-    }
-    let server = Server::with(options).unwrap();
-    server.create_database("one").unwrap();
-    Some(server)
-}
-
-async fn open_on(server: &Server) -> SqlLedger {
-    let here = World::sqlite().here("laptop", "boot-1");
-    open(&server.url("one"), here).await.unwrap()
-}
-
-#[track_caller]
-fn is_away<T>(result: Result<T, LedgerError>) {
-    let error = result.err();
-    assert!(matches!(error, Some(LedgerError::Away { .. })), "{error:?}");
-}
+use super::{LEASE, open, open_existing};
+use crate::ports::{Ledger, LedgerError};
 
 #[tokio::test]
 async fn reading_makes_no_ledger_and_changes_none() {
@@ -221,144 +199,6 @@ async fn leases_run_out_by_the_servers_clock_whatever_the_machines_say() {
     world.pass(LEASE);
     assert_eq!(laptop.holder(&web).await.unwrap(), None);
     server.acquire(&web, &holder(900), false).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_that_was_restarted_is_found_again_by_itself() {
-    let Some(mut server) = server_with(Options::default()) else {
-        return;
-    };
-    let ledger = open_on(&server).await;
-    let lease = lease(&ledger).await;
-    let now = World::sqlite().now();
-    for round in 0..3 {
-        match round {
-            0 => server.stop().unwrap(),
-            1 => server.kill().unwrap(),
-            // Only our connection ends.
-            _ => {
-                server
-                    .sql("one", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rollctl'")
-                    .unwrap();
-            }
-        }
-        if round < 2 {
-            is_away(ledger.renew(&lease).await);
-            is_away(ledger.holder(&service("web")).await);
-            server.start_again().unwrap();
-        }
-        ledger.renew(&lease).await.unwrap();
-        assert!(ledger.holder(&service("web")).await.unwrap().is_some());
-        ledger
-            .begin_rollout(&lease, now, &started("web", 'a'))
-            .await
-            .unwrap();
-    }
-    assert_eq!(
-        whole(&ledger, "web").await,
-        5,
-        "each supersedes the one before"
-    );
-}
-
-#[tokio::test]
-async fn what_was_committed_while_nobody_heard_of_it_is_not_written_twice() {
-    let Some(server) = server_with(Options::default()) else {
-        return;
-    };
-    let ledger = open_on(&server).await;
-    let lease = lease(&ledger).await;
-    let now = World::sqlite().now();
-    let first = started("web", 'a');
-    // The server falls silent in the middle of the commit, and goes on when nobody waits any more.
-    server
-        .sql(
-            "one",
-            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-                 $$ BEGIN PERFORM pg_sleep(7); RETURN NULL; END $$;
-             CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
-                 FOR EACH ROW EXECUTE FUNCTION slow()",
-        )
-        .unwrap();
-    let paused = [(now, Event::RolloutPaused)];
-    is_away(ledger.begin_rollout(&lease, now, &first).await);
-    server.sql("one", "DROP TRIGGER slow ON events").unwrap();
-    let begun = ledger.begin_rollout(&lease, now, &first).await.unwrap();
-    assert_eq!((begun.rollout, begun.seq), (RolloutId(1), 1));
-    assert_eq!(whole(&ledger, "web").await, 1);
-
-    server
-        .sql(
-            "one",
-            "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
-                 FOR EACH ROW EXECUTE FUNCTION slow()",
-        )
-        .unwrap();
-    is_away(ledger.append_all(&lease, RolloutId(1), &paused).await);
-    server.sql("one", "DROP TRIGGER slow ON events").unwrap();
-    let appended = ledger
-        .append_all(&lease, RolloutId(1), &paused)
-        .await
-        .unwrap();
-    assert_eq!(appended[0].seq, 2);
-    assert_eq!(whole(&ledger, "web").await, 2);
-    // Without doubt the same is another event.
-    ledger
-        .append_all(&lease, RolloutId(1), &paused)
-        .await
-        .unwrap();
-    assert_eq!(whole(&ledger, "web").await, 3);
-}
-
-#[tokio::test]
-async fn what_was_not_committed_is_written_when_it_is_asked_again() {
-    let Some(server) = server_with(Options::default()) else {
-        return;
-    };
-    let ledger = open_on(&server).await;
-    let lease = lease(&ledger).await;
-    let now = World::sqlite().now();
-    ledger
-        .begin_rollout(&lease, now, &started("web", 'a'))
-        .await
-        .unwrap();
-    let events: Vec<_> = (0..600).map(|_| (now, Event::RolloutPaused)).collect();
-    server.freeze().unwrap();
-    is_away(ledger.append_all(&lease, RolloutId(1), &events).await);
-    is_away(ledger.append_all(&lease, RolloutId(1), &events).await);
-    server.thaw().unwrap();
-    let appended = ledger
-        .append_all(&lease, RolloutId(1), &events)
-        .await
-        .unwrap();
-    assert_eq!(appended.len(), 600);
-    assert_eq!(whole(&ledger, "web").await, 601);
-}
-
-#[tokio::test]
-async fn whoever_falls_asleep_with_the_lock_keeps_it_from_others_for_seconds_only() {
-    let Some(world) = World::postgres() else {
-        return;
-    };
-    let ledger = world.open().await;
-    let asleep = open(&world.url(), world.here("laptop", "boot-1"))
-        .await
-        .unwrap();
-    asleep.run_sql(super::postgres::BEGIN_WRITE).await.unwrap();
-    let web = service("web");
-    is_away(
-        ledger
-            .request(&web, RequestKind::Pause, "bert@server", world.now())
-            .await,
-    );
-    let asked = ledger.request(&web, RequestKind::Pause, "bert@server", world.now());
-    assert_eq!(asked.await.unwrap(), 1);
-    let late = asleep.request(&web, RequestKind::Pause, "anna@laptop", world.now());
-    assert_eq!(
-        late.await.unwrap(),
-        2,
-        "it comes back by another connection"
-    );
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ use crate::core::recall::Recalled;
 use crate::core::revision::Revision;
 use crate::core::time::Timestamp;
 use crate::ports::{
-    Answer, Holder, InstanceRecord, Lease, Ledger, LedgerError, LiveHolder, NewRevision, Request,
-    RequestKind, RolloutRecord,
+    Answer, Holder, InstanceRecord, Lease, Ledger, LedgerError, LiveHolder, NewRevision, News,
+    Request, RequestKind, RolloutRecord,
 };
 
 /// How long a server may take for what is a few rows: the lease's renewal waits behind it.
@@ -413,6 +413,13 @@ impl Ledger for SqlLedger {
         found!(self, "reading a request", SOON, |connection| {
             sql_requests::find(connection, request)
         })
+    }
+
+    async fn wait_for(&self, news: News, at_most: Duration) {
+        match &self.database {
+            Database::Sqlite(_) => tokio::time::sleep(at_most).await,
+            Database::Postgres(server) => server.wait_for(news, at_most).await,
+        }
     }
 
     async fn withdraw(&self, request: i64) -> Result<bool, LedgerError> {

@@ -154,6 +154,15 @@ pub struct InstanceRecord {
     pub since: Timestamp,
 }
 
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum News {
+    /// Events, of any service.
+    Events,
+    /// Requests, and answers to them.
+    Requests,
+}
+
 /// What another command asks of the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestKind {
@@ -357,6 +366,12 @@ pub trait Ledger: Send + Sync {
 
     /// One request, to see whether it was answered. A withdrawn one counts as refused.
     async fn find_request(&self, request: i64) -> Result<Option<Request>, LedgerError>;
+
+    /// Waits until there may be news since the last time that this returned, or for so long: by the time alone, where nobody
+    /// tells.
+    async fn wait_for(&self, _news: News, at_most: std::time::Duration) {
+        tokio::time::sleep(at_most).await;
+    }
 
     /// Withdraws a request that nobody answered (its asker gave up waiting); whether it was still open.
     async fn withdraw(&self, request: i64) -> Result<bool, LedgerError>;
