@@ -73,6 +73,10 @@ impl Team {
         controller.inventory(&self.fleet, "root", &format!("{bucket}{service}"));
         let path = controller.path("inventory/test.toml");
         let text = fs::read_to_string(&path).unwrap();
+        for desk in desks {
+            let ended = self.run(desk.rollctl(&["ledger", "verify", "--connect"]));
+            assert_eq!(ended.code, Some(0), "{:?}{}", ended.events, ended.stderr);
+        }
         let url = self.server.url("rollctl");
         fs::write(path, text.replace("sqlite:ledger.db", &url)).unwrap();
         Desk {
