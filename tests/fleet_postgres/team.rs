@@ -73,10 +73,6 @@ impl Team {
         controller.inventory(&self.fleet, "root", &format!("{bucket}{service}"));
         let path = controller.path("inventory/test.toml");
         let text = fs::read_to_string(&path).unwrap();
-        for desk in desks {
-            let ended = self.run(desk.rollctl(&["ledger", "verify", "--connect"]));
-            assert_eq!(ended.code, Some(0), "{:?}{}", ended.events, ended.stderr);
-        }
         let url = self.server.url("rollctl");
         fs::write(path, text.replace("sqlite:ledger.db", &url)).unwrap();
         Desk {
@@ -125,6 +121,10 @@ impl Team {
             assert_eq!(shown["revision"]["name"], version.name.as_str(), "{shown}");
             assert_eq!(shown["available"], HOSTS, "{shown}");
             assert!(shown["rollout"].is_null(), "{shown}");
+        }
+        for desk in desks {
+            let ended = self.run(desk.rollctl(&["ledger", "verify", "--connect"]));
+            assert_eq!(ended.code, Some(0), "{:?}{}", ended.events, ended.stderr);
         }
         let url = self.server.url("rollctl");
         let url = url.replace('@', &format!(":{PASSWORD}@"));
