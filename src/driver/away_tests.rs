@@ -132,3 +132,14 @@ async fn what_was_asked_before_it_went_is_answered_when_it_is_back() {
         .filter(|one| matches!(one.event, Event::PauseRequested { .. }));
     assert_eq!(pauses.count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_many_hosts_say_meanwhile_is_heard_before_anything_is_decided() {
+    // They fill the loop's channel before one that was switched just now can say that it is ready.
+    let mut bench = bench(&"o".repeat(500), 170);
+    *bench.ledger.goes_away.lock().unwrap() = Some((1_300, AWAY, false));
+    let finished = bench.run().await.unwrap();
+    let completed = RolloutPhase::Ended(Outcome::Completed);
+    assert_eq!(finished.state.phase, completed);
+    assert_eq!(bench.switches().len(), 500);
+}

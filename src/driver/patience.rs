@@ -19,6 +19,9 @@ pub(super) const AWAY: Duration = Duration::from_secs(60);
 /// Between the first attempts; then twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
+/// Inputs that are put aside: those of some minutes in a large fleet.
+const MOST_ASIDE: usize = 200_000;
+
 /// Between two attempts at the most.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
@@ -48,7 +51,8 @@ impl Driver {
         }
     }
 
-    /// Waits, unless somebody asks to stop at once. What else is asked is done when the ledger is back.
+    /// Waits, unless somebody asks to stop at once. What else is asked is done when the ledger is back. What comes in is put
+    /// aside: behind a channel that is full, the look that says that an instance was ready in time would come too late.
     async fn rest(&mut self, wait: Duration) -> Result<(), DriverError> {
         let until = Instant::now() + wait;
         loop {
@@ -62,6 +66,9 @@ impl Driver {
                     }
                 },
                 () = tokio::time::sleep_until(until) => return Ok(()),
+                Some(input) = self.receiver.recv(), if self.aside.len() < MOST_ASIDE => {
+                    self.aside.push_back(input);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One rollout, from its first event to its last. The only writer of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +78,7 @@ pub async fn run(
         last_waiting: Decision::default(),
         unwritten: Vec::new(),
         heard: None,
+        aside: VecDeque::new(),
         is_leaving: false,
         ports,
     };
@@ -97,7 +98,7 @@ pub(super) struct Driver {
     pub(super) controller: Controller,
     pub(super) state: RolloutState,
     pub(super) sender: mpsc::Sender<Input>,
-    receiver: mpsc::Receiver<Input>,
+    pub(super) receiver: mpsc::Receiver<Input>,
     pub(super) stop: mpsc::Receiver<Stop>,
     /// Of each host's instance, and of the other one there.
     pub(super) watches: BTreeMap<(HostName, Which), Watched>,
@@ -111,6 +112,8 @@ pub(super) struct Driver {
     pub(super) unwritten: Vec<Unwritten>,
     /// A signal that came while the ledger was away.
     pub(super) heard: Option<Stop>,
+    /// What came in while the ledger was away, oldest first.
+    pub(super) aside: VecDeque<Input>,
     /// Whether nobody waits for a ledger that is away any more.
     pub(super) is_leaving: bool,
 }
@@ -227,6 +230,9 @@ impl Driver {
             if let Some(pause) = gathering(self.state.instances.len()) {
                 tokio::time::sleep(pause).await;
             }
+            while let Some(input) = self.aside.pop_front() {
+                self.handle(input).await?;
+            }
             // What else has come in meanwhile is taken too, before the next decision.
             for _ in 0..INPUTS_AT_ONCE {
                 let Ok(input) = self.receiver.try_recv() else {
@@ -240,6 +246,9 @@ impl Driver {
     async fn next_input(&mut self) -> Input {
         if let Some(stop) = self.heard.take() {
             return Input::Stop(stop);
+        }
+        if let Some(input) = self.aside.pop_front() {
+            return input;
         }
         let wait = self.wake_at.map_or(Duration::from_secs(3600), |at| {
             at.since(self.ports.clock.now())
