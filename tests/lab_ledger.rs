@@ -171,6 +171,38 @@ fn somebody_with_nothing_but_the_inventory_goes_back_and_the_first_can_act_nowhe
             .says("nothing was touched");
     }
     assert!(scene.versions().iter().all(|version| version == "v1"));
+    // What it believes is old by now: taking them back is not enough, somebody has to say what is to run.
+    for words in [
+        &["restart", "web", "--take-over"][..],
+        &["release", "web", "--same", "--take-over"],
+    ] {
+        controller
+            .rollctl(words)
+            .exits(5)
+            .says("nobody said that it is to run")
+            .says("nothing was touched");
+    }
+    controller
+        .rollctl(&["rollback", "web", "--to", "v3", "--take-over"])
+        .exits(0);
+    scene.all_run("v3");
+    ledger(&scene, &["verify", "--connect"]).exits(0);
+}
+
+#[test]
+fn a_new_host_among_those_of_a_lost_ledger_begins_no_new_one() {
+    let scene = lived();
+    lose(&scene);
+    let host = scene.lab.hosts()[2].home().join("web");
+    fs::remove_dir_all(host).unwrap();
+    scene
+        .release("v9", &Behaviour::default())
+        .exits(5)
+        .says("is managed by another ledger")
+        .says("web-01, web-02");
+    ledger(&scene, &["rebuild"])
+        .exits(0)
+        .says("3 revisions and 5 rollouts");
 }
 
 #[test]

@@ -151,7 +151,7 @@ pub struct ControlArgs {
     #[arg(long, short = 'y')]
     pub yes: bool,
 
-    /// Take the service away from another rollctl that works on it
+    /// Take the service away from another rollctl that works on it, and hosts from another ledger that manages it there
     #[arg(long)]
     pub take_over: bool,
 }

@@ -1,6 +1,7 @@
 //! Whether a service's chain is whole, and whether the journals of its hosts agree with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::error::CliError;
 use super::exit::ExitCode;
@@ -14,6 +15,18 @@ use crate::ledger::{Chain, Chained};
 use crate::ports::{HostError, Remembered};
 use crate::report::ledger::{AuditView, AuditedHost, AuditedService, BrokenEvent};
 
+/// What hosts answered.
+pub(crate) struct Asked {
+    /// When they were asked. What is confirmed from then on they may not have known yet.
+    pub(crate) at: Timestamp,
+    /// Their answers.
+    pub(crate) answers: Answers,
+}
+
+/// So long before the hosts were asked a confirmation must be in the ledger to be missed: it ends there before that is
+/// written, and clocks differ.
+const UNDER_WAY: Duration = Duration::from_secs(15);
+
 /// Looks a service over; with what its hosts remember, them too.
 ///
 /// # Errors
@@ -21,7 +34,7 @@ use crate::report::ledger::{AuditView, AuditedHost, AuditedService, BrokenEvent}
 pub(crate) async fn audit(
     ledger: &dyn Chained,
     service: &ServiceName,
-    answers: Option<&Answers>,
+    asked: Option<&Asked>,
 ) -> Result<AuditedService, CliError> {
     let mut known = Known::default();
     let mut events = 0;
@@ -31,7 +44,8 @@ pub(crate) async fn audit(
             known.take(event);
         })
         .await?;
-    let hosts = answers.into_iter().flatten();
+    let hosts = asked.iter().flat_map(|asked| &asked.answers);
+    let since = asked.map_or(Timestamp::LONG_AGO, |asked| asked.at);
     Ok(AuditedService {
         service: service.clone(),
         events,
@@ -48,7 +62,7 @@ pub(crate) async fn audit(
             }),
         },
         hosts: hosts
-            .map(|(host, answer)| known.host(&ledger.id(), host, answer))
+            .map(|(host, answer)| known.host(&ledger.id(), since, host, answer))
             .collect(),
     })
 }
@@ -127,6 +141,7 @@ impl Known {
     fn host(
         &self,
         ledger: &LedgerId,
+        asked: Timestamp,
         host: &HostName,
         answer: &Result<Remembered, HostError>,
     ) -> AuditedHost {
@@ -156,7 +171,7 @@ impl Known {
             compared: Ok(lines.len()),
             differences: unreadable
                 .chain(self.unknown(host, lines))
-                .chain(self.missing(host, lines))
+                .chain(self.missing(host, asked, &remembered.memory.journal))
                 .collect(),
         }
     }
@@ -181,18 +196,23 @@ impl Known {
             .collect()
     }
 
-    /// Confirmations that the ledger has and the journal has not. One that is younger than its host's journal was lost.
-    fn missing(&self, host: &HostName, lines: &[JournalLine]) -> Vec<String> {
+    /// Confirmations that the ledger has and the journal has not. What is older than the journal is nothing of which that host
+    /// could know: it was reinstalled since.
+    fn missing(&self, host: &HostName, asked: Timestamp, lines: &[JournalLine]) -> Vec<String> {
+        let Some(first) = lines.first() else {
+            return Vec::new();
+        };
         let seen: BTreeSet<&str> = lines
             .iter()
             .filter_map(|line| line.hash.as_deref())
             .collect();
         let confirmed = self.confirmed.get(host).into_iter().flatten();
         confirmed
+            .filter(|one| one.at >= first.at && one.at + UNDER_WAY < asked)
             .filter(|one| !seen.contains(one.hash.as_str()))
             .map(|one| {
                 format!(
-                    "the ledger has it confirmed in rollout {} ({}), its journal has not (event {}): was the host reinstalled?",
+                    "the ledger has it confirmed in rollout {} ({}), its journal has not (event {})",
                     one.rollout,
                     crate::report::time::rfc3339(one.at),
                     one.hash

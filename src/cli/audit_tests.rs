@@ -77,6 +77,7 @@ fn what_agrees_and_what_differs() {
         known.take(&event);
     }
     let ledger = LedgerId::new("ours");
+    let later = Timestamp::from_millis(60_000);
     for (sentence, owner, journal, compared, differs) in [
         (
             "all of it is there",
@@ -112,6 +113,19 @@ fn what_agrees_and_what_differs() {
             vec!["its journal has not (event c)"],
         ),
         (
+            "what it confirmed before another ledger had the host, and gave it back",
+            "ours",
+            vec![
+                ("switched", "a"),
+                ("confirmed", "c"),
+                ("taken over from the ledger ours on desk", "-"),
+                ("switched", "x"),
+                ("taken over from the ledger x on desk", "-"),
+            ],
+            Ok(0),
+            vec![],
+        ),
+        (
             "another ledger has taken it",
             "theirs",
             vec![("switched", "z")],
@@ -119,7 +133,7 @@ fn what_agrees_and_what_differs() {
             vec![],
         ),
     ] {
-        let found = known.host(&ledger, &host(), &Ok(remembered(owner, &journal)));
+        let found = known.host(&ledger, later, &host(), &Ok(remembered(owner, &journal)));
         match (&found.compared, compared) {
             (Ok(lines), Ok(expected)) => assert_eq!(*lines, expected, "{sentence}"),
             (Err(why), Err(expected)) => assert!(why.contains(expected), "{sentence}: {why}"),
@@ -134,11 +148,18 @@ fn what_agrees_and_what_differs() {
             assert!(found.contains(expected), "{sentence}: {found}");
         }
     }
+    // A confirmation that ended while the hosts were asked.
+    let now = Timestamp::from_millis(0);
+    let answer = Ok(remembered("ours", &[("switched", "a")]));
+    assert_eq!(
+        known.host(&ledger, now, &host(), &answer).differences,
+        [""; 0]
+    );
     let away = HostError {
         kind: HostErrorKind::Unreachable,
         message: "connection refused".to_owned(),
         hint: None,
     };
-    let found = known.host(&ledger, &host(), &Err(away));
+    let found = known.host(&ledger, later, &host(), &Err(away));
     assert_eq!(found.compared, Err("connection refused".to_owned()));
 }

@@ -12,7 +12,7 @@ use super::exit::ExitCode;
 use super::fit::refuse_misfits;
 use super::notify::finish;
 use super::plan::{show, view};
-use super::read_back::refuse_foreign;
+use super::read_back::{refuse_foreign, refuse_stale};
 use super::rollout::{Prepared, is_settled, known, nothing_to_do};
 use super::screen::Screen;
 use super::unattended::{held, may_begin};
@@ -24,7 +24,7 @@ use crate::core::event::{Runs, Sight};
 use crate::core::fleet::{Fleet, Service};
 use crate::core::plan::Known;
 use crate::core::revision::Revision;
-use crate::driver::look;
+use crate::driver::{Sights, look};
 use crate::ledger::RENEW_EVERY;
 use crate::notify::Delivery;
 use crate::ports::{Lease, Ledger};
@@ -39,6 +39,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) prepared: Prepared,
     pub(crate) revisions: &'a [Revision],
     pub(crate) control: &'a ControlArgs,
+    /// Whether the ledger says what is to run, not a person.
+    pub(crate) is_implied: bool,
     /// What is done about the service's window; nothing: it does not hold.
     pub(crate) window: Option<&'a WindowArgs>,
     pub(crate) cause: Option<String>,
@@ -122,9 +124,7 @@ async fn with_lease(
     launch.prepared.spec.unattended = launch.unattended;
     let field = Field::of(launch.fleet, launch.service, launch.desk.store.clone())?;
     let sights = look(&field.hosts, launch.service.carriers().cloned()).await;
-    if !launch.control.take_over {
-        refuse_foreign(launch.service, &launch.desk.ledger.id(), &sights)?;
-    }
+    refuse_others(&launch, &sights).await?;
     launch.prepared.carry_surge(&sights);
     let Launch {
         service,
@@ -160,6 +160,20 @@ async fn with_lease(
     launch.prepared.take_over_traffic(&left_out);
     let work = work(&launch, target);
     work.run(lease, field, sights, screen, told).await
+}
+
+/// Nothing is begun on hosts of another ledger, unless they are taken from it; and then not by what was so before they were its.
+async fn refuse_others(launch: &Launch<'_>, sights: &Sights) -> Result<(), CliError> {
+    let (service, ledger) = (launch.service, &launch.desk.ledger);
+    let spec = &launch.prepared.spec;
+    if launch.control.take_over {
+        return match launch.is_implied {
+            true => refuse_stale(service, &ledger.id(), sights, &spec.target),
+            false => Ok(()),
+        };
+    }
+    let is_new = ledger.rollouts(&service.name, 1).await?.is_empty();
+    refuse_foreign(service, &ledger.id(), sights, is_new)
 }
 
 /// Says that there is nothing to do, and which hosts nobody could look at.

@@ -1,7 +1,7 @@
 //! `rollctl ledger verify | export | rebuild`: whether it is whole, all of it as text, and a new one from the hosts.
 
 use super::args::{LedgerCommand, LedgerRebuildArgs, LedgerVerifyArgs};
-use super::audit::{audit, verdict};
+use super::audit::{Asked, audit, verdict};
 use super::error::CliError;
 use super::exit::ExitCode;
 use super::read_back::{ReadBack, ask, restore};
@@ -52,14 +52,16 @@ async fn verify(
     };
     let mut services = Vec::new();
     for name in &names {
-        let answers = match fleet.service(name.as_str()).filter(|_| args.connect) {
+        let at = desk.now();
+        let asked = match fleet.service(name.as_str()).filter(|_| args.connect) {
             Some(service) => {
                 let field = Field::of(fleet, service, desk.store.clone())?;
-                Some(ask(&field.hosts, service).await)
+                let answers = ask(&field.hosts, service).await;
+                Some(Asked { at, answers })
             }
             None => None,
         };
-        services.push(audit(&*desk.books, name, answers.as_ref()).await?);
+        services.push(audit(&*desk.books, name, asked.as_ref()).await?);
     }
     let view = AuditView {
         ledger: desk.ledger.id(),

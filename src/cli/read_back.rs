@@ -13,7 +13,7 @@ use super::rollout::PAST;
 use super::screen::Screen;
 use super::wire::{Desk, Field, store, who};
 use crate::core::fleet::{Fleet, Service};
-use crate::core::ids::{HostName, LedgerId};
+use crate::core::ids::{HostName, LedgerId, RevisionRef};
 use crate::core::recall::{Recalled, recall};
 use crate::core::revision::Revision;
 use crate::driver::{Sights, SystemClock};
@@ -122,8 +122,8 @@ fn note_owner(owners: &mut Owners, owner: Option<&Owner>, host: &HostName) {
     }
 }
 
-/// Refuses to begin where another ledger manages the service on every host that answered. On single ones it is the host
-/// that refuses.
+/// Refuses to begin where another ledger manages the service: on every host that answered, or on any where this one has not
+/// brought anything yet. On single hosts of a service that is ours it is the host that refuses.
 ///
 /// # Errors
 /// Exit code 5: which ledger, on which machine, and the way out.
@@ -131,21 +131,59 @@ pub(crate) fn refuse_foreign(
     service: &Service,
     ours: &LedgerId,
     sights: &Sights,
+    is_new: bool,
 ) -> Result<(), CliError> {
+    let owners = foreign(ours, sights);
+    let answered = sights.values().flatten().count();
+    let count: usize = owners.values().map(|(_, hosts)| hosts.len()).sum();
+    match count > 0 && (is_new || count == answered) {
+        true => Err(belongs_to(service, &owners)),
+        false => Ok(()),
+    }
+}
+
+/// The other ledgers that manage a service on hosts that answered.
+fn foreign(ours: &LedgerId, sights: &Sights) -> Owners {
     let mut owners = Owners::new();
-    let mut answered = 0;
     for (host, seen) in sights {
         if let Ok(facts) = seen {
-            answered += 1;
             note_owner(&mut owners, facts.owner.as_ref(), host);
         }
     }
     owners.remove(ours);
-    let foreign: usize = owners.values().map(|(_, hosts)| hosts.len()).sum();
-    match foreign == answered && foreign > 0 {
-        true => Err(belongs_to(service, &owners)),
-        false => Ok(()),
-    }
+    owners
+}
+
+/// Before what the ledger says is to run is brought to hosts that are taken from another ledger: that one may have brought
+/// something else since.
+///
+/// # Errors
+/// Exit code 5 where they run something else: then a person has to name what is to run.
+pub(crate) fn refuse_stale(
+    service: &Service,
+    ours: &LedgerId,
+    sights: &Sights,
+    target: &RevisionRef,
+) -> Result<(), CliError> {
+    let owners = foreign(ours, sights);
+    let taken = owners.values().flat_map(|(_, hosts)| hosts);
+    let other = taken.filter_map(|host| {
+        let facts = sights.get(host)?.as_ref().ok()?;
+        let runs = facts.runs.revision()?;
+        (runs.digest != target.digest).then_some((host, runs))
+    });
+    let Some((host, runs)) = other.into_iter().next() else {
+        return Ok(());
+    };
+    let name = &service.name;
+    Err(CliError::new(
+        ExitCode::Paused,
+        format!("`{name}` runs `{runs}` on {host}, by another ledger: nobody said that it is to run `{target}`"),
+    )
+    .state("nothing was touched")
+    .hint(format!(
+        "say what is to run: `rollctl rollback {name} --to NAME --take-over`, or release it with `--take-over`"
+    )))
 }
 
 /// The error that says who manages it.

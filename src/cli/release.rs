@@ -125,6 +125,7 @@ async fn attempt(
         prepared,
         revisions,
         control: &args.control,
+        is_implied: false,
         window: Some(&args.window),
         cause: args.cause.clone(),
         unattended,

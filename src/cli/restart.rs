@@ -121,6 +121,7 @@ impl Again<'_> {
             prepared,
             revisions,
             control: self.control,
+            is_implied: true,
             window: Some(self.window),
             cause: self.cause.clone(),
             unattended: self.unattended.unattended,

@@ -91,7 +91,7 @@ impl Drive<'_> {
     ) -> Result<ExitCode, CliError> {
         let mut told = None;
         let ended = under_lease(self.desk, self.service, take_over, async |lease| {
-            self.go_on(lease, take_over, screen, &mut told).await
+            self.go_on(lease, screen, &mut told).await
         })
         .await;
         finish(told, screen).await;
@@ -101,7 +101,6 @@ impl Drive<'_> {
     async fn go_on(
         &self,
         lease: &mut Lease,
-        takes_hosts: bool,
         screen: &mut Screen,
         told: &mut Option<Delivery>,
     ) -> Result<ExitCode, CliError> {
@@ -164,7 +163,8 @@ impl Drive<'_> {
             verbose: self.verbose,
             spec: *spec,
             target,
-            takes_hosts,
+            // What was begun before another ledger took them is not gone on with on its hosts.
+            takes_hosts: false,
             resumed: Some(Resumed {
                 events,
                 retry: is_paused && !self.abort && !self.unattended,

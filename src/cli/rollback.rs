@@ -55,6 +55,7 @@ pub(crate) async fn rollback(
         revisions,
         control: &args.control,
         // Whoever goes back is held up by nothing.
+        is_implied: args.to.is_none(),
         window: None,
         cause: args.cause.clone(),
         unattended: false,

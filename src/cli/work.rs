@@ -18,6 +18,7 @@ use crate::core::spec::Spec;
 use crate::driver::{
     Adapters, DriverError, Finished, Job, Resumed, Sights, SteadyClock, run, signals,
 };
+use crate::ledger::Chained;
 use crate::notify::Delivery;
 use crate::ports::{Lease, LedgerError};
 use crate::programs::hooks_of;
@@ -118,14 +119,19 @@ async fn prune(desk: &Desk, service: &Service, fleet: &Fleet, finished: &Finishe
         return;
     }
     let on_hosts = finished.sights.values().flatten();
-    let on_hosts = on_hosts
-        .flat_map(|facts| facts.revisions.values().cloned())
-        .collect();
+    let on_hosts = on_hosts.flat_map(|facts| facts.revisions.values().cloned());
+    let mut wanted: BTreeSet<Digest> = on_hosts.collect();
     let pruned = async {
+        // The same content may be another service's revision: a digest does not say whose.
+        let others = desk.books.services().await?;
+        for other in others.iter().filter(|other| **other != service.name) {
+            let revisions = desk.ledger.revisions(other).await?;
+            wanted.extend(revisions.into_iter().map(|one| one.digest));
+        }
         let revisions = desk.ledger.revisions(&service.name).await?;
         let target = &finished.state.spec.target.digest;
         let limit = service.revision_history_limit;
-        let old = dispensable(&revisions, target, limit, &on_hosts);
+        let old = dispensable(&revisions, target, limit, &wanted);
         let old = old.into_iter().cloned().collect();
         Ok::<_, CliError>(desk.store.clone().prune(old).await?)
     };
@@ -150,7 +156,8 @@ async fn outgrow(
         .filter(|facts| takes_hosts || facts.owner.as_ref().is_some_and(|one| one.ledger == ours))
         .filter_map(|facts| facts.epoch)
         .max();
-    if let Some(seen) = seen.filter(|seen| *seen > lease.epoch) {
+    // A lease that has claimed no host yet and meets its own number there is not the first that has it.
+    if let Some(seen) = seen.filter(|seen| *seen >= lease.epoch) {
         tracing::warn!(%seen, ours = %lease.epoch, "hosts have seen later controllers of this ledger: was it restored?");
         *lease = desk.ledger.raise_epoch(lease, seen).await?;
     }

@@ -34,6 +34,9 @@ pub struct JournalLine {
     pub hash: Option<String>,
 }
 
+/// No ledger counts further; what does is made up, and would leave the numbers that follow no room.
+const HIGHEST: i64 = i32::MAX as i64;
+
 /// How a line begins by which another ledger became the owner.
 pub const TAKEN_OVER: &str = "taken over";
 
@@ -50,9 +53,14 @@ impl JournalLine {
         let [at, rollout, epoch, by, from, to, outcome, hash] = columns[..] else {
             return Err("it does not have eight columns");
         };
+        let rollout = rollout
+            .parse()
+            .ok()
+            .filter(|number| (1..=HIGHEST).contains(number))
+            .ok_or("its rollout is no number")?;
         Ok(Self {
             at: time(at).ok_or("its time cannot be read")?,
-            rollout: RolloutId(rollout.parse().map_err(|_| "its rollout is no number")?),
+            rollout: RolloutId(rollout),
             epoch: Epoch(epoch.parse().map_err(|_| "its epoch is no number")?),
             by: by.to_owned(),
             from: name(from)?,
@@ -62,11 +70,13 @@ impl JournalLine {
         })
     }
 
-    /// What the host ran after it; nothing where it changed nothing.
+    /// What the host ran after it; nothing where it changed nothing, or where the line does not say.
     pub fn leaves(&self) -> Option<Option<&RevisionName>> {
         match self.outcome.as_str() {
             "failed" => None,
             taken if taken.starts_with(TAKEN_OVER) => None,
+            // A step that was cut off and brought to its end by the next claim, which does not know names.
+            "put back" | "finished" if self.from.is_none() && self.to.is_none() => None,
             "put back" => Some(self.from.as_ref()),
             _ => Some(self.to.as_ref()),
         }
@@ -148,7 +158,10 @@ fn revisions(
 ) -> Vec<Revision> {
     let mut known: BTreeMap<Digest, Revision> = BTreeMap::new();
     let manifests = memories.values().flat_map(|memory| &memory.manifests);
-    for manifest in manifests.filter(|manifest| manifest.service == *service) {
+    let is_ours = |manifest: &&Manifest| {
+        manifest.service == *service && i64::from(manifest.number.0) <= HIGHEST
+    };
+    for manifest in manifests.filter(is_ours) {
         let one = known
             .entry(manifest.digest.clone())
             .or_insert_with(|| of_manifest(manifest));
@@ -276,9 +289,14 @@ impl<'a> Tale<'a> {
                 proven.insert(host, line.is_proof());
             }
         }
-        let all = |test: &dyn Fn(&HostName) -> bool| before.keys().all(|host| test(host));
         let now = |host: &HostName| runs.get(host).copied().flatten();
-        let outcome = if all(&|host| now(host) == target && proven.get(host) == Some(&true)) {
+        let all = |test: &dyn Fn(&HostName) -> bool| before.keys().all(|host| test(host));
+        // A spare host ran nothing before, and runs nothing after it.
+        let is_spare = |host: &HostName| {
+            target.is_some() && before.get(host) == Some(&None) && now(host).is_none()
+        };
+        let is_there = |host: &HostName| now(host) == target && proven.get(host) == Some(&true);
+        let outcome = if all(&|host| is_there(host) || is_spare(host)) && !all(&is_spare) {
             Outcome::Completed
         } else if all(&|host| Some(now(host)) == before.get(host).copied()) {
             Outcome::RolledBack
@@ -288,7 +306,7 @@ impl<'a> Tale<'a> {
         let remember = memories
             .iter()
             .filter(|(_, memory)| !memory.journal.is_empty());
-        let runs_other = |host: &HostName| runs.get(host).is_some_and(|one| *one != target);
+        let runs_other = |host: &HostName| now(host).is_some_and(|one| Some(one) != target);
         let is_partial = outcome == Outcome::Completed
             && remember
                 .clone()

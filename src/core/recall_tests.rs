@@ -197,6 +197,32 @@ fn what_rollouts_two_hosts_remember() {
             vec!["1 release ->v1 completed", "2 release v1>v2 completed"],
         ),
         (
+            "a spare host ran it meanwhile, and later rollouts did without",
+            [
+                &first[..],
+                &second,
+                &["30 3 3 v2 v1 switched", "31 3 3 v2 v1 confirmed"],
+            ]
+            .concat(),
+            vec![
+                "21 2 2 - v2 switched",
+                "22 2 2 - v2 confirmed",
+                "23 2 2 v2 - switched",
+                "24 2 2 v2 - confirmed",
+            ],
+            vec![
+                "1 release ->v1 completed",
+                "2 release v1>v2 completed",
+                "3 rollback v2>v1 completed",
+            ],
+        ),
+        (
+            "a step that was cut off was brought to its end by the next claim",
+            [&first[..], &["20 2 2 - - put back"], &second].concat(),
+            [&first[..], &["20 2 2 - - finished"], &second].concat(),
+            vec!["1 release ->v1 completed", "2 release v1>v2 completed"],
+        ),
+        (
             "a revision of which nothing is left takes its rollouts with it",
             vec![
                 "1 1 1 - v0 switched",

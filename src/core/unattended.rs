@@ -31,7 +31,7 @@ pub struct Attempt {
     pub target: RevisionRef,
     /// Who began it.
     pub begun: Hand,
-    /// Whether nobody watched whoever drove it last: a person who goes on with an unattended rollout makes it theirs.
+    /// Whether no person ever drove it: one who goes on with an unattended rollout makes it theirs.
     pub unattended: bool,
     /// How it stands.
     pub standing: Standing,
@@ -186,13 +186,12 @@ impl Attempt {
         else {
             return Err(IllegalEvent::NoStart);
         };
-        let last_driver = events
-            .iter()
-            .rev()
-            .find_map(|recorded| match &recorded.event {
-                Event::RolloutResumed { unattended, .. } => Some(*unattended),
-                _ => None,
-            });
+        // A person's stays a person's, though a timer went on with it.
+        let resumed = events.iter().filter_map(|recorded| match &recorded.event {
+            Event::RolloutResumed { unattended, .. } => Some(*unattended),
+            _ => None,
+        });
+        let unattended = spec.unattended && resumed.into_iter().all(|one| one);
         let begun = Hand {
             by: by.clone(),
             at: first.at,
@@ -206,7 +205,7 @@ impl Attempt {
             kind: spec.kind,
             target: spec.target.clone(),
             begun,
-            unattended: last_driver.unwrap_or(spec.unattended),
+            unattended,
             standing,
         })
     }

@@ -389,3 +389,52 @@ fn before_the_build_is_known_only_what_holds_for_any_is_said() {
         assert_eq!(answer(None, hold, past), expected, "{situation}");
     }
 }
+
+#[test]
+fn one_that_a_person_ever_drove_is_theirs() {
+    use crate::core::ids::ServiceName;
+    let recorded = |(seq, event)| RecordedEvent {
+        rollout: RolloutId(1),
+        seq,
+        at: Timestamp::from_millis(NIGHT),
+        event,
+        hash: String::new(),
+    };
+    for (begun_by_timer, gone_on_by_timer, expected) in [
+        (true, vec![], true),
+        (false, vec![], false),
+        (true, vec![true], true),
+        (true, vec![false], false),
+        (true, vec![false, true], false),
+        // Its window had closed, and the next run of the timer went on with it.
+        (false, vec![true], false),
+    ] {
+        let web = ServiceName::new("web");
+        let mut spec =
+            crate::core::recall::spec(&web, Release, revision("v2"), None, 1, Vec::new());
+        spec.unattended = begun_by_timer;
+        let started = Event::RolloutStarted {
+            spec: Box::new(spec),
+            by: "ann@desk".to_owned(),
+            cause: None,
+        };
+        let resumed = gone_on_by_timer.iter().flat_map(|unattended| {
+            let resumed = Event::RolloutResumed {
+                by: "root@ctl".to_owned(),
+                retry: false,
+                window: None,
+                unattended: *unattended,
+            };
+            [Event::RolloutPaused, resumed]
+        });
+        let events: Vec<_> = (1..)
+            .zip(std::iter::once(started).chain(resumed))
+            .map(recorded)
+            .collect();
+        let attempt = Attempt::read(&events, false).unwrap();
+        assert_eq!(
+            attempt.unattended, expected,
+            "{begun_by_timer} {gone_on_by_timer:?}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::{bench, on};
 use super::{DriverError, Stop};
-use crate::core::event::{Event, Outcome, RecordedEvent};
+use crate::core::event::{ActionKind, Event, Outcome, RecordedEvent};
 use crate::core::rollout::{RolloutPhase, RolloutState};
 use crate::ports::{Ledger, LedgerError, RequestKind};
 
@@ -142,4 +142,45 @@ async fn what_many_hosts_say_meanwhile_is_heard_before_anything_is_decided() {
     let completed = RolloutPhase::Ended(Outcome::Completed);
     assert_eq!(finished.state.phase, completed);
     assert_eq!(bench.switches().len(), 500);
+}
+
+/// Which event of a rollout that nothing disturbs begins to switch `h1`.
+async fn switch_of_the_second() -> usize {
+    let mut bench = bench("oo", 1);
+    bench.run().await.unwrap();
+    let events = bench.ledger.events.lock().unwrap();
+    let begins = |recorded: &RecordedEvent| {
+        matches!(&recorded.event, Event::ActionStarted { host, action }
+            if host.as_str() == "h1" && *action == ActionKind::Activate)
+    };
+    events.iter().position(begins).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_before_it_went_takes_nothing_down_when_it_is_back() {
+    let at = switch_of_the_second().await;
+    for writes in [false, true] {
+        let mut bench = bench("oo", 1);
+        *bench.ledger.goes_away.lock().unwrap() = Some((at, AWAY, writes));
+        let (ledger, fleet) = (bench.ledger.clone(), bench.fleet.clone());
+        tokio::spawn(async move {
+            while ledger.answers().is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // The one that was switched first dies meanwhile: the other is the last that serves.
+            let mut hosts = fleet.hosts.lock().unwrap();
+            hosts.values_mut().next().unwrap().sick = true;
+        });
+        let _ = bench.run().await;
+        let first_switches = bench
+            .switches()
+            .into_iter()
+            .filter(|one| one == "switch h1 to v2");
+        assert_eq!(
+            first_switches.count(),
+            0,
+            "written: {writes}: {:?}",
+            bench.switches()
+        );
+    }
 }

@@ -43,6 +43,7 @@ impl Driver {
             if !is_away || self.is_leaving || begun.elapsed() >= AWAY {
                 return Err(DriverError::Ledger { rollout, source });
             }
+            self.was_away = true;
             if wait == FIRST_WAIT {
                 tracing::warn!("{source}; nothing new is started until it answers");
             }

@@ -80,6 +80,7 @@ pub async fn run(
         heard: None,
         aside: VecDeque::new(),
         is_leaving: false,
+        was_away: false,
         ports,
     };
     driver.drive(sights).await
@@ -116,6 +117,8 @@ pub(super) struct Driver {
     pub(super) aside: VecDeque<Input>,
     /// Whether nobody waits for a ledger that is away any more.
     pub(super) is_leaving: bool,
+    /// Whether the ledger had to be waited for since that was last asked.
+    pub(super) was_away: bool,
 }
 
 impl Driver {

@@ -5,7 +5,7 @@ use super::execute::{Order, execute};
 use super::hooks::run_hook;
 use super::job::{DriverError, Input};
 use super::run::Driver;
-use crate::core::event::Event;
+use crate::core::event::{ActionKind, ActionOutcome, Event};
 use crate::core::time::Timestamp;
 use crate::ports::HookCall;
 
@@ -25,6 +25,11 @@ pub(super) enum Start {
     Action(Box<Order>),
     /// A hook of the rollout.
     Hook(Box<HookCall>),
+}
+
+/// Whether it takes an instance away that may serve, on the strength of how the others were seen to be.
+fn takes_down(action: ActionKind) -> bool {
+    matches!(action, ActionKind::Drain | ActionKind::Activate)
 }
 
 impl Driver {
@@ -64,13 +69,32 @@ impl Driver {
                 .insist(async || ledger.append_all(lease, rollout, &events).await)
                 .await?;
             self.ports.reporter.events(&recorded, &self.state);
+            let is_late = std::mem::take(&mut self.was_away);
             for (recorded, start) in recorded.into_iter().zip(starts) {
-                if let Some(start) = start {
-                    self.start(start, recorded.hash);
+                match start {
+                    Some(Start::Action(order)) if is_late && takes_down(order.kind) => {
+                        self.decline(&order);
+                    }
+                    Some(start) => self.start(start, recorded.hash),
+                    None => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// What was seen before the ledger went away is too old for anything to be taken down by it: it is decided anew.
+    fn decline(&mut self, order: &Order) {
+        let reason = "the ledger was away after it was decided".to_owned();
+        let ended = Input::Ended {
+            host: order.host.clone(),
+            action: order.kind,
+            ending: Box::new(ActionOutcome::Declined { reason }.into()),
+        };
+        let sender = self.sender.clone();
+        self.actions.spawn(async move {
+            let _ = sender.send(ended).await;
+        });
     }
 
     /// When nobody listens any more to how it ended, the rollout has stopped: the next controller looks at the host

@@ -158,9 +158,11 @@ impl Store {
         self.revisions
             .insert(service.clone(), past.revisions.clone());
         let mut is_free = true;
+        let mut last = RolloutId(0);
         for rollout in &past.rollouts {
-            is_free = is_free && self.find(rollout.id).is_none();
+            is_free = is_free && rollout.id > last && self.find(rollout.id).is_none();
             let id = if is_free { rollout.id } else { self.next_id() };
+            last = id;
             let Some(((at, first), rest)) = rollout.events.split_first() else {
                 continue;
             };

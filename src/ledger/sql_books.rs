@@ -72,35 +72,45 @@ pub(crate) async fn restore(
     for revision in &past.revisions {
         sql_revisions::insert(connection, service, revision).await?;
     }
-    let mut is_free = true;
+    // Few round trips: on a server everybody else waits meanwhile.
+    let taken = sql_rollouts::ids(connection).await?;
+    let mut next = taken.last().map_or(0, |last| last.0) + 1;
+    let (mut is_free, mut last) = (true, RolloutId(0));
+    let mut end: Option<End> = None;
     for rollout in &past.rollouts {
-        is_free = is_free && sql_rollouts::find(connection, rollout.id).await?.is_none();
-        let id = match is_free {
-            true => rollout.id,
-            false => sql_rollouts::next_id(connection).await?,
+        // The list is in the order of the numbers.
+        is_free = is_free && rollout.id > last && !taken.contains(&rollout.id);
+        let id = if is_free { rollout.id } else { RolloutId(next) };
+        next = next.max(id.0 + 1);
+        last = id;
+        let Some(row) = folded(lease, id, rollout)? else {
+            continue;
         };
-        restore_one(connection, lease, id, rollout).await?;
+        let mut place = match end.take() {
+            Some(end) => end.of_next(),
+            None => End::of(connection, &row).await?,
+        };
+        sql_rollouts::insert(connection, &row).await?;
+        insert(connection, &row, &mut place, &rollout.events).await?;
+        end = Some(place);
     }
     Ok(())
 }
 
-async fn restore_one(
-    connection: &mut AnyConnection,
+/// The row of a rollout after all its events.
+fn folded(
     lease: &Lease,
     id: RolloutId,
     rollout: &RecalledRollout,
-) -> Result<(), Fault> {
+) -> Result<Option<RolloutRow>, Fault> {
     let Some(((at, first), rest)) = rollout.events.split_first() else {
-        return Ok(());
+        return Ok(None);
     };
     let mut row = RolloutRow::begun(id, lease, *at, first)?;
-    sql_rollouts::insert(connection, &row).await?;
-    let mut end = End::of(connection, &row).await?;
     for (at, event) in rest {
         row = row.after(lease, *at, event)?;
     }
-    insert(connection, &row, &mut end, &rollout.events).await?;
-    sql_rollouts::update(connection, &row).await
+    Ok(Some(row))
 }
 
 /// The tables of an export, each with the columns that order its rows. Leases are of the moment.

@@ -108,6 +108,11 @@ pub(crate) struct End {
 }
 
 impl End {
+    /// The same place, for the first event of another rollout.
+    pub(crate) fn of_next(self) -> Self {
+        Self { seq: 1, ..self }
+    }
+
     pub(crate) async fn of(
         connection: &mut AnyConnection,
         row: &RolloutRow,
@@ -195,13 +200,9 @@ async fn insert_rows(
     if rows.is_empty() {
         return Ok(());
     }
-    let values = (0..rows.len()).map(|row| {
-        let places = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column));
-        format!("({})", places.collect::<Vec<_>>().join(", "))
-    });
     let sql = format!(
         r#"INSERT INTO events (id, service, rollout, seq, "at", kind, host, body, hash) VALUES {}"#,
-        values.collect::<Vec<_>>().join(", ")
+        sql_rollouts::places(rows.len(), COLUMNS)
     );
     // The usual few are kept prepared; every other number of rows would be another statement to keep.
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(rows.len() <= 4);
@@ -279,6 +280,7 @@ pub(crate) async fn audit(
 ) -> Result<Chain, Fault> {
     let mut walk = Walk::new(service);
     let mut after = 0_i64;
+    let mut listed: Option<Vec<RolloutRow>> = None;
     loop {
         let rows = sqlx::query(
             r#"SELECT id, rollout, seq, "at", kind, host, body, hash FROM events
@@ -304,10 +306,12 @@ pub(crate) async fn audit(
             }
             after = row.try_get("id")?;
         }
-        if rows.is_empty() {
-            let listed = sql_rollouts::all(connection, service).await?;
-            return Ok(walk.end(&listed));
-        }
+        // Nothing was written while the list was read: the two belong together.
+        listed = match (rows.is_empty(), listed) {
+            (false, _) => None,
+            (true, Some(listed)) => return Ok(walk.end(&listed)),
+            (true, None) => Some(sql_rollouts::all(connection, service).await?),
+        };
     }
 }
 

@@ -53,15 +53,18 @@ pub struct SqlLedger {
 /// that turns out to be dead it is run once more, unless it may have been committed.
 macro_rules! written {
     ($ledger:ident, $doing:literal, |$transaction:ident| $work:expr) => {
-        written!($ledger, $doing, |$transaction, _here| $work)
+        written!($ledger, $doing, SOON, |$transaction, _here| $work)
     };
-    ($ledger:ident, $doing:literal, |$transaction:ident, $here:ident| $work:expr) => {{
+    ($ledger:ident, $doing:literal, |$transaction:ident, $here:ident| $work:expr) => {
+        written!($ledger, $doing, SOON, |$transaction, $here| $work)
+    };
+    ($ledger:ident, $doing:literal, $patience:ident, |$transaction:ident, $here:ident| $work:expr) => {{
         let mut slot = $ledger.connection.lock().await;
         loop {
             let was_idle = slot.is_some();
             let mut committing = false;
             let done = $ledger
-                .within(SOON, async {
+                .within($patience, async {
                     let mut connection = $ledger.take(&mut slot).await?;
                     let mut transaction = connection
                         .begin_with($ledger.database.begin_write())
@@ -472,8 +475,11 @@ impl Chained for SqlLedger {
     }
 
     async fn restore(&self, lease: &Lease, past: &Recalled) -> Result<(), LedgerError> {
-        written!(self, "taking in what was read back", |connection| {
-            sql_books::restore(connection, lease, past)
-        })
+        written!(
+            self,
+            "taking in what was read back",
+            IN_THE_END,
+            |connection, _here| sql_books::restore(connection, lease, past)
+        )
     }
 }

@@ -1,5 +1,7 @@
 //! Rollouts' rows and instances in SQL.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row;
 use sqlx::{AnyConnection, any::AnyRow};
 
@@ -81,6 +83,15 @@ pub(crate) async fn unfinished(
     .await?;
     let rows: Vec<RolloutRow> = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(rows.into_iter().filter(RolloutRow::is_unfinished).collect())
+}
+
+/// The numbers of all, of whatever service, in their order.
+pub(crate) async fn ids(connection: &mut AnyConnection) -> Result<BTreeSet<RolloutId>, Fault> {
+    let rows = sqlx::query("SELECT id FROM rollouts")
+        .fetch_all(connection)
+        .await?;
+    let id = |row: &AnyRow| Ok(RolloutId(row.try_get("id")?));
+    rows.iter().map(id).collect()
 }
 
 /// Every one of a service as it is stored, oldest first.
@@ -188,21 +199,38 @@ pub(crate) async fn record_instances(
     service: &ServiceName,
     seen: &[InstanceRecord],
 ) -> Result<(), Fault> {
-    for instance in seen {
-        sqlx::query(
-            "INSERT INTO instances (service, host, digest, state, since) VALUES ($1, $2, $3, $4, $5)
+    const COLUMNS: usize = 5;
+    for some in seen.chunks(INSTANCES_AT_ONCE) {
+        let sql = format!(
+            "INSERT INTO instances (service, host, digest, state, since) VALUES {}
              ON CONFLICT (service, host) DO UPDATE SET
                  digest = excluded.digest, state = excluded.state, since = excluded.since",
-        )
-        .bind(service.as_str())
-        .bind(instance.host.as_str())
-        .bind(instance.digest.as_ref().map(Digest::as_str))
-        .bind(instance.state.as_str())
-        .bind(instance.since.as_millis())
-        .execute(&mut *connection)
-        .await?;
+            places(some.len(), COLUMNS)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+        for instance in some {
+            query = query
+                .bind(service.as_str())
+                .bind(instance.host.as_str())
+                .bind(instance.digest.as_ref().map(Digest::as_str))
+                .bind(instance.state.as_str())
+                .bind(instance.since.as_millis());
+        }
+        query.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Instances in one statement.
+const INSTANCES_AT_ONCE: usize = 250;
+
+/// The placeholders of so many rows: `($1, $2), ($3, $4)`.
+pub(crate) fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let places = (1..=columns).map(|column| format!("${}", row * columns + column));
+        format!("({})", places.collect::<Vec<_>>().join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
 /// In the order of the hosts' names.

@@ -211,7 +211,7 @@ side_revert() {
         if [ "$from_name" != - ] && read_instance "$from_name"; then
             unit_of "$from_name"
             look_at "$unit"
-            [ "$active" = active ] || side_run "$from_name" || outcome="$outcome; $said"
+            [ "$active" = active ] || side_run "$from_name" || outcome="$outcome; \`$unit\` did not come up"
             side_current "$from_name"
         fi
         side_remove "$to_name"

@@ -6,16 +6,17 @@ claim() {
     lock
     read_owner
     taken=
-    # Before the owner changes: whoever is cut off in between has only said too early what the next one does.
     if [ "$takes" = yes ] && [ -n "$owner" ] && [ "$owner" != "$ledger" ]; then
-        from_name=- to_name=- hash=-
-        journal_line "taken over from the ledger $owner on $owner_machine" || refuse unwritable "cannot write \`$dir/.rollctl/journal\`"
         taken=$owner owner=
     fi
     check_owner
-    owner=${owner:-$taken}
     if [ -n "$owner_service" ] && [ "$owner_service" != "$service" ]; then
         refuse shared "\`$dir\` belongs to the service \`$owner_service\`"
+    fi
+    # Before the owner changes: whoever is cut off in between has only said too early what the next one does.
+    if [ -n "$taken" ]; then
+        from_name=- to_name=- hash=-
+        journal_line "taken over from the ledger $taken on $owner_machine" || refuse unwritable "cannot write \`$dir/.rollctl/journal\`"
     fi
     if [ "$owner" != "$ledger" ] || [ "$owner_machine" != "$machine" ]; then
         put "$dir/.rollctl/owner" "$ledger
