@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+use super::args_ledger::LedgerCommand;
 use super::args_unattended::{HoldArgs, TimerArgs, UnattendedArgs};
 use super::help;
 use super::values::{
@@ -382,40 +383,6 @@ pub struct TrustArgs {
     /// Ask nothing: accept the keys that are shown
     #[arg(long, short = 'y')]
     pub yes: bool,
-}
-
-/// `rollctl ledger`
-#[derive(Debug, Clone, Subcommand)]
-pub enum LedgerCommand {
-    /// Look whether every event is as it was written and, with --connect, whether the hosts agree
-    #[command(after_long_help = help::LEDGER_VERIFY)]
-    Verify(LedgerVerifyArgs),
-    /// Print all of it as JSON lines, in an order that does not change
-    #[command(after_long_help = help::LEDGER_EXPORT)]
-    Export,
-    /// Read services that it lacks back from the manifests and journals of their hosts
-    #[command(after_long_help = help::LEDGER_REBUILD)]
-    Rebuild(LedgerRebuildArgs),
-}
-
-/// `rollctl ledger verify`
-#[derive(Debug, Clone, Args)]
-pub struct LedgerVerifyArgs {
-    /// The service [default: all that the ledger knows]
-    #[arg(value_parser = service_name)]
-    pub service: Option<ServiceName>,
-
-    /// Compare the hosts' journals with it, too
-    #[arg(long)]
-    pub connect: bool,
-}
-
-/// `rollctl ledger rebuild`
-#[derive(Debug, Clone, Args)]
-pub struct LedgerRebuildArgs {
-    /// The service [default: all of the inventory]
-    #[arg(value_parser = service_name)]
-    pub service: Option<ServiceName>,
 }
 
 /// `rollctl completions`

@@ -9,7 +9,7 @@ use super::read_back::Answers;
 use crate::core::action::{ActionKind, ActionOutcome};
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::ids::{HostName, LedgerId, RolloutId, ServiceName};
-use crate::core::recall::{JournalLine, TAKEN_OVER};
+use crate::core::journal_line::{JournalLine, TAKEN_OVER};
 use crate::core::time::Timestamp;
 use crate::ledger::{Chain, Chained};
 use crate::ports::{HostError, Remembered};

@@ -1,6 +1,6 @@
 //! `rollctl ledger verify | export | rebuild`: whether it is whole, all of it as text, and a new one from the hosts.
 
-use super::args::{LedgerCommand, LedgerRebuildArgs, LedgerVerifyArgs};
+use super::args_ledger::{LedgerCommand, LedgerRebuildArgs, LedgerVerifyArgs};
 use super::audit::{Asked, audit, verdict};
 use super::error::CliError;
 use super::exit::ExitCode;

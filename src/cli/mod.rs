@@ -4,6 +4,7 @@
 
 mod access;
 pub mod args;
+pub mod args_ledger;
 pub mod args_unattended;
 mod audit;
 mod balancers;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::health::Health;
 use super::hooks::{HookEnd, HookKind, Rest};
 use super::ids::{BootId, HostName, InvocationId, RevisionRef, RolloutId, UnitName};
-use super::recall::JournalLine;
+use super::journal_line::JournalLine;
 use super::spec::Spec;
 use super::time::Timestamp;
 use super::traffic_state::TrafficSight;

@@ -22,6 +22,7 @@ pub mod hooks;
 pub mod ids;
 pub mod instance;
 pub mod invariant;
+pub mod journal_line;
 mod judge;
 pub mod keeping;
 pub mod notify;

@@ -125,7 +125,7 @@ mod tests {
     use crate::core::event::RollbackCause;
     use crate::core::ids::ServiceName;
     use crate::core::ids::{Digest, Epoch};
-    use crate::core::recall::JournalLine;
+    use crate::core::journal_line::JournalLine;
     use crate::core::recall::spec;
     use crate::core::spec::RolloutKind;
 

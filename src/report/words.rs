@@ -15,7 +15,7 @@ use crate::core::event::{
 };
 use crate::core::health::Health;
 use crate::core::ids::{HostName, RevisionName, RolloutId};
-use crate::core::recall::JournalLine;
+use crate::core::journal_line::JournalLine;
 use crate::core::rollout::RolloutState;
 use crate::core::spec::{RolloutKind, Spec};
 use crate::core::traffic_state::TrafficSight;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{contract, staging};
 use crate::core::ids::{Epoch, HostName, RevisionNumber, RolloutId};
-use crate::core::recall::{JournalLine, Memory, Recalled, recall};
+use crate::core::journal_line::JournalLine;
+use crate::core::recall::{Memory, Recalled, recall};
 use crate::core::revision::Manifest;
 use crate::core::time::Timestamp;
 use crate::ledger::testing::*;
