@@ -231,8 +231,8 @@ fn what_is_typed_wrong_touches_nothing() {
             "host `db-01` is not in the inventory",
         ),
         (
-            "a flag of a later release",
-            &["release", "web", v1, "--keep"],
+            "a flag of another command",
+            &["rollback", "web", "--keep"],
             "unexpected argument '--keep'",
         ),
     ];
