@@ -33,7 +33,7 @@ use support::times;
 use team::{BUDGET, Desk, HOSTS, Team};
 
 /// As many as a run of all tests has time for.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 
 fn random() -> StdRng {
     let seed = times("ROLLCTL_POSTGRES_SEED", 5);
