@@ -114,7 +114,10 @@ fn another_machine_goes_on_when_the_first_has_died() {
         team.all_run(&version, &[&laptop, &on_call]);
     }
     println!("{rounds} rounds, {died} of them with a controller that was killed at work");
-    assert!(died * 2 > rounds, "most of them are to be killed at work");
+    assert!(
+        died * 2 >= rounds,
+        "half of them at least are to be killed at work"
+    );
     team.fleet.shut_down().unwrap();
 }
 
@@ -237,8 +240,8 @@ fn nothing_is_lost_or_done_twice_while_the_server_is_away() {
     }
     println!("{rounds} rounds, in {struck} of them the server was struck in the middle");
     assert!(
-        struck * 2 > rounds,
-        "most of them are to be struck in the middle"
+        struck * 2 >= rounds,
+        "half of them at least are to be struck in the middle"
     );
     team.fleet.shut_down().unwrap();
 }
