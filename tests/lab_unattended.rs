@@ -4,7 +4,7 @@
 
 mod lab_support;
 
-use lab_support::{Run, Scene};
+use lab_support::{Run, Running, Scene};
 use rollctl_lab::Behaviour;
 
 /// A release as a timer does it: without a name, without a question.
@@ -14,6 +14,23 @@ fn timer(scene: &Scene, build: &str) -> Run {
     scene
         .controller
         .rollctl(&["release", "web", path, "--unattended"])
+}
+
+/// A release that has begun to switch a host.
+fn at_work(scene: &Scene, build: &str, more: &[&str]) -> Running {
+    let path = scene.controller.path(&format!("build-{build}"));
+    let path = path.to_str().unwrap();
+    let words = ["release", "web", path, "--output", "json"];
+    let mut running = scene.start(&[&words[..], more].concat());
+    running.until_action("action_started", "activate");
+    running
+}
+
+/// One whose machine dies then.
+fn killed_at_work(scene: &Scene, build: &str, more: &[&str]) {
+    let running = at_work(scene, build, more);
+    running.signal("KILL");
+    running.end();
 }
 
 fn build(scene: &Scene, version: &str) {
@@ -214,24 +231,12 @@ fn a_timer_goes_on_with_its_own_rollout_and_with_no_persons() {
         build(&scene, version);
     }
     timer(&scene, "v1").exits(0);
-    let path = |version: &str| {
-        let path = scene.controller.path(&format!("build-{version}"));
-        path.to_str().unwrap().to_owned()
-    };
     // Its machine dies.
-    let v2 = path("v2");
-    let words = ["release", "web", &v2, "--unattended", "--output", "json"];
-    let mut running = scene.start(&words);
-    running.until_action("action_started", "activate");
-    running.signal("KILL");
-    running.end();
+    killed_at_work(&scene, "v2", &["--unattended"]);
     timer(&scene, "v2").exits(0).says("goes on, by ann@");
     all_run(&scene, "v2");
     // Somebody pauses it.
-    let v3 = path("v3");
-    let words = ["release", "web", &v3, "--unattended", "--output", "json"];
-    let mut running = scene.start(&words);
-    running.until_action("action_started", "activate");
+    let running = at_work(&scene, "v3", &["--unattended"]);
     scene.elsewhere(&["pause", "web"]).exits(0);
     running.end().0.exits(5);
     let before = state(&scene);
@@ -311,17 +316,8 @@ fn what_the_windows_end_paused_goes_on_by_itself_once_it_is_open() {
     }
     window(&scene, open);
     timer(&scene, "v1").exits(0);
-    let path = |version: &str| {
-        let path = scene.controller.path(&format!("build-{version}"));
-        path.to_str().unwrap().to_owned()
-    };
     // What is in flight is finished at any hour, and no more.
-    let v2 = path("v2");
-    let words = ["release", "web", &v2, "--unattended", "--output", "json"];
-    let mut running = scene.start(&words);
-    running.until_action("action_started", "activate");
-    running.signal("KILL");
-    running.end();
+    killed_at_work(&scene, "v2", &["--unattended"]);
     window(&scene, shut);
     timer(&scene, "v2").exits(5).says("its window has closed");
     timer(&scene, "v2").exits(5).says("`web` is frozen");
@@ -331,12 +327,7 @@ fn what_the_windows_end_paused_goes_on_by_itself_once_it_is_open() {
         .says("rollout 2 of `web` goes on");
     all_run(&scene, "v2");
     // A person's goes on too, whatever build the run is for.
-    let v3 = path("v3");
-    let words = ["release", "web", &v3, "--name", "v3", "--output", "json"];
-    let mut running = scene.start(&words);
-    running.until_action("action_started", "activate");
-    running.signal("KILL");
-    running.end();
+    killed_at_work(&scene, "v3", &["--name", "v3"]);
     window(&scene, shut);
     scene.controller.rollctl(&["resume", "web"]).exits(5);
     timer(&scene, "v4").exits(5).says("`web` is frozen");

@@ -16,6 +16,7 @@ use crate::core::ids::{HostName, LedgerId};
 use crate::host::{OF_ANOTHER, target};
 use crate::inventory::{self, Loaded, Mistake, Severity, explain_no_match, parse_selector};
 use crate::ports::{HostError, HostErrorKind, Hosts, Member};
+use crate::report::counted;
 use crate::report::verify;
 use crate::ssh::{Connector, HostKey, Resolved, SshError, Verdict, append_known_host};
 
@@ -95,13 +96,6 @@ fn distrusted_builds(loaded: &Loaded) -> Vec<Mistake> {
         })
     });
     refused.collect()
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        many => format!("{many} {what}s"),
-    }
 }
 
 fn finding(mistake: &Mistake, colour: bool) -> Finding {

@@ -172,6 +172,8 @@ pub(crate) const HISTORY: &str = "\
 Examples:
   rollctl history web
   rollctl history web --revision 7             everything that is known of it
+  rollctl history web --host web-07            what ran there, and when
+  rollctl history web --host web-07 --at '3 days ago'
   rollctl history web --output json | jq '.revisions[0].names'";
 
 pub(crate) const DESCRIBE: &str = "\
@@ -222,7 +224,7 @@ Examples:
 pub(crate) const LEDGER_VERIFY: &str = "\
 Computes the hash of every event anew and compares it, and what else is listed of events and rollouts. With \
 --connect every line of the hosts' journals has to be in the ledger, and every confirmation of the ledger in a \
-journal. It changes nothing.
+journal. It changes nothing. Hosts of services that the inventory does not have any more are not asked.
 
 Exit codes: 0 all agree, 3 some hosts could not be compared, 11 something was changed, is missing or differs: the \
 event and the host are named.";

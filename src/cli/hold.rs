@@ -15,10 +15,9 @@ use crate::core::hold::{Remark, standing};
 use crate::host::FleetMachines;
 use crate::inventory::Loaded;
 use crate::report::Output;
+use crate::report::hold::by_whom;
 use crate::report::json::remark;
-use crate::report::printable;
 use crate::report::telling::of_hold;
-use crate::report::time::clock;
 
 /// Holds a service.
 ///
@@ -42,7 +41,7 @@ pub(crate) async fn hold(
         true => format!(
             "`{name}` is held: unattended runs leave it alone until `rollctl unhold {name}`"
         ),
-        false => format!("`{name}` is held already, {}", words(stands)),
+        false => format!("`{name}` is held already, {}", by_whom(stands)),
     };
     answer(screen, service, Some(stands), is_new, &text)?;
     if is_new {
@@ -78,7 +77,7 @@ pub(crate) async fn unhold(
     let holds = desk.ledger.holds(name).await?;
     let lifted = desk.ledger.unhold(name, &said(&desk, args.cause)).await?;
     let text = match standing(&holds).filter(|_| lifted) {
-        Some(stood) => format!("`{name}` is held no more; it was, {}", words(stood)),
+        Some(stood) => format!("`{name}` is held no more; it was, {}", by_whom(stood)),
         None if lifted => format!("`{name}` is held no more"),
         None => not_held,
     };
@@ -92,12 +91,6 @@ fn said(desk: &Desk, cause: Option<String>) -> Remark {
         at: desk.now(),
         cause,
     }
-}
-
-fn words(hold: &Remark) -> String {
-    let cause = hold.cause.as_deref();
-    let why = cause.map_or_else(String::new, |why| format!(": {}", printable(why)));
-    format!("by {} since {}{why}", printable(&hold.by), clock(hold.at))
 }
 
 fn answer(

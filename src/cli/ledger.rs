@@ -4,7 +4,7 @@ use super::args_ledger::{LedgerCommand, LedgerRebuildArgs, LedgerVerifyArgs};
 use super::audit::{Asked, audit, verdict};
 use super::error::CliError;
 use super::exit::ExitCode;
-use super::read_back::{ReadBack, ask, restore};
+use super::read_back::{ReadBack, ask, knows, restore};
 use super::screen::Screen;
 use super::wire::{Desk, Field, service, store};
 use crate::core::fleet::{Fleet, Service};
@@ -99,10 +99,7 @@ async fn rebuild(
     let mut told = Vec::new();
     for service in services {
         let is_known = match &looked {
-            Some(desk) => {
-                !desk.ledger.revisions(&service.name).await?.is_empty()
-                    || !desk.ledger.rollouts(&service.name, 1).await?.is_empty()
-            }
+            Some(desk) => knows(&*desk.ledger, service).await?,
             None => false,
         };
         if is_known {

@@ -19,6 +19,7 @@ use crate::core::revision::Revision;
 use crate::driver::{Sights, SystemClock};
 use crate::ledger::{Chained, Here, MemoryLedger};
 use crate::ports::{HostError, Hosts, Ledger, Owner, Remembered, RolloutRecord};
+use crate::report::{counted, printable};
 
 /// Hosts that are read at once.
 const AT_ONCE: usize = 64;
@@ -78,11 +79,11 @@ impl ReadBack {
             counted(self.read, "host"),
         ));
         for note in &self.past.notes {
-            screen.note(&format!("note: {}\n", crate::report::printable(note)));
+            screen.note(&format!("note: {}\n", printable(note)));
         }
         for (host, error) in &self.missing {
             let words = error.in_words();
-            let words = crate::report::printable(&words);
+            let words = printable(&words);
             screen.note(&format!("warning: {host} was not read: {words}\n"));
         }
     }
@@ -105,12 +106,13 @@ pub(crate) async fn ask(hosts: &Arc<dyn Hosts>, service: &Service) -> Answers {
         .await
 }
 
-/// `1 host`, `2 hosts`.
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
+/// Whether a ledger has anything of a service.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) async fn knows(ledger: &dyn Ledger, service: &Service) -> Result<bool, CliError> {
+    let name = &service.name;
+    Ok(!ledger.revisions(name).await?.is_empty() || !ledger.rollouts(name, 1).await?.is_empty())
 }
 
 fn note_owner(owners: &mut Owners, owner: Option<&Owner>, host: &HostName) {
@@ -167,12 +169,12 @@ pub(crate) fn refuse_stale(
 ) -> Result<(), CliError> {
     let owners = foreign(ours, sights);
     let taken = owners.values().flat_map(|(_, hosts)| hosts);
-    let other = taken.filter_map(|host| {
+    let mut others = taken.filter_map(|host| {
         let facts = sights.get(host)?.as_ref().ok()?;
         let runs = facts.runs.revision()?;
         (runs.digest != target.digest).then_some((host, runs))
     });
-    let Some((host, runs)) = other.into_iter().next() else {
+    let Some((host, runs)) = others.next() else {
         return Ok(());
     };
     let name = &service.name;
@@ -267,6 +269,22 @@ impl Known {
         })
     }
 
+    /// Before something is rolled out forth: what is taken over has a past, whose numbers and names are not given twice.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) async fn before(
+        fleet: &Fleet,
+        service: &Service,
+        take_over: bool,
+        screen: &mut Screen,
+    ) -> Result<Self, CliError> {
+        match take_over {
+            true => Self::of(fleet, service, screen).await,
+            false => Ok(read_ledger(fleet, service).await?.into()),
+        }
+    }
+
     /// Takes what was read back into the ledger.
     ///
     /// # Errors
@@ -334,10 +352,7 @@ pub(crate) async fn to_look_at(
     hosts: &Arc<dyn Hosts>,
     screen: &mut Screen,
 ) -> Result<Arc<dyn Chained>, CliError> {
-    let name = &service.name;
-    let is_known =
-        !ledger.revisions(name).await?.is_empty() || !ledger.rollouts(name, 1).await?.is_empty();
-    if is_known {
+    if knows(&*ledger, service).await? {
         return Ok(ledger);
     }
     let read_back = ReadBack::of(hosts, service).await;

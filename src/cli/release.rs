@@ -73,11 +73,7 @@ async fn attempt(
     }
     let (content, version) = read_artifact(fleet, service, args.artifact.as_ref(), screen).await?;
     note_all(screen, &content.warnings);
-    let known = match args.control.take_over {
-        // What is taken over has a past: its numbers and names are not given twice.
-        true => Known::of(fleet, service, screen).await?,
-        false => read_ledger(fleet, service).await?.into(),
-    };
+    let known = Known::before(fleet, service, args.control.take_over, screen).await?;
     let (revisions, records) = (&known.revisions, &known.records);
     let digest = content.digest();
     if unattended && let Some(ended) = watch.instead(Some(&digest), screen).await? {

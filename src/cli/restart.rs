@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::exit::ExitCode;
 use super::launch::{Launch, launch};
 use super::read_back::Known;
-use super::release::{read_ledger, service_revision};
+use super::release::service_revision;
 use super::rollout::prepare;
 use super::screen::Screen;
 use super::signers::still_trusted;
@@ -69,10 +69,7 @@ impl Again<'_> {
     async fn attempt(&self, loaded: &Loaded, screen: &mut Screen) -> Result<ExitCode, CliError> {
         let fleet = &loaded.fleet;
         let service = service(fleet, self.service)?;
-        let known = match self.control.take_over {
-            true => Known::of(fleet, service, screen).await?,
-            false => read_ledger(fleet, service).await?.into(),
-        };
+        let known = Known::before(fleet, service, self.control.take_over, screen).await?;
         let (revisions, records) = (&known.revisions, &known.records);
         let current = service_revision(records, revisions);
         let target = current

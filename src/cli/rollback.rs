@@ -54,8 +54,8 @@ pub(crate) async fn rollback(
         prepared,
         revisions,
         control: &args.control,
-        // Whoever goes back is held up by nothing.
         is_implied: args.to.is_none(),
+        // Whoever goes back is held up by nothing.
         window: None,
         cause: args.cause.clone(),
         unattended: false,

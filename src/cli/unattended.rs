@@ -13,8 +13,9 @@ use crate::core::ids::{Digest, RevisionRef};
 use crate::core::spec::RolloutKind;
 use crate::core::unattended::{Attempt, Hand, Objection, Rest, Ruling, Standing, ruling};
 use crate::ports::RolloutRecord;
-use crate::report::printable;
+use crate::report::hold::by_whom;
 use crate::report::time::clock;
+use crate::report::{counted, printable};
 
 /// A run that nobody watches.
 pub(crate) struct Unwatched<'a> {
@@ -180,10 +181,7 @@ fn left_alone(service: &Service, objection: &Objection) -> CliError {
 }
 
 fn held_words(service: &Service, hold: &Remark) -> String {
-    let cause = hold.cause.as_deref();
-    let why = cause.map_or_else(String::new, |why| format!(": {}", printable(why)));
-    let (by, at) = (printable(&hold.by), clock(hold.at));
-    format!("`{}` is held by {by} since {at}{why}", service.name)
+    format!("`{}` is held {}", service.name, by_whom(hold))
 }
 
 /// `rollout 7 (release by ann@desk, 2026-11-26T02:00:00Z)`
@@ -215,11 +213,8 @@ fn outcome(attempt: &Attempt) -> String {
         Standing::RolledBack => "failed and was rolled back".to_owned(),
         Standing::Aborted(hand) => format!("was ended {}", by(hand)),
         Standing::Completed { failed } | Standing::StoodStill { failed } => {
-            let failed = match failed {
-                1 => "1 instance".to_owned(),
-                many => format!("{many} instances"),
-            };
-            format!("ended with {failed} that failed")
+            let failed = usize::try_from(*failed).unwrap_or(usize::MAX);
+            format!("ended with {} that failed", counted(failed, "instance"))
         }
         _ => "failed".to_owned(),
     }

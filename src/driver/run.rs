@@ -117,7 +117,7 @@ pub(super) struct Driver {
     pub(super) aside: VecDeque<Input>,
     /// Whether nobody waits for a ledger that is away any more.
     pub(super) is_leaving: bool,
-    /// Whether the ledger had to be waited for since that was last asked.
+    /// Whether the ledger had to be waited for since the present write began.
     pub(super) was_away: bool,
 }
 

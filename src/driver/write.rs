@@ -57,6 +57,8 @@ impl Driver {
     pub(super) async fn write(&mut self) -> Result<(), DriverError> {
         let rollout = self.controller.rollout;
         let mut left = std::mem::take(&mut self.unwritten).into_iter();
+        // Whatever was waited for before, what is written here was decided after it.
+        self.was_away = false;
         while left.len() > 0 {
             let (events, starts): (Vec<_>, Vec<_>) = left
                 .by_ref()
@@ -69,10 +71,9 @@ impl Driver {
                 .insist(async || ledger.append_all(lease, rollout, &events).await)
                 .await?;
             self.ports.reporter.events(&recorded, &self.state);
-            let is_late = std::mem::take(&mut self.was_away);
             for (recorded, start) in recorded.into_iter().zip(starts) {
                 match start {
-                    Some(Start::Action(order)) if is_late && takes_down(order.kind) => {
+                    Some(Start::Action(order)) if self.was_away && takes_down(order.kind) => {
                         self.decline(&order);
                     }
                     Some(start) => self.start(start, recorded.hash),

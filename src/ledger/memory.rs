@@ -1,4 +1,4 @@
-//! A ledger that forgets everything, for tests.
+//! A ledger that forgets everything: for a past that is only looked at, and for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,8 +6,8 @@ use super::chain::{NOTHING_BEFORE, canonical_body, hash};
 use super::fault::{Fault, Misuse};
 use super::here::Here;
 use super::lease::LeaseRow;
-use super::request;
 use super::row::RolloutRow;
+use super::{past, request};
 use crate::core::event::{Event, RecordedEvent};
 use crate::core::hold::Hold;
 use crate::core::ids::{Epoch, HostName, RolloutId, ServiceName};
@@ -140,38 +140,23 @@ impl Store {
         Ok(recorded)
     }
 
-    pub(crate) fn restore(&mut self, lease: &Lease, past: &Recalled) -> Result<(), Fault> {
+    pub(crate) fn restore(&mut self, lease: &Lease, recalled: &Recalled) -> Result<(), Fault> {
         self.fenced(lease)?;
         let service = &lease.service;
-        let known = self
-            .revisions
-            .get(service)
-            .is_some_and(|known| !known.is_empty());
-        if known
-            || self
-                .rollouts
-                .iter()
-                .any(|row| row.record.service == *service)
-        {
+        let known = self.revisions.get(service);
+        let is_ours = |row: &RolloutRow| row.record.service == *service;
+        if known.is_some_and(|known| !known.is_empty()) || self.rollouts.iter().any(is_ours) {
             return Err(Misuse("the ledger has a past of the service already").into());
         }
-        self.revisions
-            .insert(service.clone(), past.revisions.clone());
-        let mut is_free = true;
-        let mut last = RolloutId(0);
-        for rollout in &past.rollouts {
-            is_free = is_free && rollout.id > last && self.find(rollout.id).is_none();
-            let id = if is_free { rollout.id } else { self.next_id() };
-            last = id;
-            let Some(((at, first), rest)) = rollout.events.split_first() else {
-                continue;
-            };
-            let row = RolloutRow::begun(id, lease, *at, first)?;
-            self.link(&row, *at, first)?;
-            self.rollouts.push(row);
-            for (at, event) in rest {
-                self.append(lease, id, *at, event)?;
+        let taken = self.rollouts.iter().map(|row| row.record.id).collect();
+        let rows = past::rows(lease, recalled, &taken)?;
+        let revisions = recalled.revisions.clone();
+        self.revisions.insert(service.clone(), revisions);
+        for (row, rollout) in rows {
+            for (at, event) in &rollout.events {
+                self.link(&row, *at, event)?;
             }
+            self.rollouts.push(row);
         }
         Ok(())
     }

@@ -20,6 +20,18 @@ struct Step {
     postgres: &'static str,
 }
 
+impl Step {
+    /// One that is the same for every database.
+    const fn of_all(version: i64, common: &'static str) -> Self {
+        Self {
+            version,
+            common,
+            sqlite: "",
+            postgres: "",
+        }
+    }
+}
+
 const STEPS: &[Step] = &[
     Step {
         version: 1,
@@ -27,30 +39,10 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0001.sqlite.sql"),
         postgres: include_str!("migrations/0001.postgres.sql"),
     },
-    Step {
-        version: 2,
-        common: include_str!("migrations/0002.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Step {
-        version: 3,
-        common: include_str!("migrations/0003.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Step {
-        version: 4,
-        common: include_str!("migrations/0004.sql"),
-        sqlite: "",
-        postgres: "",
-    },
-    Step {
-        version: 5,
-        common: include_str!("migrations/0005.sql"),
-        sqlite: "",
-        postgres: "",
-    },
+    Step::of_all(2, include_str!("migrations/0002.sql")),
+    Step::of_all(3, include_str!("migrations/0003.sql")),
+    Step::of_all(4, include_str!("migrations/0004.sql")),
+    Step::of_all(5, include_str!("migrations/0005.sql")),
 ];
 
 /// Whose SQL it is.

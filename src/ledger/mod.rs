@@ -1,9 +1,9 @@
 //! What is remembered: revisions, rollouts, events, instances, leases and requests.
 //!
 //! Three implementations of [`crate::ports::Ledger`] behind one contract test: SQLite for one machine, PostgreSQL for a
-//! team, and one in memory for tests. What the ledger decides (who may take a lease, what an event does to its rollout's row, which
+//! team, and one in memory for tests and for a past that is only looked at. What the ledger decides (who may take a lease, what an event does to its rollout's row, which
 //! number a revision gets, what becomes of a request, what goes into a hash) is decided in [`chain`] and in the private
-//! modules `lease`, `row`, `naming` and `request`, which know no database; the rest only stores it.
+//! modules `lease`, `row`, `naming`, `past` and `request`, which know no database; the rest only stores it.
 //!
 //! The SQL goes through sqlx's `Any` driver, with `BIGINT` and `TEXT` columns and `$1` placeholders: every query is
 //! the same text and the same code for SQLite and for PostgreSQL ([`SqlLedger`]). What differs is in the private module
@@ -23,6 +23,7 @@ mod memory_store;
 mod migrate;
 mod naming;
 mod open;
+mod past;
 mod place;
 mod postgres;
 mod postgres_fault;

@@ -5,11 +5,10 @@ use sqlx::{AnyConnection, any::AnyRow};
 use sqlx::{Column, Row, ValueRef};
 
 use super::fault::{Fault, Misuse};
-use super::row::RolloutRow;
 use super::sql_events::{End, insert};
-use super::{sql_events, sql_leases, sql_revisions, sql_rollouts};
-use crate::core::ids::{RolloutId, ServiceName};
-use crate::core::recall::{Recalled, RecalledRollout};
+use super::{past, sql_events, sql_leases, sql_revisions, sql_rollouts};
+use crate::core::ids::ServiceName;
+use crate::core::recall::Recalled;
 use crate::ports::Lease;
 
 /// Every service that any table names.
@@ -60,7 +59,7 @@ pub(crate) async fn gap(connection: &mut AnyConnection) -> Result<Option<i64>, F
 pub(crate) async fn restore(
     connection: &mut AnyConnection,
     lease: &Lease,
-    past: &Recalled,
+    recalled: &Recalled,
 ) -> Result<(), Fault> {
     sql_leases::fenced(connection, lease).await?;
     let service = &lease.service;
@@ -69,23 +68,13 @@ pub(crate) async fn restore(
     {
         return Err(Misuse("the ledger has a past of the service already").into());
     }
-    for revision in &past.revisions {
+    for revision in &recalled.revisions {
         sql_revisions::insert(connection, service, revision).await?;
     }
     // Few round trips: on a server everybody else waits meanwhile.
     let taken = sql_rollouts::ids(connection).await?;
-    let mut next = taken.last().map_or(0, |last| last.0) + 1;
-    let (mut is_free, mut last) = (true, RolloutId(0));
     let mut end: Option<End> = None;
-    for rollout in &past.rollouts {
-        // The list is in the order of the numbers.
-        is_free = is_free && rollout.id > last && !taken.contains(&rollout.id);
-        let id = if is_free { rollout.id } else { RolloutId(next) };
-        next = next.max(id.0 + 1);
-        last = id;
-        let Some(row) = folded(lease, id, rollout)? else {
-            continue;
-        };
+    for (row, rollout) in past::rows(lease, recalled, &taken)? {
         let mut place = match end.take() {
             Some(end) => end.of_next(),
             None => End::of(connection, &row).await?,
@@ -95,22 +84,6 @@ pub(crate) async fn restore(
         end = Some(place);
     }
     Ok(())
-}
-
-/// The row of a rollout after all its events.
-fn folded(
-    lease: &Lease,
-    id: RolloutId,
-    rollout: &RecalledRollout,
-) -> Result<Option<RolloutRow>, Fault> {
-    let Some(((at, first), rest)) = rollout.events.split_first() else {
-        return Ok(None);
-    };
-    let mut row = RolloutRow::begun(id, lease, *at, first)?;
-    for (at, event) in rest {
-        row = row.after(lease, *at, event)?;
-    }
-    Ok(Some(row))
 }
 
 /// The tables of an export, each with the columns that order its rows. Leases are of the moment.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::count::counted;
 use super::escape::printable;
 use crate::core::ids::{HostName, LedgerId, RolloutId, ServiceName};
 
@@ -71,8 +72,9 @@ pub fn audit_text(view: &AuditView) -> String {
         for host in &one.hosts {
             match &host.compared {
                 Ok(lines) if host.differences.is_empty() => text.push_str(&format!(
-                    "  {}: {lines} lines of its journal agree with the ledger\n",
-                    host.host
+                    "  {}: the ledger agrees with {} of its journal\n",
+                    host.host,
+                    counted(*lines, "line")
                 )),
                 Ok(_) => {}
                 Err(why) => {
@@ -169,8 +171,10 @@ fn rebuilt_service(one: &RebuiltService) -> String {
             found.hosts
         ),
         _ => format!(
-            "{service}: {} revisions and {} rollouts, from {} hosts\n",
-            found.revisions, found.rollouts, found.hosts
+            "{service}: {} and {}, from {}\n",
+            counted(found.revisions, "revision"),
+            counted(found.rollouts, "rollout"),
+            counted(found.hosts, "host")
         ),
     };
     for note in &found.notes {

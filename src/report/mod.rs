@@ -5,10 +5,12 @@
 mod action_words;
 mod board;
 mod choose;
+mod count;
 pub mod describe;
 pub mod ending;
 mod escape;
 pub mod history;
+pub mod hold;
 mod hooks;
 pub mod json;
 pub mod ledger;
@@ -34,6 +36,7 @@ mod way_out;
 pub mod words;
 
 pub use choose::{Style, reporter};
+pub use count::counted;
 pub use escape::printable;
 pub use notice::Notice;
 pub use output::Output;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::action_words::{begun, ended};
+use super::count::counted;
 use super::escape::printable;
 use super::hooks::hook_ended;
 use super::signers::signed_by;
@@ -303,11 +304,7 @@ pub fn names(hosts: &[HostName]) -> String {
 
 /// `1 host`, `12 hosts`.
 pub fn hosts(count: usize) -> String {
-    if count == 1 {
-        "1 host".to_owned()
-    } else {
-        format!("{count} hosts")
-    }
+    counted(count, "host")
 }
 
 fn started(id: RolloutId, spec: &Spec, by: &str, cause: Option<&str>) -> String {
